@@ -1,0 +1,1 @@
+"""The event contract and what carries events: this package knows functions by URL only."""

@@ -1,0 +1,97 @@
+"""The event contract: three types of CloudEvents 1.0, each with a JSON Schema. An event is a hint; the job's row is the truth."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid5
+
+VIDEO_UPLOADED = "org.videotomp3.video.uploaded.v1"
+AUDIO_CONVERTED = "org.videotomp3.audio.converted.v1"
+CONVERSION_FAILED = "org.videotomp3.conversion.failed.v1"
+TYPES = (VIDEO_UPLOADED, AUDIO_CONVERTED, CONVERSION_FAILED)
+RESULTS = (AUDIO_CONVERTED, CONVERSION_FAILED)
+
+SCHEMAS = Path(__file__).parent / "schemas"
+SUBJECT = "jobs/"
+
+
+class InvalidEvent(Exception):
+    """The event breaks the contract; the message says where."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """A CloudEvent of ours, apart from how it travels (CloudEvents 1.0.2, section 2)."""
+
+    id: str
+    type: str
+    source: str
+    subject: str
+    time: datetime
+    data: dict[str, Any]
+    traceparent: str | None = None  # W3C Trace Context, CloudEvents' distributed tracing extension
+    correlationid: str | None = None
+
+    @property
+    def job(self) -> UUID:
+        """The job it speaks of: all that a function may believe of an event."""
+        return UUID(self.subject.removeprefix(SUBJECT))
+
+    @property
+    def dataschema(self) -> str:
+        return f"urn:videotomp3:schema:{self.type}"
+
+
+def event(
+    type_: str, job: UUID, generation: int, *, source: str, time: datetime, data: dict[str, Any],
+    traceparent: str | None = None, correlationid: str | None = None,
+) -> Event:  # fmt: skip
+    """The event of that type for this generation of the job: a repeat of it has the same id, so it is the same event.
+
+    Raises InvalidEvent where `data` is not what the type's schema asks for.
+    """
+    made = Event(
+        id=str(uuid5(job, f"{type_}/{generation}")),
+        type=type_,
+        source=source,
+        subject=f"{SUBJECT}{job}",
+        time=time,
+        data={"job_id": str(job), "generation": generation, **data},
+        traceparent=traceparent,
+        correlationid=correlationid,
+    )
+    check(made)
+    return made
+
+
+def check(event: Event) -> None:
+    """Raises InvalidEvent where the event is none of ours or its data breaks its type's schema."""
+    if event.type not in TYPES:
+        raise InvalidEvent(f"type {event.type[:100]!r} is none of {', '.join(TYPES)}")
+    try:
+        subject = str(event.job)
+    except ValueError as error:
+        raise InvalidEvent("subject must be jobs/<uuid>") from error
+    _validator(event.type)(event.data)
+    if event.data["job_id"] != subject:
+        raise InvalidEvent("data.job_id and subject name different jobs")
+
+
+@cache
+def _validator(type_: str) -> Callable[[Any], None]:
+    # Imported and compiled by the first event, not by the function's cold start.
+    import fastjsonschema
+
+    validate = fastjsonschema.compile(json.loads((SCHEMAS / f"{type_}.json").read_text(encoding="utf-8")))
+
+    def check_data(data: Any) -> None:
+        try:
+            validate(data)
+        except fastjsonschema.JsonSchemaException as error:
+            raise InvalidEvent(error.message) from error
+
+    return check_data
