@@ -1,0 +1,42 @@
+"""Where a function posts its events: $K_SINK, Knative's name for it. Behind it stands Knative's broker or our bridge's ingress."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from events import envelope
+from events.contract import Event
+
+if TYPE_CHECKING:
+    import urllib3
+
+TIMEOUT = 1.5  # seconds: an upload answers within 2 s though nobody takes its event
+
+
+class SinkUnavailable(Exception):
+    """Nobody took the event. The row it speaks of is safe: sweep sends it again."""
+
+
+class Sink:
+    """Posts events in binary mode over one kept connection."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    @cached_property
+    def _pool(self) -> "urllib3.PoolManager":
+        # Imported by the first event: 0.1 s that a cold start need not pay.
+        import urllib3
+
+        return urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(total=TIMEOUT))
+
+    def send(self, event: Event) -> None:
+        """Returns once the other side has made the event safe (2xx). Raises SinkUnavailable otherwise."""
+        import urllib3
+
+        headers, body = envelope.to_http(event)
+        try:
+            answer = self._pool.request("POST", self._url, body=body, headers=headers, redirect=False)
+        except urllib3.exceptions.HTTPError as error:
+            raise SinkUnavailable(f"no answer from the event sink: {type(error).__name__}") from error
+        if not 200 <= answer.status < 300:
+            raise SinkUnavailable(f"the event sink answered {answer.status}")
