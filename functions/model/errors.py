@@ -1,0 +1,97 @@
+"""What can go wrong between a person and the system, as RFC 9457 problems.
+
+Problem
+├── BadRequest 400      ├── NotFound 404           ├── TooLarge 413          ├── Throttled 429
+├── Unauthorized 401    ├── MethodNotAllowed 405   ├── UnsupportedMedia 415  └── Unavailable 503
+                        ├── Conflict 409           └── Unprocessable 422
+"""
+
+from typing import ClassVar
+
+
+class Problem(Exception):
+    """The message is the problem's `detail`: it says what is wrong and what to do."""
+
+    status: ClassVar[int]
+    slug: ClassVar[str]  # the stable end of the problem's `type`
+    title: ClassVar[str]
+
+    def __init__(self, detail: str, *, field: str | None = None, reason: str | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.field = field  # which part of the input is meant
+        self.reason = reason  # a narrower stable word, where one type has several
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {}
+
+
+class BadRequest(Problem):
+    status, slug, title = 400, "bad-request", "The request cannot be read"
+
+
+class Unauthorized(Problem):
+    status, slug, title = 401, "unauthorized", "You are not logged in"
+
+    def __init__(self, detail: str, *, scheme: str = "Bearer") -> None:
+        super().__init__(detail)
+        self._scheme = scheme
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"WWW-Authenticate": f'{self._scheme} realm="video-to-mp3"'}
+
+
+class NotFound(Problem):
+    status, slug, title = 404, "not-found", "There is no such thing, or it is not yours"
+
+
+class MethodNotAllowed(Problem):
+    status, slug, title = 405, "method-not-allowed", "This address does not take that method"
+
+    def __init__(self, allowed: tuple[str, ...]) -> None:
+        super().__init__(f"use {' or '.join(allowed)}")
+        self._allowed = allowed
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Allow": ", ".join(self._allowed)}
+
+
+class Conflict(Problem):
+    status, slug, title = 409, "conflict", "That does not fit what is there"
+
+
+class TooLarge(Problem):
+    status, slug, title = 413, "too-large", "The request is too large"
+
+
+class UnsupportedMedia(Problem):
+    status, slug, title = 415, "unsupported-media", "That is no media file we can read"
+
+
+class Unprocessable(Problem):
+    status, slug, title = 422, "unprocessable", "The request can be read but not carried out"
+
+
+class Throttled(Problem):
+    status, slug, title = 429, "throttled", "Too many tries"
+
+    def __init__(self, detail: str, *, retry_after: int) -> None:
+        super().__init__(detail)
+        self._retry_after = retry_after
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": str(self._retry_after)}
+
+
+class Unavailable(Problem):
+    """A part of the system is away; what was asked was not done, and nothing was lost."""
+
+    status, slug, title = 503, "unavailable", "A part of the system is away"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": "5"}

@@ -1,0 +1,19 @@
+"""`python -m functions.stores.migrate` brings the schema up to date and says what it did."""
+
+import sys
+
+from functions import settings
+from functions.stores import postgres
+
+
+def main() -> None:
+    try:
+        wanted = settings.load("migrate")
+        applied = postgres.migrate(wanted.database_url)
+    except (settings.SettingsError, postgres.StoreUnavailable) as error:
+        sys.exit(f"migrate: {error}")
+    sys.stdout.write(f"migrate: {', '.join(applied) or 'nothing to do'}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+CREATE TABLE users (
+    id            uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    username      text NOT NULL,
+    name          text NOT NULL,
+    email         text NOT NULL,
+    password_hash text NOT NULL,
+    created_at    timestamptz NOT NULL DEFAULT now()
+);
+CREATE UNIQUE INDEX users_username_key ON users (lower(username));
+CREATE INDEX users_email_idx ON users (lower(email));
+
+-- Failed logins by name, whether a user has that name or not: the answer must not tell.
+CREATE TABLE login_attempts (
+    username      text PRIMARY KEY,
+    attempts      integer NOT NULL,
+    blocked_until timestamptz NOT NULL
+);
+
+CREATE TABLE jobs (
+    id              uuid PRIMARY KEY,
+    owner           uuid NOT NULL REFERENCES users,
+    fid             uuid NOT NULL UNIQUE,          -- the MP3's public id, chosen when the job is made
+    filename        text NOT NULL,
+    container       text NOT NULL,
+    video           uuid,                          -- GridFS file of the source; null once it is removed
+    video_size      bigint NOT NULL,
+    video_sha256    text NOT NULL,
+    idempotency_key text,
+    state           text NOT NULL DEFAULT 'queued'
+                    CHECK (state IN ('queued', 'converting', 'done', 'failed', 'cancelled', 'expired')),
+    generation      integer NOT NULL DEFAULT 0,    -- part of every event's id: rises when a new event must be a new one
+    fence           integer NOT NULL DEFAULT 0,    -- rises with every claim; a worker that lost its lease writes nothing
+    tries           integer NOT NULL DEFAULT 0,    -- the budget that retry resets
+    lease_until     timestamptz,
+    progress        real NOT NULL DEFAULT 0,
+    audio           uuid,                          -- GridFS file of the attempt that won
+    audio_size      bigint,
+    duration        double precision,              -- seconds
+    reason          text,
+    last_error      text,
+    hints           integer NOT NULL DEFAULT 0,    -- how often its event was sent
+    next_hint_at    timestamptz,
+    traceparent     text,
+    correlationid   text,
+    created_at      timestamptz NOT NULL DEFAULT now(),
+    queued_at       timestamptz NOT NULL DEFAULT now(),
+    started_at      timestamptz,
+    finished_at     timestamptz,
+    deleted_at      timestamptz,
+    CHECK ((state = 'converting') = (lease_until IS NOT NULL)),
+    CHECK (state <> 'done' OR audio IS NOT NULL),
+    CHECK (state <> 'failed' OR reason IS NOT NULL)
+);
+CREATE INDEX jobs_owner_idx ON jobs (owner, created_at DESC);
+CREATE UNIQUE INDEX jobs_idempotency_key ON jobs (owner, idempotency_key);
+CREATE INDEX jobs_queued_idx ON jobs (next_hint_at) WHERE state = 'queued';
+CREATE INDEX jobs_lease_idx ON jobs (lease_until) WHERE state = 'converting';
+CREATE INDEX jobs_video_idx ON jobs (video);
+CREATE INDEX jobs_audio_idx ON jobs (audio);
+
+-- Telling the owner is owed like the conversion itself.
+CREATE TABLE notifications (
+    job          uuid NOT NULL REFERENCES jobs ON DELETE CASCADE,
+    generation   integer NOT NULL,
+    outcome      text NOT NULL CHECK (outcome IN ('done', 'failed')),
+    state        text NOT NULL DEFAULT 'owed' CHECK (state IN ('owed', 'claimed', 'sent', 'given_up')),
+    tries        integer NOT NULL DEFAULT 0,
+    lease_until  timestamptz,
+    hints        integer NOT NULL DEFAULT 0,
+    next_hint_at timestamptz NOT NULL,
+    last_error   text,
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    sent_at      timestamptz,
+    PRIMARY KEY (job, outcome, generation)
+);
+CREATE INDEX notifications_owed_idx ON notifications (next_hint_at) WHERE state IN ('owed', 'claimed');
+CREATE INDEX notifications_sent_idx ON notifications (sent_at) WHERE state = 'sent';

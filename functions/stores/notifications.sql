@@ -1,0 +1,51 @@
+-- A notification is owed until it is sent or given up. Which one is meant follows from the job's row, never from the event.
+
+-- name: claim_notification
+UPDATE notifications n
+SET state = 'claimed', tries = n.tries + 1, lease_until = now() + make_interval(secs => %(lease)s)
+FROM jobs j JOIN users u ON u.id = j.owner
+WHERE n.job = %(job)s AND j.id = n.job AND n.outcome = j.state AND n.generation = j.generation AND j.deleted_at IS NULL
+  AND (n.state = 'owed' OR (n.state = 'claimed' AND n.lease_until < now()))
+RETURNING n.job, n.generation, n.outcome, n.tries, j.fid, j.filename, j.reason, j.duration, j.audio_size, u.name, u.email,
+    (SELECT count(*) FROM notifications s JOIN jobs o ON o.id = s.job JOIN users v ON v.id = o.owner
+     WHERE s.state = 'sent' AND s.sent_at > now() - interval '1 hour' AND lower(v.email) = lower(u.email))::integer AS mails_this_hour;
+
+-- name: note_sent
+UPDATE notifications SET state = 'sent', sent_at = now(), lease_until = NULL, last_error = NULL
+WHERE job = %(job)s AND outcome = %(outcome)s AND generation = %(generation)s AND state = 'claimed'
+RETURNING job;
+
+-- name: postpone_notification
+UPDATE notifications
+SET state = 'owed', lease_until = NULL, last_error = %(last_error)s, next_hint_at = now() + make_interval(secs => %(seconds)s)
+WHERE job = %(job)s AND outcome = %(outcome)s AND generation = %(generation)s AND state = 'claimed';
+
+-- name: give_up_notification
+UPDATE notifications SET state = 'given_up', lease_until = NULL, last_error = %(last_error)s
+WHERE job = %(job)s AND outcome = %(outcome)s AND generation = %(generation)s AND state = 'claimed';
+
+-- name: give_up_old_notifications
+UPDATE notifications SET state = 'given_up', lease_until = NULL
+WHERE state IN ('owed', 'claimed') AND created_at < now() - make_interval(secs => %(age)s) AND coalesce(lease_until, now()) <= now()
+RETURNING job;
+
+-- name: take_owed_results
+-- Jobs that ended and whose owner was not told; the hint's own interval grows as a job's does.
+WITH taken AS (
+    UPDATE notifications
+    SET hints = hints + 1, next_hint_at = now() + make_interval(secs => least(3600, 120 * 2 ^ least(hints, 10)))
+    WHERE (job, outcome, generation) IN (
+        SELECT job, outcome, generation FROM notifications
+        WHERE next_hint_at <= now() AND (state = 'owed' OR (state = 'claimed' AND lease_until < now()))
+        ORDER BY next_hint_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED)
+    RETURNING job, outcome, generation
+)
+SELECT j.* FROM jobs j JOIN taken t ON t.job = j.id AND t.generation = j.generation AND t.outcome = j.state
+WHERE j.deleted_at IS NULL;
+
+-- name: postpone_result
+UPDATE notifications SET hints = greatest(0, hints - 1), next_hint_at = now() + interval '30 seconds'
+WHERE job = %(job)s AND state = 'owed';
+
+-- name: note_dead_letter
+UPDATE notifications SET last_error = %(last_error)s WHERE job = %(job)s AND state IN ('owed', 'claimed') RETURNING job;

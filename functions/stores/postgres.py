@@ -1,0 +1,157 @@
+"""Postgres: named queries, one statement per move, every driver error turned into one of ours. The only user of psycopg2."""
+
+import select
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import psycopg2.errorcodes
+import psycopg2.extensions
+import psycopg2.extras
+import psycopg2.pool
+
+from functions.model.errors import Unavailable
+
+HERE = Path(__file__).parent
+ANSWER_WITHIN = 10.0  # seconds; a server that stalls without closing must not hold a request for ever
+CONNECT = {
+    "connect_timeout": 3,
+    "application_name": "video-to-mp3",
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "options": "-c statement_timeout=8000 -c timezone=UTC",
+}
+PASSING_SQLSTATES = {
+    psycopg2.errorcodes.QUERY_CANCELED,
+    psycopg2.errorcodes.DISK_FULL,
+    psycopg2.errorcodes.OUT_OF_MEMORY,
+    psycopg2.errorcodes.TOO_MANY_CONNECTIONS,
+    psycopg2.errorcodes.READ_ONLY_SQL_TRANSACTION,
+    psycopg2.errorcodes.DEADLOCK_DETECTED,
+    psycopg2.errorcodes.SERIALIZATION_FAILURE,
+}
+
+
+class StoreUnavailable(Unavailable):
+    """A store is away or does not answer: trouble that may pass."""
+
+
+class AlreadyThere(Exception):
+    """A row with that unique value exists."""
+
+
+class Database:
+    """Runs the named queries of one .sql file after the other; connections are made when the first is needed."""
+
+    def __init__(self, url: str, connections: int = 8) -> None:
+        self._url = url
+        self._connections = connections
+        self._queries = {name: text for path in sorted(HERE.glob("*.sql")) for name, text in queries(path)}
+
+    @cached_property
+    def _pool(self) -> psycopg2.pool.ThreadedConnectionPool:
+        psycopg2.extras.register_uuid()
+        psycopg2.extensions.set_wait_callback(_wait)
+        return psycopg2.pool.ThreadedConnectionPool(0, self._connections, self._url, **CONNECT)
+
+    def all(self, query: str, **values: Any) -> list[dict[str, Any]]:
+        """Every row the named query returns. Raises StoreUnavailable and AlreadyThere."""
+        with self._connection() as connection, connection.cursor() as cursor:
+            cursor.execute(self._queries[query], values)
+            return [dict(row) for row in cursor.fetchall()] if cursor.description else []
+
+    def one(self, query: str, **values: Any) -> dict[str, Any] | None:
+        """The row the named query returns, or None. Raises StoreUnavailable and AlreadyThere."""
+        rows = self.all(query, **values)
+        return rows[0] if rows else None
+
+    def ping(self) -> None:
+        """Raises StoreUnavailable where Postgres does not answer or lacks our tables."""
+        self.all("ping")
+
+    @contextmanager
+    def _connection(self) -> Iterator[Any]:
+        try:
+            connection = self._checked_out()
+        except (psycopg2.Error, psycopg2.pool.PoolError) as error:
+            raise StoreUnavailable("the database cannot be reached; try again soon") from error
+        try:
+            yield connection
+        except psycopg2.IntegrityError as error:
+            raise AlreadyThere(error.diag.constraint_name) from error
+        except psycopg2.Error as error:
+            if _may_pass(error):
+                raise StoreUnavailable("the database did not answer; try again soon") from error
+            raise
+        finally:
+            self._pool.putconn(connection, close=bool(connection.closed))
+
+    def _checked_out(self) -> Any:
+        """A connection that looks alive: one the server closed while it lay in the pool is readable (end of file)."""
+        while True:
+            connection = self._pool.getconn()
+            if not connection.closed and not select.select([connection], [], [], 0)[0]:
+                if not connection.autocommit:
+                    connection.autocommit = True
+                    connection.cursor_factory = psycopg2.extras.RealDictCursor
+                return connection
+            self._pool.putconn(connection, close=True)
+
+
+def queries(path: Path) -> Iterator[tuple[str, str]]:
+    """(name, text) of each query below a line `-- name: …`."""
+    for part in path.read_text(encoding="utf-8").split("-- name: ")[1:]:
+        name, _, text = part.partition("\n")
+        yield name.strip(), text.strip()
+
+
+def migrate(url: str) -> list[str]:
+    """Brings the schema up to date, one transaction per numbered file, and returns the names of those applied.
+
+    Safe to run twice at once: an advisory lock makes the second wait. Raises StoreUnavailable where Postgres is away.
+    """
+    try:
+        connection = psycopg2.connect(url, **CONNECT)
+    except psycopg2.OperationalError as error:
+        raise StoreUnavailable(f"the database cannot be reached: {str(error).splitlines()[0]}") from error
+    applied = []
+    with connection, connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('video-to-mp3 migrations'))")
+        cursor.execute("CREATE TABLE IF NOT EXISTS migrations (name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())")
+        cursor.execute("SELECT name FROM migrations")
+        known = {name for (name,) in cursor.fetchall()}
+        for path in sorted((HERE / "migrations").glob("*.sql")):
+            if path.name not in known:
+                cursor.execute(path.read_text(encoding="utf-8"))
+                cursor.execute("INSERT INTO migrations (name) VALUES (%s)", (path.name,))
+                applied.append(path.name)
+    connection.close()
+    return applied
+
+
+def _may_pass(error: psycopg2.Error) -> bool:
+    if isinstance(error, psycopg2.InterfaceError):
+        return True
+    if error.pgcode is None:  # no answer of the server's: the connection broke
+        return isinstance(error, psycopg2.OperationalError | psycopg2.DatabaseError)
+    # Class 57 is "operator intervention" (shutdown, crash), class 08 a broken connection (PostgreSQL manual, appendix A).
+    return error.pgcode in PASSING_SQLSTATES or error.pgcode[:2] in {"57", "08"}
+
+
+def _wait(connection: Any) -> None:
+    """psycopg2's wait callback: like the driver's own waiting, but with an end."""
+    until = time.monotonic() + ANSWER_WITHIN
+    while True:
+        state = connection.poll()
+        if state == psycopg2.extensions.POLL_OK:
+            return
+        readers = [connection] if state == psycopg2.extensions.POLL_READ else []
+        writers = [connection] if state == psycopg2.extensions.POLL_WRITE else []
+        if not any(select.select(readers, writers, [], max(0.0, until - time.monotonic()))):
+            connection.close()
+            raise psycopg2.OperationalError("no answer in time")
