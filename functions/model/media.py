@@ -1,7 +1,6 @@
 """What counts as a film, what its MP3 is called, and why a film could not be converted."""
 
 import re
-import unicodedata
 from enum import StrEnum
 
 SNIFF_BYTES = 4096  # sniff() needs no more than this from the front of a file
@@ -15,6 +14,8 @@ _MP3_BITRATES = {  # kbit/s by (MPEG-1?, layer III?), as the header counts them 
     (False, True): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
     (False, False): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
+# Controls, line ends, lone surrogates, and what turns the direction of text; joiners stay, for scripts need them.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 _NAME_BYTES = 200  # file systems stop at 255; the rest is for what a browser appends
 
 
@@ -82,18 +83,9 @@ def sniff(head: bytes) -> Container | None:
 def audio_name(film: str) -> str:
     """Turn a film's file name, as a stranger sent it, into its MP3's: one safe path component of at most 200 bytes."""
     name = re.split(r"[/\\]", film)[-1]
-    stem = re.sub(r"\.[A-Za-z0-9]{1,5}$", "", "".join(filter(_is_printable, name)).strip())
+    stem = re.sub(r"\.[A-Za-z0-9]{1,5}$", "", _UNPRINTABLE.sub("", name).strip())
     room = _NAME_BYTES - len(".mp3")
     return (stem.strip(". ").encode()[:room].decode(errors="ignore").rstrip(". ") or "audio") + ".mp3"
-
-
-def _is_printable(character: str) -> bool:
-    """Refuse controls, line ends and lone surrogates, and what turns the direction of text; joiners stay (scripts need them)."""
-    return unicodedata.category(character) not in {"Cc", "Cs", "Zl", "Zp"} and unicodedata.bidirectional(
-        character
-    ) not in {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"} | (
-        {"L", "R", "AL"} if unicodedata.category(character) == "Cf" else set()
-    )
 
 
 def _by_signature(head: bytes) -> Container | None:
@@ -131,7 +123,7 @@ def _after_id3(head: bytes) -> Container | None:
     """An ID3v2 tag usually stands before MP3, but some writers put it before FLAC and AAC too."""
     if not re.match(rb"ID3[\x02-\x04][^\xff].[\x00-\x7f]{4}", head, re.DOTALL):
         return None
-    size = int.from_bytes(bytes(4)) + sum(byte << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
+    size = sum(byte << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
     behind = head[10 + size :]
     return Container.FLAC if behind.startswith(b"fLaC") else _by_sync(behind) or Container.MP3
 

@@ -1,0 +1,264 @@
+"""A film on disk in, an MP3 on disk out: one jailed ffmpeg to look, one to convert.
+
+Everything strangers' files can do to ffmpeg is met here: it sees local files only, through the one demuxer that was
+sniffed, within limits of time, memory and output, in a process group that dies with us.
+"""
+
+import errno
+import os
+import re
+import selectors
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from functions.convert.container import check_end, measure_mp3
+from functions.model.media import Container, MediaError, Reason
+
+BEAT = 0.4  # s; progress is called at least this often, so a cancel is learnt of soon
+_PROBE_SECONDS = 60
+_KEPT = 8192  # bytes of ffmpeg's messages kept from either end
+_PROMISED = {Container.MP4, Container.MATROSKA}  # whose index we trust when ffmpeg finds it pointing at nothing
+_UNWANTED_TAGS = ("major_brand", "minor_version", "compatible_brands", "handler_name", "vendor_id", "duration")
+_STREAM = re.compile(r"^ +Stream #0:(\d+)(?:\[0x[0-9a-f]+\])?(?:\((.*?)\))?: (Audio|Video): ((\w+).*)$")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one film may cost: seconds it plays, bytes of MP3, bytes of ffmpeg's memory, seconds of work."""
+
+    duration: float = 4 * 3600
+    size: int = 512 * 2**20
+    memory: int = 2**30
+    work: float = 1800
+
+
+@dataclass(frozen=True)
+class Audio:
+    """One audio stream: its index in the file, language or None, Hz or None, channel layout in ffmpeg's words."""
+
+    index: int
+    language: str | None
+    default: bool
+    hertz: int | None
+    channels: str
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a film holds: seconds or None when it does not say, its audio streams, the index of its cover picture."""
+
+    container: Container
+    duration: float | None
+    audio: tuple[Audio, ...]
+    cover: int | None
+
+
+@dataclass(frozen=True)
+class Result:
+    """The finished MP3: seconds and bytes."""
+
+    duration: float
+    size: int
+
+
+class Interrupted(Exception):
+    """ffmpeg was killed from outside (a shutdown, the kernel short of memory): try again."""
+
+
+def describe(path: Path, container: Container, limits: Limits) -> Description:
+    """Look at a film. Raises MediaError (truncated, damaged, unsupported, too_long, timed_out), OSError, Interrupted."""
+    with path.open("rb") as file:
+        check_end(file, path.stat().st_size, container)
+    run = _run(describe_command(path, container, limits), _PROBE_SECONDS, path.parent)
+    if "\nInput #0" not in f"\n{run.messages}":
+        raise _explain(run, container)
+    return read_description(run.messages, container)
+
+
+def transcode(
+    source: Path, target: Path, description: Description, limits: Limits, progress: Callable[[float], None]
+) -> Result:
+    """Write the film's sound to `target` as MP3.
+
+    `progress` gets the fraction done (0.0 while the length is unknown), from this thread, at least every BEAT seconds;
+    what it raises stops the work. Raises MediaError, OSError (disk full) or Interrupted; then no `target` is left.
+    """
+    audio = choose(description, limits)
+    done = 0.0
+
+    def tick(line: str = "") -> None:
+        nonlocal done
+        if line.startswith("out_time_us=") and line[12:].isdigit():
+            done = int(line[12:]) / 1e6
+            if done > limits.duration + 1:  # the header lied
+                raise MediaError(Reason.TOO_LONG, f"{done:.0f} s and more")
+        progress(min(done / description.duration, 1.0) if description.duration else 0.0)
+
+    try:
+        command = transcode_command(source, target, description, audio, limits)
+        run = _run(command, allowed_seconds(description, limits), target.parent, tick)
+        if run.status or _is_cut(run, description.container):
+            raise _explain(run, description.container)
+        return _check(target, done)
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+
+
+def choose(description: Description, limits: Limits) -> Audio:
+    """The stream to convert: the default one, else the first. Raises MediaError no_audio or too_long."""
+    if not description.audio:
+        raise MediaError(Reason.NO_AUDIO)
+    if (description.duration or 0) > limits.duration:
+        raise MediaError(Reason.TOO_LONG, f"{description.duration:.0f} s of at most {limits.duration:.0f}")
+    return next((audio for audio in description.audio if audio.default), description.audio[0])
+
+
+def allowed_seconds(description: Description, limits: Limits) -> float:
+    """Time one conversion may take: half the film's length and a minute, though no longer than the limit."""
+    return min(limits.work, 60 + description.duration / 2) if description.duration else limits.work
+
+
+def describe_command(path: Path, container: Container, limits: Limits) -> list[str]:
+    """The argument list that makes ffmpeg say what it sees in a file."""
+    return [*_jail(limits, _PROBE_SECONDS, 0), *_open(path, container)]
+
+
+def transcode_command(
+    source: Path, target: Path, description: Description, audio: Audio, limits: Limits, quality: str = "2"
+) -> list[str]:
+    """The argument list that converts one audio stream, keeping tags, chapters, cover and sample rate.
+
+    `quality` is LAME's -V. The cover is copied: a plain -vn would drop it.
+    """
+    cover = description.cover
+    return [
+        *_jail(limits, allowed_seconds(description, limits), limits.size),
+        *("-loglevel", "level+warning", "-nostats", "-progress", "pipe:1", "-stats_period", "0.5"),
+        *("-max_error_rate", "0.1"),
+        *_open(source, description.container),
+        *("-map", f"0:{audio.index}", "-sn", "-dn"),
+        *(("-vn",) if cover is None else ("-map", f"0:{cover}", "-c:v", "copy", "-disposition:v", "attached_pic")),
+        *("-map_metadata", "0", "-map_chapters", "0"),
+        *(("-map_metadata", f"0:s:{audio.index}") if description.container == Container.OGG else ()),  # its only tags
+        *(word for tag in _UNWANTED_TAGS for word in ("-metadata", f"{tag}=")),
+        *("-c:a", "libmp3lame", "-q:a", quality, *(("-ar", "48000") if (audio.hertz or 0) > 48000 else ())),
+        *("-af", "asetpts=N/SR/TB"),  # so that out_time counts what was written, whatever the film's clock says
+        *("-f", "mp3", "-id3v2_version", "3", "-write_xing", "1", "-y", f"file:{target}"),
+    ]
+
+
+def read_description(messages: str, container: Container) -> Description:
+    """Read ffmpeg's report of its input with MoviePy's parser. Raises MediaError too_long.
+
+    The parser trips over tags, chapters, subtitles, languages such as en-US and pictures without a frame rate; it
+    is shown only lines it can read. What it leaves out (cover, channels, defaults but the first) is read beside it.
+    """
+    from moviepy.video.io.ffmpeg_reader import FFmpegInfosParser  # late: it takes 0.4 s
+
+    streams = {int(found[1]): found for line in messages.split("\n") if (found := _STREAM.match(line))}
+    sounds = {at: found for at, found in streams.items() if found[3] == "Audio" and found[5] != "none"}
+    length = re.search(r"^  Duration: (\d+):.*$", messages, re.MULTILINE)
+    if length and len(length[1]) > 2:  # the parser reads 100:00:00 as 0
+        raise MediaError(Reason.TOO_LONG, f"{length[1]} hours")
+    lines = [length[0]] if length else []
+    lines += [f"  Stream #0:{at}: Audio: {found[4]}" for at, found in sounds.items()]
+    parsed = FFmpegInfosParser("\n".join(["", *lines]), "film", check_duration=bool(length)).parse() if sounds else {}
+    rates = {stream["stream_number"]: stream["fps"] for each in parsed.get("inputs", ()) for stream in each["streams"]}
+    return Description(
+        container,
+        parsed.get("duration"),
+        tuple(
+            Audio(
+                index=at,
+                language=found[2] if found[2] != "und" else None,
+                default="(default)" in found[4],
+                hertz=rates[at] if isinstance(rates[at], int) else None,
+                channels=(found[4].split(", ") + ["", ""])[2],
+            )
+            for at, found in sounds.items()
+        ),
+        next((at for at, it in streams.items() if it[5] in ("mjpeg", "png") and "(attached pic)" in it[4]), None),
+    )
+
+
+@cache
+def binary() -> str:
+    """Path of the ffmpeg that MoviePy uses; asked of imageio-ffmpeg, for importing moviepy.config loads all of it."""
+    from imageio_ffmpeg import get_ffmpeg_exe
+
+    return shutil.which(get_ffmpeg_exe()) or get_ffmpeg_exe()
+
+
+def _jail(limits: Limits, seconds: float, size: int) -> list[str]:
+    """What stands before ffmpeg's options: die with our thread, gain no rights, stay within limits."""
+    cpu = int(seconds * (os.cpu_count() or 1)) + 1
+    return [
+        *("setpriv", "--pdeathsig", "KILL", "--no-new-privs", "--"),
+        *("prlimit", f"--as={limits.memory}", f"--cpu={cpu}:{cpu + 5}", f"--fsize={size}", "--core=0", "--nofile=32"),
+        *("--", binary(), "-nostdin", "-hide_banner"),
+    ]
+
+
+def _open(path: Path, container: Container) -> list[str]:
+    return [
+        *("-protocol_whitelist", "file", "-format_whitelist", container.value, "-f", container.value),
+        *("-i", f"file:{path}"),
+    ]
+
+
+@dataclass(frozen=True)
+class _Run:
+    status: int
+    messages: str
+
+
+def _run(command: list[str], seconds: float, directory: Path, tick: Callable[..., None] = lambda line="": None) -> _Run:
+    """Run to the end, calling `tick` with every line of output and every BEAT without one.
+
+    The process group is killed before any error leaves. Stay in this thread: the kernel kills the child when the
+    thread that started it ends.
+    """
+    deadline = time.monotonic() + seconds
+    lines, messages = b"", b""
+    with (
+        subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            cwd=directory,
+            env={"LC_ALL": "C"},  # neither our secrets nor FFREPORT
+            start_new_session=True,
+        ) as process,
+        selectors.DefaultSelector() as selector,
+    ):
+        assert process.stdout and process.stderr
+        selector.register(process.stdout, selectors.EVENT_READ)
+        selector.register(process.stderr, selectors.EVENT_READ)
+        try:
+            while selector.get_map():
+                ready = selector.select(BEAT)
+                for key, _ in ready:
+                    if not (data := os.read(key.fd, 65536)):
+                        selector.unregister(key.fileobj)
+                    elif key.fileobj is process.stderr:
+                        messages = _bound(messages + data)
+                    else:
+                        *whole, lines = (lines + data).split(b"\n")
+                        for line in whole:
+                            tick(line.decode(errors="replace"))
+                if not ready:
+                    tick()
+                if time.monotonic() > deadline:
+                    raise MediaError(Reason.TIMED_OUT, f"after {seconds:.0f} s")
+            return _Run(process.wait(max(0.1, deadline - time.monotonic())), messages.decode(errors="replace"))
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise

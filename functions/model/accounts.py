@@ -1,0 +1,79 @@
+"""Who people are: what a registration must hold, and passwords."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from passlib.hash import bcrypt_sha256
+
+from functions.model.errors import BadRequest
+
+# Longer input is refused before it is hashed: bcrypt_sha256 takes any length, and hashing megabytes would be work for nothing.
+PASSWORD_MIN, PASSWORD_MAX = 8, 1024
+TEXT_MAX = 254  # the longest address that SMTP can carry (RFC 5321, 4.5.3.1.3)
+# One @, no spaces or control characters, a dot in the domain: the rest is for the mail server to judge.
+ADDRESS = re.compile(r"[^@\s\x00-\x1f\x7f<>,;:\"\\()\[\]]+@[^@\s\x00-\x1f\x7f<>,;:\"\\()\[\]]+\.[^@\s\x00-\x1f\x7f<>,;:\"\\()\[\]]+")
+CONTROL = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]")
+
+
+@dataclass(frozen=True)
+class Registration:
+    name: str
+    username: str
+    password: str
+    email: str
+
+
+def registration(body: dict[str, Any]) -> Registration:
+    """What a person registers with; a username that is an address serves as the email.
+
+    Raises BadRequest naming the field.
+    """
+    name, username, password = (_text(body, field) for field in ("name", "username", "password"))
+    if len(password) < PASSWORD_MIN:
+        raise BadRequest(f"password must have at least {PASSWORD_MIN} characters", field="password")
+    if ":" in username:
+        raise BadRequest("username must not hold a colon: Basic authentication ends it there (RFC 7617)", field="username")
+    email = _text(body, "email") if body.get("email") is not None else username
+    if not ADDRESS.fullmatch(email):
+        raise BadRequest("email must be a mail address (or the username one): the MP3's link is sent there", field="email")
+    return Registration(name, username, password, email)
+
+
+def hash_password(password: str) -> str:
+    return str(bcrypt_sha256.hash(password))
+
+
+def password_matches(password: str, password_hash: str | None) -> bool:
+    """Whether it is the one; without a hash (no such user) False after the same time."""
+    if len(password) > PASSWORD_MAX:
+        return False
+    if password_hash is None:
+        bcrypt_sha256.verify(password, _hash_of_nobody())
+        return False
+    return bool(bcrypt_sha256.verify(password, password_hash))
+
+
+_nobody: list[str] = []
+
+
+def _hash_of_nobody() -> str:
+    if not _nobody:
+        _nobody.append(hash_password("nobody has this password"))
+    return _nobody[0]
+
+
+def _text(body: dict[str, Any], field: str) -> str:
+    value = body.get(field)
+    limit = PASSWORD_MAX if field == "password" else TEXT_MAX
+    if not isinstance(value, str) or not value.strip():
+        raise BadRequest(f"{field} must be a text and not empty", field=field)
+    if len(value) > limit:
+        raise BadRequest(f"{field} must not be longer than {limit} characters", field=field)
+    if field != "password":
+        value = value.strip()
+        if CONTROL.search(value):
+            raise BadRequest(f"{field} must not hold control characters", field=field)
+    elif "\x00" in value:
+        raise BadRequest("password must not hold NUL", field=field)
+    return value
