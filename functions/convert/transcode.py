@@ -13,9 +13,11 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from functions.convert.container import check_end, measure_mp3
 from functions.model.media import Container, MediaError, Reason
@@ -23,8 +25,17 @@ from functions.model.media import Container, MediaError, Reason
 BEAT = 0.4  # s; progress is called at least this often, so a cancel is learnt of soon
 _PROBE_SECONDS = 60
 _KEPT = 8192  # bytes of ffmpeg's messages kept from either end
-_PROMISED = {Container.MP4, Container.MATROSKA}  # whose index we trust when ffmpeg finds it pointing at nothing
 _UNWANTED_TAGS = ("major_brand", "minor_version", "compatible_brands", "handler_name", "vendor_id", "duration")
+_CUT = {  # what ffmpeg mentions, and then exits with 0
+    Container.MP4: "partial file|Packet corrupt",
+    Container.MATROSKA: "File ended prematurely",
+}
+_REASONS = (
+    ("partial file|moov atom not found|File ended prematurely|Packet corrupt", Reason.TRUNCATED),
+    ("does not contain any stream|matches no streams", Reason.NO_AUDIO),
+    ("no decoder found|Decoder not found|not on whitelist|Not whitelisted|Not yet implemented", Reason.UNSUPPORTED),
+)
+_OUTSIDE = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 _STREAM = re.compile(r"^ +Stream #0:(\d+)(?:\[0x[0-9a-f]+\])?(?:\((.*?)\))?: (Audio|Video): ((\w+).*)$")
 
 
@@ -67,17 +78,17 @@ class Result:
     size: int
 
 
-class Interrupted(Exception):
+class Interrupted(Exception):  # noqa: N818 - it names what happened, like KeyboardInterrupt
     """ffmpeg was killed from outside (a shutdown, the kernel short of memory): try again."""
 
 
 def describe(path: Path, container: Container, limits: Limits) -> Description:
-    """Look at a film. Raises MediaError (truncated, damaged, unsupported, too_long, timed_out), OSError, Interrupted."""
+    """Look at a film. Raises MediaError (its end is missing, nothing can be read), Interrupted, OSError."""
     with path.open("rb") as file:
         check_end(file, path.stat().st_size, container)
     run = _run(describe_command(path, container, limits), _PROBE_SECONDS, path.parent)
     if "\nInput #0" not in f"\n{run.messages}":
-        raise _explain(run, container)
+        raise _explain(run)
     return read_description(run.messages, container)
 
 
@@ -90,22 +101,16 @@ def transcode(
     what it raises stops the work. Raises MediaError, OSError (disk full) or Interrupted; then no `target` is left.
     """
     audio = choose(description, limits)
-    done = 0.0
 
-    def tick(line: str = "") -> None:
-        nonlocal done
-        if line.startswith("out_time_us=") and line[12:].isdigit():
-            done = int(line[12:]) / 1e6
-            if done > limits.duration + 1:  # the header lied
-                raise MediaError(Reason.TOO_LONG, f"{done:.0f} s and more")
+    def tick(done: float) -> None:
+        if done > limits.duration + 1:  # the header lied
+            raise MediaError(Reason.TOO_LONG, f"more than {limits.duration:.0f} s")
         progress(min(done / description.duration, 1.0) if description.duration else 0.0)
 
     try:
         command = transcode_command(source, target, description, audio, limits)
         run = _run(command, allowed_seconds(description, limits), target.parent, tick)
-        if run.status or _is_cut(run, description.container):
-            raise _explain(run, description.container)
-        return _check(target, done)
+        return _check(run, target, description)
     except BaseException:
         target.unlink(missing_ok=True)
         raise
@@ -180,7 +185,7 @@ def read_description(messages: str, container: Container) -> Description:
                 language=found[2] if found[2] != "und" else None,
                 default="(default)" in found[4],
                 hertz=rates[at] if isinstance(rates[at], int) else None,
-                channels=(found[4].split(", ") + ["", ""])[2],
+                channels=[*found[4].split(", "), "", ""][2],
             )
             for at, found in sounds.items()
         ),
@@ -193,7 +198,7 @@ def binary() -> str:
     """Path of the ffmpeg that MoviePy uses; asked of imageio-ffmpeg, for importing moviepy.config loads all of it."""
     from imageio_ffmpeg import get_ffmpeg_exe
 
-    return shutil.which(get_ffmpeg_exe()) or get_ffmpeg_exe()
+    return shutil.which(path := str(get_ffmpeg_exe())) or path
 
 
 def _jail(limits: Limits, seconds: float, size: int) -> list[str]:
@@ -217,18 +222,19 @@ def _open(path: Path, container: Container) -> list[str]:
 class _Run:
     status: int
     messages: str
+    done: float  # s of output
 
 
-def _run(command: list[str], seconds: float, directory: Path, tick: Callable[..., None] = lambda line="": None) -> _Run:
-    """Run to the end, calling `tick` with every line of output and every BEAT without one.
+def _run(command: list[str], seconds: float, directory: Path, tick: Callable[[float], None] = lambda _: None) -> _Run:
+    """Run ffmpeg to its end, calling `tick` every BEAT with the seconds of output so far.
 
-    The process group is killed before any error leaves. Stay in this thread: the kernel kills the child when the
+    Its process group is killed before any error leaves. All in this thread: the kernel kills the child when the
     thread that started it ends.
     """
-    deadline = time.monotonic() + seconds
-    lines, messages = b"", b""
+    began = beat = time.monotonic()
+    output = messages = b""
     with (
-        subprocess.Popen(
+        subprocess.Popen(  # noqa: S603 - the words are ours, the paths too
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -237,28 +243,72 @@ def _run(command: list[str], seconds: float, directory: Path, tick: Callable[...
             env={"LC_ALL": "C"},  # neither our secrets nor FFREPORT
             start_new_session=True,
         ) as process,
-        selectors.DefaultSelector() as selector,
+        selectors.DefaultSelector() as pipes,
     ):
-        assert process.stdout and process.stderr
-        selector.register(process.stdout, selectors.EVENT_READ)
-        selector.register(process.stderr, selectors.EVENT_READ)
+        pipes.register(cast(BinaryIO, process.stdout), selectors.EVENT_READ, "output")
+        pipes.register(cast(BinaryIO, process.stderr), selectors.EVENT_READ, "messages")
         try:
-            while selector.get_map():
-                ready = selector.select(BEAT)
-                for key, _ in ready:
-                    if not (data := os.read(key.fd, 65536)):
-                        selector.unregister(key.fileobj)
-                    elif key.fileobj is process.stderr:
-                        messages = _bound(messages + data)
+            while pipes.get_map():
+                for key, _ in pipes.select(max(0.0, beat + BEAT - time.monotonic())):
+                    data = os.read(key.fd, 65536)
+                    if not data:
+                        pipes.unregister(key.fileobj)
+                    elif key.data == "output":
+                        output = (output + data)[-_KEPT:]
                     else:
-                        *whole, lines = (lines + data).split(b"\n")
-                        for line in whole:
-                            tick(line.decode(errors="replace"))
-                if not ready:
-                    tick()
-                if time.monotonic() > deadline:
-                    raise MediaError(Reason.TIMED_OUT, f"after {seconds:.0f} s")
-            return _Run(process.wait(max(0.1, deadline - time.monotonic())), messages.decode(errors="replace"))
+                        messages = _shorten(messages + data)
+                if time.monotonic() >= beat + BEAT:
+                    beat = time.monotonic()
+                    tick(_read_progress(output))
+                    _check_time(began, seconds)
+            return _Run(process.wait(), messages.decode(errors="replace"), _read_progress(output))
         except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             raise
+
+
+def _check_time(began: float, seconds: float) -> None:
+    if time.monotonic() > began + seconds:
+        raise MediaError(Reason.TIMED_OUT, f"after {seconds:.0f} s")
+
+
+def _read_progress(output: bytes) -> float:
+    """Seconds of output, from the last word of ffmpeg's -progress lines on it."""
+    return int((re.findall(rb"out_time_us=(\d+)\n", output) or [b"0"])[-1]) / 1e6
+
+
+def _shorten(messages: bytes) -> bytes:
+    """Keep the first and the last of what a damaged film makes ffmpeg say thousands of times."""
+    return messages if len(messages) <= 4 * _KEPT else messages[:_KEPT] + b"\n...\n" + messages[-_KEPT:]
+
+
+def _explain(run: _Run) -> Exception:
+    """Turn ffmpeg's end into the error it means."""
+    said = run.messages.strip()[-500:]
+    if run.status == -signal.SIGXFSZ:
+        return MediaError(Reason.TOO_LARGE, "the limit for the MP3 is reached")
+    if -run.status in _OUTSIDE or run.status == 255:  # 255: ffmpeg caught the signal
+        return Interrupted(f"ffmpeg was killed from outside (status {run.status}); the next try may pass")
+    if "No space left on device" in run.messages:
+        return OSError(errno.ENOSPC, "no space left for the MP3; free some below the temporary directory")
+    if re.search(r"^(setpriv|prlimit): |Error opening output", run.messages, re.MULTILINE):
+        return OSError(f"ffmpeg cannot run here: {said}")
+    reason = next((reason for words, reason in _REASONS if re.search(words, run.messages)), Reason.DAMAGED)
+    return MediaError(reason, f"status {run.status}: {said}")
+
+
+def _check(run: _Run, target: Path, description: Description) -> Result:
+    """Measure what was written; what does not fit is an error, not a result."""
+    if run.status or (description.container in _CUT and re.search(_CUT[description.container], run.messages)):
+        raise _explain(run)
+    with target.open("rb") as file:
+        try:
+            seconds = measure_mp3(file)
+        except ValueError as error:
+            raise MediaError(Reason.DAMAGED, str(error)) from error
+    if abs(seconds - run.done) > 0.2:
+        raise MediaError(Reason.DAMAGED, f"{run.done:.2f} s were encoded, the MP3 has {seconds:.2f} s")
+    if description.container == Container.FLAC and seconds < (description.duration or 0) - 1:
+        raise MediaError(Reason.TRUNCATED, f"{seconds:.2f} s of {description.duration:.2f} s")
+    return Result(seconds, target.stat().st_size)

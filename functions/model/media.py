@@ -58,11 +58,11 @@ _SENTENCES = {
     Reason.NO_AUDIO: "The film has no sound, so there is nothing to convert. Upload one with an audio track.",
     Reason.TRUNCATED: "The film is cut off: its end is missing. Copy or download it again, then upload the whole file.",
     Reason.DAMAGED: "The film is damaged and its sound cannot be read. Upload an intact copy.",
-    Reason.TOO_LONG: "The film is longer than this service accepts. Cut it into shorter parts and upload those.",
-    Reason.TOO_LARGE: "The MP3 would be larger than this service accepts. Cut the film into shorter parts and upload those.",
-    Reason.TIMED_OUT: "Converting the film took longer than this service allows. Try again later, or upload a shorter film.",
-    Reason.UNSUPPORTED: "The film's format or its sound's is not supported. Save it as MP4 with AAC sound and upload that.",
-    Reason.RETRIES_EXHAUSTED: "Converting the film failed several times for reasons on our side. Please try again later.",
+    Reason.TOO_LONG: "The film is longer than this service allows. Upload it in shorter parts.",
+    Reason.TOO_LARGE: "The MP3 would be larger than this service allows. Upload the film in shorter parts.",
+    Reason.TIMED_OUT: "Converting took longer than this service allows. Try again later, or upload shorter parts.",
+    Reason.UNSUPPORTED: "We cannot read the format of this film or its sound. Save it as MP4 with AAC sound.",
+    Reason.RETRIES_EXHAUSTED: "Converting failed several times for reasons on our side. Please try again later.",
 }
 
 
@@ -76,7 +76,7 @@ class MediaError(Exception):
 
 
 def sniff(head: bytes) -> Container | None:
-    """Name the container that begins with `head` (SNIFF_BYTES of it, or the whole of a shorter file); None: no media."""
+    """Name the container that begins with `head` (SNIFF_BYTES, or a whole shorter file); None: no media."""
     return _by_signature(head) or _by_sync(head)
 
 
