@@ -86,7 +86,7 @@ def describe(path: Path, container: Container, limits: Limits) -> Description:
     """Look at a film. Raises MediaError (its end is missing, nothing can be read), Interrupted, OSError."""
     with path.open("rb") as file:
         check_end(file, path.stat().st_size, container)
-    run = _run(describe_command(path, container, limits), _PROBE_SECONDS, path.parent)
+    run = _run(describe_command(path, container, limits), _PROBE_SECONDS)
     if "\nInput #0" not in f"\n{run.messages}":
         raise _explain(run)
     return read_description(run.messages, container)
@@ -109,7 +109,8 @@ def transcode(
 
     try:
         command = transcode_command(source, target, description, audio, limits)
-        run = _run(command, allowed_seconds(description, limits), target.parent, tick)
+        run = _run(command, allowed_seconds(description, limits), tick)
+        tick(run.done)
         return _check(run, target, description)
     except BaseException:
         target.unlink(missing_ok=True)
@@ -154,6 +155,7 @@ def transcode_command(
         *(("-map_metadata", f"0:s:{audio.index}") if description.container == Container.OGG else ()),  # its only tags
         *(word for tag in _UNWANTED_TAGS for word in ("-metadata", f"{tag}=")),
         *("-c:a", "libmp3lame", "-q:a", quality, *(("-ar", "48000") if (audio.hertz or 0) > 48000 else ())),
+        *("-t", str(limits.duration + 2)),  # whatever the header says
         *("-af", "asetpts=N/SR/TB"),  # so that out_time counts what was written, whatever the film's clock says
         *("-f", "mp3", "-id3v2_version", "3", "-write_xing", "1", "-y", f"file:{target}"),
     ]
@@ -225,7 +227,7 @@ class _Run:
     done: float  # s of output
 
 
-def _run(command: list[str], seconds: float, directory: Path, tick: Callable[[float], None] = lambda _: None) -> _Run:
+def _run(command: list[str], seconds: float, tick: Callable[[float], None] = lambda _: None) -> _Run:
     """Run ffmpeg to its end, calling `tick` every BEAT with the seconds of output so far.
 
     Its process group is killed before any error leaves. All in this thread: the kernel kills the child when the
@@ -239,7 +241,6 @@ def _run(command: list[str], seconds: float, directory: Path, tick: Callable[[fl
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            cwd=directory,
             env={"LC_ALL": "C"},  # neither our secrets nor FFREPORT
             start_new_session=True,
         ) as process,

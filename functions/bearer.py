@@ -1,0 +1,55 @@
+"""Who asks: the bearer token of a request, checked here or, when AUTH_SVC_ADDR is set, by the validate function there."""
+
+import json
+from http import HTTPStatus
+from typing import Protocol
+from uuid import UUID
+
+from functions.model.errors import Unauthorized, Unavailable
+from functions.model.tokens import Claims, Tokens
+
+TIMEOUT = 3.0  # seconds
+
+
+class Bearer(Protocol):
+    def claims(self, authorization: str | None) -> Claims:
+        """Who asks, by the Authorization header. Raises Unauthorized."""
+
+
+class LocalBearer:
+    def __init__(self, tokens: Tokens) -> None:
+        self._tokens = tokens
+
+    def claims(self, authorization: str | None) -> Claims:
+        return self._tokens.read(_token(authorization))
+
+
+class RemoteBearer:
+    """Asks validate, as the original system's gateway asked its auth service."""
+
+    def __init__(self, address: str) -> None:
+        self._url = f"http://{address}/validate"
+
+    def claims(self, authorization: str | None) -> Claims:
+        import urllib3
+
+        token = _token(authorization)
+        try:
+            answer = urllib3.request(
+                "POST", self._url, headers={"Authorization": f"Bearer {token}"}, timeout=TIMEOUT, retries=False, redirect=False
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise Unavailable("the login service cannot be reached; try again soon") from error
+        if answer.status == HTTPStatus.OK:
+            body = json.loads(answer.data)
+            return Claims(UUID(body["sub"]), body["username"], body["exp"])
+        if answer.status == HTTPStatus.UNAUTHORIZED:
+            raise Unauthorized("the token is not valid; log in again")
+        raise Unavailable("the login service is in trouble; try again soon")
+
+
+def _token(authorization: str | None) -> str:
+    scheme, _, token = (authorization or "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise Unauthorized("send the token of /login as `Authorization: Bearer <token>`")
+    return token.strip()

@@ -1,0 +1,40 @@
+"""How a function is served: one worker process, plain HTTP/1.1 on $PORT, drained on SIGTERM. An entry point: it may read the environment.
+
+`gunicorn -c functions/gunicorn.conf.py "functions_framework:create_app()"` with FUNCTION_TARGET naming the function; the
+framework's own command passes none of these settings on (field notes, 1).
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from events import journal
+from functions import settings
+
+target = os.environ.get("FUNCTION_TARGET", "")
+source = Path(__file__).parent / target / "main.py"
+if not target or not source.is_file():
+    names = ", ".join(sorted(path.parent.name for path in Path(__file__).parent.glob("*/main.py")))
+    sys.exit(f"FUNCTION_TARGET is {target!r}; set it to one of {names}")
+os.environ["FUNCTION_SOURCE"] = str(source)
+
+bind = f"{os.environ.get('HOST', '0.0.0.0')}:{os.environ.get('PORT', '8080')}"  # noqa: S104 -- a container's port is reached from outside
+worker_class = "gthread"
+workers = 1  # platforms scale by instances; a second process would only double the memory
+threads = int(os.environ.get("CONCURRENCY", "8")) + 2  # two for health checks, which must not wait behind the work
+keepalive = 75  # longer than nginx keeps an idle upstream connection (60 s): the side that sends closes first
+timeout = 0  # a long upload or conversion is no hang; each function has its own deadlines
+graceful_timeout = int(os.environ.get("GRACE_SECONDS", "620"))  # the longest time limit of any function, and a little
+limit_request_line = 4094
+limit_request_fields = 64
+worker_tmp_dir = "/dev/shm"  # noqa: S108 -- gunicorn's heartbeat file: on a disk it can stall the worker
+control_socket_disable = True
+logconfig_dict = journal.configuration(os.environ.get("LOG_LEVEL", "INFO"))
+
+
+def on_starting(_server: object) -> None:
+    """Says what is missing before anything is forked, in one line instead of a trace."""
+    try:
+        settings.load(target)
+    except settings.SettingsError as error:
+        sys.exit(str(error))

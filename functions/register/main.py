@@ -1,0 +1,15 @@
+"""Register: a name, a username and a password come in; a user goes to Postgres."""
+
+from flask import Request, Response
+
+from functions import web, wiring
+from functions.model import accounts
+
+services = wiring.Services("register")
+
+
+@web.serves("POST", ready=services.ready)
+def register(request: Request) -> Response:
+    user = services.accounts.add(accounts.registration(web.json_body(request)))
+    web.note(user=user["id"])
+    return web.answer({"id": str(user["id"]), "username": user["username"], "name": user["name"], "email": user["email"]}, 201)

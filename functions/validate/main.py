@@ -1,0 +1,14 @@
+"""Validate: a bearer token comes in, its claims leave. Fit for a reverse proxy's auth_request: the status alone answers."""
+
+from flask import Request, Response
+
+from functions import web, wiring
+
+services = wiring.Services("validate")
+
+
+@web.serves("GET", "POST", ready=services.ready)
+def validate(request: Request) -> Response:
+    claims = services.bearer.claims(request.headers.get("Authorization"))
+    web.note(user=claims.user)
+    return web.answer({"sub": str(claims.user), "username": claims.username, "exp": claims.expires_at})

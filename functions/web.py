@@ -1,0 +1,207 @@
+"""Request in, answer out: what every function's HTTP has in common, so that a function's main says only what is its own."""
+
+import json
+import logging
+import re
+import secrets
+import time
+from collections.abc import Callable
+from functools import wraps
+from http import HTTPStatus
+from typing import Any
+from uuid import UUID
+
+import flask
+from flask import Request, Response
+from werkzeug.exceptions import ClientDisconnected, HTTPException
+
+from events import envelope, journal
+from events.contract import Event, InvalidEvent
+from functions.model.errors import BadRequest, MethodNotAllowed, NotFound, Problem, TooLarge, Unavailable
+
+Handler = Callable[[Request], Response]
+
+JSON_LIMIT = 64 * 1024  # bytes of a JSON body or an event
+LINGER_SECONDS = 30.0  # how long an early answer waits for the rest of its request
+LINGER_PIECE = 256 * 1024
+PROBLEM_TYPE = "urn:videotomp3:problem:"
+TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context, 3.2
+READY_FOR = 2.0  # seconds an answer of the stores is believed
+
+log = logging.getLogger("functions")
+
+
+def serves(*methods: str, ready: Callable[[], None]) -> Callable[[Handler], Handler]:
+    """Makes a handler the function: health, readiness, methods, problems, one line in the journal for each outcome.
+
+    `ready` asks every store and raises Unavailable where one is away. The handler's name is the function's.
+    """
+
+    def decorate(handler: Handler) -> Handler:
+        _mount(handler.__name__, ready)
+
+        @wraps(handler)
+        def function(request: Request) -> Response:
+            # The framework would now read the whole body into memory (its read_request); we read as much as we want (field notes, 1).
+            flask.current_app.after_request_funcs.pop(None, None)
+            began = time.monotonic()
+            flask.g.fields = {}
+            try:
+                if request.method not in methods and not (request.method == "HEAD" and "GET" in methods):
+                    raise MethodNotAllowed(methods)
+                response = handler(request)
+            except ClientDisconnected:
+                response = problem(BadRequest("the request ended before its body did"))
+            except Problem as trouble:
+                response = problem(trouble)
+            except Exception:
+                log.exception("the function broke", extra=journal.fields(function=handler.__name__, trace=trace_id(request)))
+                response = problem(Broken("this is our fault; it is in the journal"))
+            _record(handler.__name__, request, response, began)
+            return _lingering(request, response)
+
+        return function
+
+    return decorate
+
+
+def _mount(name: str, ready: Callable[[], None]) -> None:
+    """Adds /_/health and /_/ready to the application that is loading this function."""
+    if not flask.has_app_context():
+        return  # loaded by a test or a tool, not by the framework
+    app = flask.current_app
+    believed: dict[str, Any] = {"until": 0.0, "trouble": None}
+
+    def is_ready() -> Response:
+        if time.monotonic() > believed["until"]:
+            try:
+                ready()
+                believed["trouble"] = None
+            except Unavailable as trouble:
+                believed["trouble"] = trouble
+            believed["until"] = time.monotonic() + READY_FOR
+        return problem(believed["trouble"]) if believed["trouble"] else answer({"function": name, "ready": True})
+
+    app.add_url_rule("/_/health", "health", lambda: answer({"function": name}))
+    app.add_url_rule("/_/ready", "ready", is_ready)
+    app.register_error_handler(HTTPException, lambda error: problem(NotFound("there is nothing at this address")))
+
+
+class Broken(Problem):
+    status, slug, title = 500, "internal", "Something broke"
+
+
+def note(**values: Any) -> None:
+    """Adds fields to the line that the journal gets for this request: ids, numbers and reasons, never a token or an address."""
+    flask.g.fields.update(values)
+
+
+def answer(body: dict[str, Any] | list[Any], status: int = 200, **headers: str) -> Response:
+    made = Response(json.dumps(body), status, mimetype="application/json")
+    made.headers.extend({name.replace("_", "-"): value for name, value in headers.items()})
+    made.headers["Cache-Control"] = "no-store"
+    return made
+
+
+def problem(trouble: Problem) -> Response:
+    """RFC 9457: the same shape for every error."""
+    body = {
+        "type": PROBLEM_TYPE + trouble.slug,
+        "title": trouble.title,
+        "status": trouble.status,
+        "detail": trouble.detail,
+        "field": trouble.field,
+        "reason": trouble.reason,
+    }
+    made = answer({name: value for name, value in body.items() if value is not None}, trouble.status)
+    made.mimetype = "application/problem+json"
+    made.headers.extend(trouble.headers)
+    return made
+
+
+def json_body(request: Request) -> dict[str, Any]:
+    """The JSON object of the body. Raises BadRequest and TooLarge."""
+    try:
+        body = json.loads(_small_body(request))
+    except (ValueError, RecursionError) as error:
+        raise BadRequest("the body must be a JSON object", field="body") from error
+    if not isinstance(body, dict):
+        raise BadRequest("the body must be a JSON object", field="body")
+    return body
+
+
+def event(request: Request) -> Event:
+    """The CloudEvent that was delivered. Raises BadRequest where it is none of ours."""
+    try:
+        arrived = envelope.from_http(dict(request.headers), _small_body(request))
+    except InvalidEvent as error:
+        raise BadRequest(str(error)) from error
+    note(event=arrived.id, type=arrived.type, job=arrived.job)
+    return arrived
+
+
+def reply(event: Event) -> Response:
+    """An event that follows from the one delivered, in binary mode."""
+    headers, body = envelope.to_http(event)
+    note(reply=event.type)
+    return Response(body, 200, headers)
+
+
+def nothing_follows(why: str) -> Response:
+    """Taken, and no event follows: no `ce-` header tells the dispatcher so."""
+    note(why=why)
+    return Response("", 202)
+
+
+def one_id(text: str, what: str) -> UUID:
+    """Raises NotFound where the text is no id: an id nobody has and a text that is none are the same to who asks."""
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise NotFound(f"there is no {what} of that id") from error
+
+
+def traceparent(request: Request) -> str:
+    """The caller's trace context, or a new one."""
+    given = request.headers.get("traceparent", "")
+    return given if TRACEPARENT.fullmatch(given) else f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+
+
+def trace_id(request: Request) -> str | None:
+    found = TRACEPARENT.fullmatch(request.headers.get("traceparent", request.headers.get("ce-traceparent", "")))
+    return found[1] if found else None
+
+
+def _small_body(request: Request) -> bytes:
+    if (request.content_length or 0) > JSON_LIMIT:
+        raise TooLarge(f"the body must not be larger than {JSON_LIMIT} bytes")
+    body = request.stream.read(JSON_LIMIT + 1)
+    if len(body) > JSON_LIMIT:
+        raise TooLarge(f"the body must not be larger than {JSON_LIMIT} bytes")
+    return body
+
+
+def _record(function: str, request: Request, response: Response, began: float) -> None:
+    level = logging.ERROR if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR else logging.INFO
+    fields = {"status": response.status_code, "milliseconds": round((time.monotonic() - began) * 1000), **flask.g.fields}
+    log.log(level, "%s %s", request.method, function, extra=journal.fields(function=function, trace=trace_id(request), **fields))
+
+
+def _lingering(request: Request, response: Response) -> Response:
+    """Reads the rest of the request, bounded, after the answer has left.
+
+    Closing while the other side still sends makes the kernel throw the answer away; nginx then reports 502 (field notes, 8).
+    """
+    if response.status_code < HTTPStatus.BAD_REQUEST:
+        return response
+
+    def linger() -> None:
+        until = time.monotonic() + LINGER_SECONDS
+        try:
+            while request.stream.read(LINGER_PIECE) and time.monotonic() < until:
+                pass
+        except (ClientDisconnected, OSError, ValueError):
+            pass  # who asked has hung up: what we waited for
+
+    response.call_on_close(linger)
+    return response
