@@ -1,0 +1,90 @@
+"""The ingress: events come in over HTTP and are on the broker's disk before they are answered 202."""
+
+import json
+import logging
+from typing import Any
+
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.wrappers import Request, Response
+
+from events import envelope
+from events.bridge import metrics
+from events.bridge.dispatcher import structured, told
+from events.broker import BrokerError, Publisher, Subscriber
+from events.contract import InvalidEvent
+from events.journal import fields
+from events.topology import Topology
+
+LIMIT = 64 * 1024  # bytes: an event holds ids, sizes and reasons
+RETRY_AFTER = "2"  # seconds
+
+log = logging.getLogger(__name__)
+
+
+class Ingress:
+    """The bridge's HTTP side, a WSGI application."""
+
+    def __init__(self, topology: Topology, publisher: Publisher, subscriber: Subscriber) -> None:
+        self._topology = topology
+        self._publisher = publisher
+        self._subscriber = subscriber
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        return self._answer(Request(environ))(environ, start_response)
+
+    def _answer(self, request: Request) -> Response:
+        match request.method, request.path:
+            case "POST", "/":
+                return self._take(request)
+            case "GET" | "HEAD", "/_/health":
+                return Response("OK\n")
+            case "GET" | "HEAD", "/_/ready":
+                ready = self._publisher.ready.is_set() and self._subscriber.ready.is_set()
+                return Response("OK\n") if ready else _unavailable("not connected to the broker yet")
+            case "GET", "/metrics":
+                return self._measure()
+            case _, "/" | "/_/health" | "/_/ready" | "/metrics":
+                return _problem(405, "method-not-allowed", "POST events to /; the rest is for GET")
+        return _problem(404, "not-found", "POST events to /")
+
+    def _take(self, request: Request) -> Response:
+        request.max_content_length = LIMIT
+        try:
+            event = envelope.from_http(dict(request.headers), request.get_data())
+            self._publisher.publish(self._topology.exchange, event.type, structured(event))
+        except RequestEntityTooLarge:
+            metrics.rejected.labels("too-large").inc()
+            return _problem(413, "too-large", f"an event has at most {LIMIT} bytes")
+        except InvalidEvent as error:
+            metrics.rejected.labels("invalid").inc()
+            log.warning("event refused", extra=fields(reason=str(error)))
+            return _problem(400, "invalid-event", str(error))
+        except BrokerError as error:
+            metrics.rejected.labels("broker").inc()
+            log.warning("event not taken", extra=fields(**told(event), reason=str(error)))
+            return _unavailable("the broker did not take the event: send it again")
+        metrics.published.labels(event.type).inc()
+        log.info("event taken", extra=fields(**told(event)))
+        return Response(status=202)
+
+    def _measure(self) -> Response:
+        for queue in (*self._topology.work, self._topology.dead, self._topology.parked):
+            try:
+                metrics.depth.labels(queue).set(self._subscriber.depth(queue))
+            except BrokerError:
+                metrics.depth.clear()  # No number is better than an old one.
+                break
+        return Response(generate_latest(), content_type=CONTENT_TYPE_LATEST)
+
+
+def _unavailable(detail: str) -> Response:
+    answer = _problem(503, "unavailable", detail)
+    answer.headers["Retry-After"] = RETRY_AFTER
+    return answer
+
+
+def _problem(status: int, slug: str, detail: str) -> Response:
+    """RFC 9457."""
+    problem = {"type": f"urn:videotomp3:problem:{slug}", "status": status, "detail": detail}
+    return Response(json.dumps(problem), status, content_type="application/problem+json")
