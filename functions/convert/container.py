@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import BinaryIO
 
-from functions.model.media import Container, MediaError, Reason
+from functions.model.media import SNIFF_BYTES, Container, MediaError, Reason, find_packets
 
 _LIVE = 0xFFFFFFFF  # what live recorders leave where a size belongs
 _PADDING = {b"free", b"skip", b"wide"}
@@ -16,7 +16,7 @@ _ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 def check_end(file: BinaryIO, size: int, container: Container) -> None:
     """Refuse a file of `size` bytes whose own index promises more (MediaError, truncated).
 
-    Formats and recordings without such an index pass, and so does anything that stands behind the film's end.
+    Formats and recordings without such an index pass, and so does what little stands behind the film's end.
     """
     if (find_end := _ENDS.get(container)) and (end := find_end(file, size)) > size:
         raise MediaError(Reason.TRUNCATED, f"{container} of {size} bytes should have {end}")
@@ -34,17 +34,19 @@ def measure_mp3(file: BinaryIO) -> float:
 
 
 def _mp4(file: BinaryIO, size: int) -> int:
-    """Walk the top-level boxes; what is no box we know stands behind the film's end."""
+    """Walk the top-level boxes; what is no box stands behind the film's end, or is damage when there is much of it."""
     position, indexed = 0, False
     while position + 8 <= size:
         head = _read(file, position, 16)
         length, kind = int.from_bytes(head[:4]), head[4:8]
-        if kind not in _BOXES:
-            return position
         if length == 1:  # a 64-bit size follows
             length = int.from_bytes(head[8:])
         if length == 0:  # reaches to the end, wherever that is
             length = size - position
+        if kind not in _BOXES and (not kind.isalnum() or position + length > size):
+            if size - position > size / 10:
+                raise MediaError(Reason.DAMAGED, f"no box at {position} of {size} bytes")
+            return size
         indexed |= kind == b"moov"
         position += max(length, 8)
         if indexed and kind in _PADDING:
@@ -91,12 +93,21 @@ def _flv(file: BinaryIO, size: int) -> int:
     if 11 <= last < size and int.from_bytes(_read(file, size - 4 - last + 1, 3)) + 11 == last:
         return size
     position = int.from_bytes(_read(file, 5, 4)) + 4
-    while position + 11 <= size:
+    while position < size:
         head = _read(file, position, 11)
         if head[0] & 0x1F not in (8, 9, 18):  # audio, video, script
-            break
+            return size
         position += 11 + int.from_bytes(head[1:4]) + 4
-    return position - 4  # the count behind the last tag is no loss
+    return position
+
+
+def _mpegts(file: BinaryIO, size: int) -> int:
+    """The last packet must be whole."""
+    if not (packets := find_packets(_read(file, 0, SNIFF_BYTES))):
+        return size
+    start, step = packets
+    last = start + (size - start) // step * step
+    return last + 188 if _read(file, last - step, 1) == _read(file, last, 1) == b"\x47" else size
 
 
 def _ogg(file: BinaryIO, size: int) -> int:
@@ -148,4 +159,5 @@ _ENDS: dict[Container, Callable[[BinaryIO, int], int]] = {
     Container.OGG: _ogg,
     Container.ASF: _asf,
     Container.MP3: _mp3,
+    Container.MPEG_TS: _mpegts,
 }

