@@ -1,4 +1,7 @@
-"""The event contract: three types of CloudEvents 1.0, each with a JSON Schema. An event is a hint; the job's row is the truth."""
+"""The event contract: three types of CloudEvents 1.0, each with a JSON Schema.
+
+An event is a hint; the job's row is the truth.
+"""
 
 import json
 from collections.abc import Callable
@@ -92,6 +95,6 @@ def _validator(type_: str) -> Callable[[Any], None]:
         try:
             validate(data)
         except fastjsonschema.JsonSchemaException as error:
-            raise InvalidEvent(error.message) from error
+            raise InvalidEvent(str(error)) from error
 
     return check_data

@@ -1,4 +1,7 @@
-"""How an event travels: binary and structured mode over HTTP, structured (and, reading, binary) over AMQP. The only user of the CloudEvents SDK."""
+"""How an event travels: binary or structured over HTTP, structured (and, reading, binary) over AMQP.
+
+The only user of the CloudEvents SDK.
+"""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -6,7 +9,8 @@ from typing import Any
 
 from cloudevents.conversion import to_binary, to_json
 from cloudevents.exceptions import GenericException
-from cloudevents.http import CloudEvent, from_http as parse_http
+from cloudevents.http import CloudEvent
+from cloudevents.http import from_http as parse_http
 
 from events import contract
 from events.contract import Event, InvalidEvent
@@ -14,7 +18,7 @@ from events.contract import Event, InvalidEvent
 STRUCTURED = "application/cloudevents+json"
 JSON = "application/json"
 REQUIRED = ("id", "source", "type", "subject", "time")
-# The AMQP binding writes "cloudEvents:" or "cloudEvents_" (CloudEvents AMQP 1.0.2, 3.1.3); Knative's RabbitMQ broker writes "ce-".
+# "ce-" is what Knative's RabbitMQ broker writes, the others are the AMQP binding's (CloudEvents AMQP 1.0.2, 3.1.3).
 AMQP_PREFIXES = ("ce-", "cloudevents:", "cloudevents_")
 
 
@@ -30,7 +34,7 @@ def from_http(headers: Mapping[str, str], body: bytes) -> Event:
         return _event(parse_http(dict(headers), body))
     except (GenericException, ValueError) as error:
         # The SDK's own message repeats every header it was given, credentials included (field notes, 1).
-        raise InvalidEvent("not a CloudEvent: ce-id, ce-source, ce-type, ce-specversion and a JSON body are required") from error
+        raise InvalidEvent("not a CloudEvent: it needs ce-id, ce-source, ce-type, ce-specversion and JSON") from error
 
 
 def to_message(event: Event) -> bytes:
@@ -71,10 +75,11 @@ def _event(envelope: CloudEvent) -> Event:
         time = datetime.fromisoformat(attributes["time"])
     except ValueError as error:
         raise InvalidEvent("ce-time is no RFC 3339 time") from error
+    data: Any = envelope.get_data()
     event = Event(
         **{name: attributes[name] for name in ("id", "type", "source", "subject")},
         time=time if time.tzinfo else time.replace(tzinfo=UTC),
-        data=envelope.get_data(),
+        data=data,
         traceparent=attributes.get("traceparent"),
         correlationid=attributes.get("correlationid"),
     )

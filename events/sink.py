@@ -1,4 +1,7 @@
-"""Where a function posts its events: $K_SINK, Knative's name for it. Behind it stands Knative's broker or our bridge's ingress."""
+"""Where a function posts its events: $K_SINK, as Knative names it.
+
+Behind it stands Knative's broker or our bridge's ingress.
+"""
 
 from functools import cached_property
 from typing import TYPE_CHECKING

@@ -28,7 +28,9 @@ def result(job: Job, source: str) -> Event:
         job.generation,
         source=source,
         time=job.finished_at or job.queued_at,
-        data={"fid": str(job.fid), "size": job.audio_size, "duration": job.duration} if done else {"reason": job.reason},
+        data={"fid": str(job.fid), "size": job.audio_size, "duration": job.duration}
+        if done
+        else {"reason": job.reason},
         traceparent=job.traceparent,
         correlationid=job.correlationid,
     )

@@ -1,4 +1,4 @@
-"""Who asks: the bearer token of a request, checked here or, when AUTH_SVC_ADDR is set, by the validate function there."""
+"""Who asks: the bearer token of a request, checked here or, where AUTH_SVC_ADDR is set, by validate there."""
 
 import json
 from http import HTTPStatus
@@ -36,7 +36,12 @@ class RemoteBearer:
         token = _token(authorization)
         try:
             answer = urllib3.request(
-                "POST", self._url, headers={"Authorization": f"Bearer {token}"}, timeout=TIMEOUT, retries=False, redirect=False
+                "POST",
+                self._url,
+                headers={"Authorization": f"Bearer {token}"},
+                timeout=TIMEOUT,
+                retries=False,
+                redirect=False,
             )
         except urllib3.exceptions.HTTPError as error:
             raise Unavailable("the login service cannot be reached; try again soon") from error

@@ -1,15 +1,17 @@
-"""How a function is served: one worker process, plain HTTP/1.1 on $PORT, drained on SIGTERM. An entry point: it may read the environment.
+"""How a function is served: one worker process, plain HTTP/1.1 on $PORT, drained on SIGTERM.
 
-`gunicorn -c functions/gunicorn.conf.py "functions_framework:create_app()"` with FUNCTION_TARGET naming the function; the
-framework's own command passes none of these settings on (field notes, 1).
+`gunicorn -c functions/gunicorn.conf.py "functions_framework:create_app()"` with FUNCTION_TARGET naming the function.
+The framework's own command passes none of these settings on (field notes, 1). An entry point: it reads the environment.
 """
 
 import os
+import signal
 import sys
 from pathlib import Path
+from types import FrameType
 
 from events import journal
-from functions import settings
+from functions import settings, shutdown
 
 target = os.environ.get("FUNCTION_TARGET", "")
 source = Path(__file__).parent / target / "main.py"
@@ -38,3 +40,15 @@ def on_starting(_server: object) -> None:
         settings.load(target)
     except settings.SettingsError as error:
         sys.exit(str(error))
+
+
+def post_worker_init(_worker: object) -> None:
+    """SIGTERM drains as gunicorn does it, and tells long work how long it has (functions/shutdown.py)."""
+    drain = signal.getsignal(signal.SIGTERM)
+
+    def terminate(signum: int, frame: FrameType | None) -> None:
+        shutdown.begin(graceful_timeout)
+        if callable(drain):
+            drain(signum, frame)
+
+    signal.signal(signal.SIGTERM, terminate)

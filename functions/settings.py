@@ -1,4 +1,7 @@
-"""What a function is told by its environment. Read once, checked whole: a start that lacks something names all of it."""
+"""What a function is told by its environment.
+
+Read once, checked whole: a start that lacks something names all of it.
+"""
 
 import os
 from collections.abc import Mapping

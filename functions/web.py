@@ -1,4 +1,4 @@
-"""Request in, answer out: what every function's HTTP has in common, so that a function's main says only what is its own."""
+"""Request in, answer out: what the HTTP of all functions has in common, so that a main says only its own."""
 
 import json
 import logging
@@ -42,20 +42,19 @@ def serves(*methods: str, ready: Callable[[], None]) -> Callable[[Handler], Hand
 
         @wraps(handler)
         def function(request: Request) -> Response:
-            # The framework would now read the whole body into memory (its read_request); we read as much as we want (field notes, 1).
+            # The framework would read the whole body into memory afterwards (its read_request; field notes, 1).
             flask.current_app.after_request_funcs.pop(None, None)
             began = time.monotonic()
             flask.g.fields = {}
             try:
-                if request.method not in methods and not (request.method == "HEAD" and "GET" in methods):
-                    raise MethodNotAllowed(methods)
+                only(request, *methods)
                 response = handler(request)
             except ClientDisconnected:
                 response = problem(BadRequest("the request ended before its body did"))
             except Problem as trouble:
                 response = problem(trouble)
             except Exception:
-                log.exception("the function broke", extra=journal.fields(function=handler.__name__, trace=trace_id(request)))
+                log.exception("it broke", extra=journal.fields(function=handler.__name__, trace=trace_id(request)))
                 response = problem(Broken("this is our fault; it is in the journal"))
             _record(handler.__name__, request, response, began)
             return _lingering(request, response)
@@ -84,15 +83,21 @@ def _mount(name: str, ready: Callable[[], None]) -> None:
 
     app.add_url_rule("/_/health", "health", lambda: answer({"function": name}))
     app.add_url_rule("/_/ready", "ready", is_ready)
-    app.register_error_handler(HTTPException, lambda error: problem(NotFound("there is nothing at this address")))
+    app.register_error_handler(HTTPException, lambda _: problem(NotFound("there is nothing at this address")))
 
 
 class Broken(Problem):
     status, slug, title = 500, "internal", "Something broke"
 
 
+def only(request: Request, *methods: str) -> None:
+    """Raises MethodNotAllowed; HEAD is allowed wherever GET is (RFC 9110, 9.3.2)."""
+    if request.method not in methods and not (request.method == "HEAD" and "GET" in methods):
+        raise MethodNotAllowed(methods)
+
+
 def note(**values: Any) -> None:
-    """Adds fields to the line that the journal gets for this request: ids, numbers and reasons, never a token or an address."""
+    """Adds fields to this request's line in the journal: ids, numbers, reasons; never a token or an address."""
     flask.g.fields.update(values)
 
 
@@ -183,14 +188,20 @@ def _small_body(request: Request) -> bytes:
 
 def _record(function: str, request: Request, response: Response, began: float) -> None:
     level = logging.ERROR if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR else logging.INFO
-    fields = {"status": response.status_code, "milliseconds": round((time.monotonic() - began) * 1000), **flask.g.fields}
-    log.log(level, "%s %s", request.method, function, extra=journal.fields(function=function, trace=trace_id(request), **fields))
+    fields = journal.fields(
+        function=function,
+        status=response.status_code,
+        milliseconds=round((time.monotonic() - began) * 1000),
+        trace=trace_id(request),
+        **flask.g.fields,
+    )
+    log.log(level, "%s %s", request.method, function, extra=fields)
 
 
 def _lingering(request: Request, response: Response) -> Response:
     """Reads the rest of the request, bounded, after the answer has left.
 
-    Closing while the other side still sends makes the kernel throw the answer away; nginx then reports 502 (field notes, 8).
+    Closing while the other side still sends makes the kernel drop the answer: nginx then says 502 (field notes, 8).
     """
     if response.status_code < HTTPStatus.BAD_REQUEST:
         return response

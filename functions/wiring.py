@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Services:
-    """Nothing here connects or imports a driver before it is asked for: a function's cold start pays only for what it uses."""
+    """Connects to nothing and imports no driver before it is asked to: a cold start pays only for what it uses."""
 
     def __init__(self, function: str) -> None:
         self.settings: Settings = settings.load(function)

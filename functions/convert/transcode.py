@@ -25,7 +25,10 @@ from functions.model.media import Container, MediaError, Reason
 BEAT = 0.4  # s; progress is called at least this often, so a cancel is learnt of soon
 _PROBE_SECONDS = 60
 _KEPT = 8192  # bytes of ffmpeg's messages kept from either end
-_UNWANTED_TAGS = ("major_brand", "minor_version", "compatible_brands", "handler_name", "vendor_id", "duration")
+_UNWANTED_TAGS = (  # of the container, not of the sound; and an MP3 is passed on, so it tells nobody where it was filmed
+    *("major_brand", "minor_version", "compatible_brands", "creation_time"),
+    *("location", "location-eng", "com.apple.quicktime.location.ISO6709"),
+)
 _ERROR_RATE = 0.1  # the share of the sound that may be lost to damage
 _CUT = {  # what ffmpeg mentions, and then exits with 0
     Container.MP4: "partial file|Packet corrupt",
@@ -79,7 +82,7 @@ class Result:
     size: int
 
 
-class Interrupted(Exception):  # noqa: N818 - it names what happened, like KeyboardInterrupt
+class Interrupted(Exception):
     """ffmpeg was killed from outside (a shutdown, the kernel short of memory): try again."""
 
 
@@ -94,9 +97,14 @@ def describe(path: Path, container: Container, limits: Limits) -> Description:
 
 
 def transcode(
-    source: Path, target: Path, description: Description, limits: Limits, progress: Callable[[float], None]
+    source: Path,
+    target: Path,
+    description: Description,
+    limits: Limits,
+    progress: Callable[[float], None],
+    quality: int = 2,
 ) -> Result:
-    """Write the film's sound to `target` as MP3.
+    """Write the film's sound to `target` as MP3, in LAME's VBR quality 0 (best) to 9.
 
     `progress` gets the fraction done (0.0 while the length is unknown), from this thread, at least every BEAT seconds;
     what it raises stops the work. Raises MediaError, OSError (disk full) or Interrupted; then no `target` is left.
@@ -109,13 +117,14 @@ def transcode(
         progress(min(done / description.duration, 1.0) if description.duration else 0.0)
 
     try:
-        command = transcode_command(source, target, description, audio, limits)
+        command = transcode_command(source, target, description, audio, limits, quality)
         run = _run(command, allowed_seconds(description, limits), tick)
+        result = _check(run, target, description)
         tick(run.done)
-        return _check(run, target, description)
     except BaseException:
         target.unlink(missing_ok=True)
         raise
+    return result
 
 
 def choose(description: Description, limits: Limits) -> Audio:
@@ -138,11 +147,11 @@ def describe_command(path: Path, container: Container, limits: Limits) -> list[s
 
 
 def transcode_command(
-    source: Path, target: Path, description: Description, audio: Audio, limits: Limits, quality: str = "2"
+    source: Path, target: Path, description: Description, audio: Audio, limits: Limits, quality: int = 2
 ) -> list[str]:
     """The argument list that converts one audio stream, keeping tags, chapters, cover and sample rate.
 
-    `quality` is LAME's -V. The cover is copied: a plain -vn would drop it.
+    The cover is mapped by its index and copied: a plain -vn would drop it.
     """
     cover = description.cover
     return [
@@ -155,7 +164,7 @@ def transcode_command(
         *("-map_metadata", "0", "-map_chapters", "0"),
         *(("-map_metadata", f"0:s:{audio.index}") if description.container == Container.OGG else ()),  # its only tags
         *(word for tag in _UNWANTED_TAGS for word in ("-metadata", f"{tag}=")),
-        *("-c:a", "libmp3lame", "-q:a", quality, *(("-ar", "48000") if (audio.hertz or 0) > 48000 else ())),
+        *("-c:a", "libmp3lame", "-q:a", str(quality), *(("-ar", "48000") if (audio.hertz or 0) > 48000 else ())),
         *("-t", str(limits.duration + 2)),  # whatever the header says
         *("-af", "asetpts=PTS-STARTPTS"),  # so that out_time is where the sound ends, counted from where it begins
         *("-f", "mp3", "-id3v2_version", "3", "-write_xing", "1", "-y", f"file:{target}"),

@@ -8,11 +8,12 @@ from passlib.hash import bcrypt_sha256
 
 from functions.model.errors import BadRequest
 
-# Longer input is refused before it is hashed: bcrypt_sha256 takes any length, and hashing megabytes would be work for nothing.
+# Longer input is refused before it is hashed: bcrypt_sha256 takes any length, but megabytes would be work for nothing.
 PASSWORD_MIN, PASSWORD_MAX = 8, 1024
 TEXT_MAX = 254  # the longest address that SMTP can carry (RFC 5321, 4.5.3.1.3)
 # One @, no spaces or control characters, a dot in the domain: the rest is for the mail server to judge.
-ADDRESS = re.compile(r"[^@\s\x00-\x1f\x7f<>,;:\"\\()\[\]]+@[^@\s\x00-\x1f\x7f<>,;:\"\\()\[\]]+\.[^@\s\x00-\x1f\x7f<>,;:\"\\()\[\]]+")
+ATOM = r"[^@\s\x00-\x1f\x7f<>,;:\"\\()\[\]]+"
+ADDRESS = re.compile(rf"{ATOM}@{ATOM}\.{ATOM}")
 CONTROL = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]")
 
 
@@ -33,10 +34,12 @@ def registration(body: dict[str, Any]) -> Registration:
     if len(password) < PASSWORD_MIN:
         raise BadRequest(f"password must have at least {PASSWORD_MIN} characters", field="password")
     if ":" in username:
-        raise BadRequest("username must not hold a colon: Basic authentication ends it there (RFC 7617)", field="username")
+        raise BadRequest(
+            "username must not hold a colon: it ends the name in Basic authentication (RFC 7617)", field="username"
+        )
     email = _text(body, "email") if body.get("email") is not None else username
     if not ADDRESS.fullmatch(email):
-        raise BadRequest("email must be a mail address (or the username one): the MP3's link is sent there", field="email")
+        raise BadRequest("email (or the username) must be a mail address: the MP3's link is sent there", field="email")
     return Registration(name, username, password, email)
 
 

@@ -1,9 +1,9 @@
 """What can go wrong between a person and the system, as RFC 9457 problems.
 
 Problem
-├── BadRequest 400      ├── NotFound 404           ├── TooLarge 413          ├── Throttled 429
-├── Unauthorized 401    ├── MethodNotAllowed 405   ├── UnsupportedMedia 415  └── Unavailable 503
-                        ├── Conflict 409           └── Unprocessable 422
+├── BadRequest 400      ├── NotFound 404           ├── TooLarge 413              ├── Unprocessable 422
+├── Unauthorized 401    ├── MethodNotAllowed 405   ├── UnsupportedMedia 415      ├── Throttled 429
+│                       └── Conflict 409           └── RangeNotSatisfiable 416   └── Unavailable 503
 """
 
 from typing import ClassVar
@@ -47,6 +47,10 @@ class NotFound(Problem):
     status, slug, title = 404, "not-found", "There is no such thing, or it is not yours"
 
 
+class Missing(NotFound):
+    """A stored file is not there, or not all of it."""
+
+
 class MethodNotAllowed(Problem):
     status, slug, title = 405, "method-not-allowed", "This address does not take that method"
 
@@ -69,6 +73,18 @@ class TooLarge(Problem):
 
 class UnsupportedMedia(Problem):
     status, slug, title = 415, "unsupported-media", "That is no media file we can read"
+
+
+class RangeNotSatisfiable(Problem):
+    status, slug, title = 416, "range-not-satisfiable", "The file has no such range"
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"the file has {size} bytes; ask for a range within them")
+        self._size = size
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Content-Range": f"bytes */{self._size}"}
 
 
 class Unprocessable(Problem):
@@ -95,3 +111,7 @@ class Unavailable(Problem):
     @property
     def headers(self) -> dict[str, str]:
         return {"Retry-After": "5"}
+
+
+class MailRefused(Exception):
+    """The mail server will never take this letter (an SMTP 5xx for it, an address that cannot be)."""

@@ -1,4 +1,7 @@
-"""Access tokens and download links: JWTs of one fixed algorithm, each kind with a key and an audience of its own (RFC 7519, RFC 8725)."""
+"""Access tokens and download links: JWTs of one fixed algorithm (RFC 7519).
+
+Each kind has a key and an audience of its own, so that one never passes for the other (RFC 8725, 3.9 and 3.12).
+"""
 
 import time
 from dataclasses import dataclass

@@ -12,4 +12,4 @@ services = wiring.Services("register")
 def register(request: Request) -> Response:
     user = services.accounts.add(accounts.registration(web.json_body(request)))
     web.note(user=user["id"])
-    return web.answer({"id": str(user["id"]), "username": user["username"], "name": user["name"], "email": user["email"]}, 201)
+    return web.answer(user | {"id": str(user["id"])}, 201)

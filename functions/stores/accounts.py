@@ -16,7 +16,11 @@ class Accounts:
         """The new user. Raises Conflict where the username is taken, whatever its case."""
         try:
             row = self._database.one(
-                "add_user", username=who.username, name=who.name, email=who.email, password_hash=hash_password(who.password)
+                "add_user",
+                username=who.username,
+                name=who.name,
+                email=who.email,
+                password_hash=hash_password(who.password),
             )
         except AlreadyThere as error:
             raise Conflict(f"the username {who.username} is taken; choose another", field="username") from error

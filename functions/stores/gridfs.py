@@ -1,24 +1,23 @@
 """GridFS: streams in, streams out, one file per writer. The only user of pymongo.
 
-Reading is the driver's. Writing is ours: the driver's writer keeps 48 MB before it sends (field notes, 6), this one a few chunks.
-The documents are those of the GridFS specification.
+The documents are those of the GridFS specification; reading and writing them is ours, to stay small: the driver's writer
+keeps 48 MB before it sends and its reader takes 16 MB at once (field notes, 6), these a few chunks.
 """
 
 import queue
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 from uuid import UUID
 
-import gridfs
 import pymongo
 from bson import Binary
 from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 
-from functions.stores.postgres import StoreUnavailable
+from functions.model.errors import Missing, Unavailable
 
 CHUNK = 1024 * 1024  # bytes; larger than the driver's 255 KiB: a quarter of the documents, well below MongoDB's 16 MB
 BATCH = 4  # chunks in one insert
@@ -32,12 +31,8 @@ CONNECT: dict[str, Any] = {
 }
 
 
-class Missing(Exception):
-    """There is no such file, or not all of it."""
-
-
 class Bucket:
-    """One database's GridFS. Every method raises StoreUnavailable where MongoDB is away or its disk is full."""
+    """One database's GridFS. Every method raises Unavailable where MongoDB is away or its disk is full."""
 
     def __init__(self, uri: str) -> None:
         self._uri = uri
@@ -59,18 +54,26 @@ class Bucket:
             self._database.client.admin.command("ping")
 
     def write(self, file_id: UUID, pieces: Iterable[bytes]) -> int:
-        """Stores what arrives under that id and returns its bytes. Whatever goes wrong, its chunks are removed before the error leaves."""
+        """Stores what arrives under that id and returns its size; its chunks are removed before an error leaves."""
         batches = _Ahead(self._chunks)
         try:
             size = count = 0
             for batch in _batches(pieces):
-                batches.send([{"files_id": file_id, "n": count + i, "data": Binary(data)} for i, data in enumerate(batch)])
+                batches.send(
+                    [{"files_id": file_id, "n": count + i, "data": Binary(data)} for i, data in enumerate(batch)]
+                )
                 count += len(batch)
                 size += sum(map(len, batch))
             batches.finish()
             with _translated():
                 self._database["fs.files"].insert_one(
-                    {"_id": file_id, "length": size, "chunkSize": CHUNK, "uploadDate": datetime.now(UTC), "filename": str(file_id)}
+                    {
+                        "_id": file_id,
+                        "length": size,
+                        "chunkSize": CHUNK,
+                        "uploadDate": datetime.now(UTC),
+                        "filename": str(file_id),
+                    }
                 )
         except BaseException:
             batches.abandon()
@@ -83,7 +86,7 @@ class Bucket:
         with _translated():
             found = self._database["fs.files"].find_one({"_id": file_id})
             if found is None:
-                raise Missing(f"no file {file_id}")
+                raise Missing("the file is no longer kept")
         end = found["length"] if length is None else min(found["length"], start + length)
         return self._pieces(file_id, found["chunkSize"], start, end)
 
@@ -92,7 +95,10 @@ class Bucket:
             return
         first, last = start // chunk_size, (end - 1) // chunk_size
         wanted = {"files_id": file_id, "n": {"$gte": first, "$lte": last}}
-        with _translated(), self._database["fs.chunks"].find(wanted, {"data": 1, "n": 1}, batch_size=BATCH).sort("n") as cursor:
+        with (
+            _translated(),
+            self._database["fs.chunks"].find(wanted, {"data": 1, "n": 1}, batch_size=BATCH).sort("n") as cursor,
+        ):
             n = first
             for chunk in cursor:
                 if chunk["n"] != n:
@@ -101,7 +107,7 @@ class Bucket:
                 yield bytes(chunk["data"][max(0, start - offset) : end - offset])
                 n += 1
         if n <= last:
-            raise Missing(f"file {file_id} lacks chunk {n}")
+            raise Missing(f"the file ends before its chunk {n}")
 
     def delete(self, file_id: UUID) -> None:
         """Removes the file; without one of that id, whatever chunks it left."""
@@ -116,10 +122,8 @@ class Bucket:
             yield from _groups((row["_id"] for row in cursor), 500)
 
     def _abort(self, file_id: UUID) -> None:
-        try:
+        with suppress(Unavailable):  # then sweep removes them by age
             self.delete(file_id)
-        except StoreUnavailable:
-            pass  # sweep removes them by age
 
 
 class _Ahead:
@@ -156,7 +160,7 @@ class _Ahead:
                 try:
                     with _translated():
                         self._chunks.insert_many(batch, ordered=True)
-                except BaseException as error:  # noqa: BLE001 -- raised again by send or finish, in the writer's own thread
+                except BaseException as error:
                     self._error = error
 
 
@@ -193,6 +197,6 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except (OperationFailure, BulkWriteError) as error:
-        raise StoreUnavailable(f"the file store refused ({error.code}); try again soon") from error
+        raise Unavailable(f"the file store refused ({error.code}); try again soon") from error
     except PyMongoError as error:
-        raise StoreUnavailable("the file store cannot be reached; try again soon") from error
+        raise Unavailable("the file store cannot be reached; try again soon") from error

@@ -1,4 +1,7 @@
-"""Jobs and their moves. Each method is one conditional statement of jobs.sql; None means that the row was not as the move needs it."""
+"""Jobs and their moves: each method is one conditional statement of jobs.sql.
+
+None means that the row was not as the move needs it.
+"""
 
 from datetime import datetime
 from typing import Any
@@ -9,7 +12,7 @@ from functions.stores.postgres import Database
 
 
 class Jobs:
-    """All raise StoreUnavailable where Postgres is away."""
+    """All raise Unavailable where Postgres is away."""
 
     def __init__(self, database: Database, lease_seconds: int, max_tries: int) -> None:
         self._database = database

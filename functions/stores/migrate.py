@@ -3,6 +3,7 @@
 import sys
 
 from functions import settings
+from functions.model.errors import Unavailable
 from functions.stores import postgres
 
 
@@ -10,7 +11,7 @@ def main() -> None:
     try:
         wanted = settings.load("migrate")
         applied = postgres.migrate(wanted.database_url)
-    except (settings.SettingsError, postgres.StoreUnavailable) as error:
+    except (settings.SettingsError, Unavailable) as error:
         sys.exit(f"migrate: {error}")
     sys.stdout.write(f"migrate: {', '.join(applied) or 'nothing to do'}\n")
 

@@ -1,36 +1,17 @@
 """Telling the owner: one notification per job, outcome and generation, owed until it is sent or given up."""
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from uuid import UUID
 
 from functions.model.jobs import Job
+from functions.model.notifications import Notification
 from functions.stores.postgres import Database
 
 LEASE = 120  # seconds a claimed notification is left alone: longer than notify's time limit
 
 
-@dataclass(frozen=True)
-class Notification:
-    job: UUID
-    generation: int
-    outcome: str
-    tries: int
-    fid: UUID
-    filename: str
-    reason: str | None
-    duration: float | None
-    audio_size: int | None
-    name: str
-    email: str
-    mails_this_hour: int
-
-    @property
-    def _key(self) -> dict[str, object]:
-        return {"job": self.job, "outcome": self.outcome, "generation": self.generation}
-
-
 class Notifications:
-    """All raise StoreUnavailable where Postgres is away."""
+    """All raise Unavailable where Postgres is away."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -41,13 +22,13 @@ class Notifications:
         return Notification(**{field.name: row[field.name] for field in fields(Notification)}) if row else None
 
     def sent(self, notification: Notification) -> None:
-        self._database.all("note_sent", **notification._key)
+        self._database.all("note_sent", **notification.key)
 
     def postpone(self, notification: Notification, seconds: int, why: str) -> None:
-        self._database.all("postpone_notification", **notification._key, seconds=seconds, last_error=why)
+        self._database.all("postpone_notification", **notification.key, seconds=seconds, last_error=why)
 
     def give_up(self, notification: Notification, why: str) -> None:
-        self._database.all("give_up_notification", **notification._key, last_error=why)
+        self._database.all("give_up_notification", **notification.key, last_error=why)
 
     def give_up_old(self, age: int) -> int:
         """How many were given up for being owed longer than `age` seconds."""

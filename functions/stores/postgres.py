@@ -1,4 +1,7 @@
-"""Postgres: named queries, one statement per move, every driver error turned into one of ours. The only user of psycopg2."""
+"""Postgres: named queries, one statement per move, every driver error turned into one of ours.
+
+The only user of psycopg2.
+"""
 
 import select
 import time
@@ -18,7 +21,7 @@ from functions.model.errors import Unavailable
 
 HERE = Path(__file__).parent
 ANSWER_WITHIN = 10.0  # seconds; a server that stalls without closing must not hold a request for ever
-CONNECT = {
+CONNECT: dict[str, Any] = {
     "connect_timeout": 3,
     "application_name": "video-to-mp3",
     "keepalives_idle": 10,
@@ -37,10 +40,6 @@ PASSING_SQLSTATES = {
 }
 
 
-class StoreUnavailable(Unavailable):
-    """A store is away or does not answer: trouble that may pass."""
-
-
 class AlreadyThere(Exception):
     """A row with that unique value exists."""
 
@@ -55,23 +54,23 @@ class Database:
 
     @cached_property
     def _pool(self) -> psycopg2.pool.ThreadedConnectionPool:
-        psycopg2.extras.register_uuid()
+        psycopg2.extras.register_uuid()  # type: ignore[no-untyped-call] # the stubs leave it untyped
         psycopg2.extensions.set_wait_callback(_wait)
         return psycopg2.pool.ThreadedConnectionPool(0, self._connections, self._url, **CONNECT)
 
     def all(self, query: str, **values: Any) -> list[dict[str, Any]]:
-        """Every row the named query returns. Raises StoreUnavailable and AlreadyThere."""
+        """Every row the named query returns. Raises Unavailable and AlreadyThere."""
         with self._connection() as connection, connection.cursor() as cursor:
             cursor.execute(self._queries[query], values)
             return [dict(row) for row in cursor.fetchall()] if cursor.description else []
 
     def one(self, query: str, **values: Any) -> dict[str, Any] | None:
-        """The row the named query returns, or None. Raises StoreUnavailable and AlreadyThere."""
+        """The row the named query returns, or None. Raises Unavailable and AlreadyThere."""
         rows = self.all(query, **values)
         return rows[0] if rows else None
 
     def ping(self) -> None:
-        """Raises StoreUnavailable where Postgres does not answer or lacks our tables."""
+        """Raises Unavailable where Postgres does not answer or lacks our tables."""
         self.all("ping")
 
     @contextmanager
@@ -79,14 +78,14 @@ class Database:
         try:
             connection = self._checked_out()
         except (psycopg2.Error, psycopg2.pool.PoolError) as error:
-            raise StoreUnavailable("the database cannot be reached; try again soon") from error
+            raise Unavailable("the database cannot be reached; try again soon") from error
         try:
             yield connection
         except psycopg2.IntegrityError as error:
             raise AlreadyThere(error.diag.constraint_name) from error
         except psycopg2.Error as error:
             if _may_pass(error):
-                raise StoreUnavailable("the database did not answer; try again soon") from error
+                raise Unavailable("the database did not answer; try again soon") from error
             raise
         finally:
             self._pool.putconn(connection, close=bool(connection.closed))
@@ -113,16 +112,18 @@ def queries(path: Path) -> Iterator[tuple[str, str]]:
 def migrate(url: str) -> list[str]:
     """Brings the schema up to date, one transaction per numbered file, and returns the names of those applied.
 
-    Safe to run twice at once: an advisory lock makes the second wait. Raises StoreUnavailable where Postgres is away.
+    Safe to run twice at once: an advisory lock makes the second wait. Raises Unavailable where Postgres is away.
     """
     try:
         connection = psycopg2.connect(url, **CONNECT)
     except psycopg2.OperationalError as error:
-        raise StoreUnavailable(f"the database cannot be reached: {str(error).splitlines()[0]}") from error
+        raise Unavailable(f"the database cannot be reached: {str(error).splitlines()[0]}") from error
     applied = []
     with connection, connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('video-to-mp3 migrations'))")
-        cursor.execute("CREATE TABLE IF NOT EXISTS migrations (name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())")
+        cursor.execute(
+            "CREATE TABLE IF NOT EXISTS migrations (name text PRIMARY KEY, applied_at timestamptz DEFAULT now())"
+        )
         cursor.execute("SELECT name FROM migrations")
         known = {name for (name,) in cursor.fetchall()}
         for path in sorted((HERE / "migrations").glob("*.sql")):
@@ -139,7 +140,7 @@ def _may_pass(error: psycopg2.Error) -> bool:
         return True
     if error.pgcode is None:  # no answer of the server's: the connection broke
         return isinstance(error, psycopg2.OperationalError | psycopg2.DatabaseError)
-    # Class 57 is "operator intervention" (shutdown, crash), class 08 a broken connection (PostgreSQL manual, appendix A).
+    # 57: operator intervention (shutdown, crash); 08: a broken connection (PostgreSQL manual, appendix A).
     return error.pgcode in PASSING_SQLSTATES or error.pgcode[:2] in {"57", "08"}
 
 

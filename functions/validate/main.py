@@ -1,4 +1,7 @@
-"""Validate: a bearer token comes in, its claims leave. Fit for a reverse proxy's auth_request: the status alone answers."""
+"""Validate: a bearer token comes in, its claims leave.
+
+Fit for a reverse proxy's auth_request: the status alone answers.
+"""
 
 from flask import Request, Response
 

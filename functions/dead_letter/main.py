@@ -1,0 +1,24 @@
+"""Dead-letter: an event was given up. Its job fails only where that is the truth: no live lease, no try left."""
+
+from flask import Request, Response
+
+from events import contract
+from functions import announcement, web, wiring
+from functions.model.jobs import FAILED
+
+services = wiring.Services("dead_letter")
+SOURCE = "/functions/dead-letter"
+
+
+@web.serves("POST", ready=services.ready)
+def dead_letter(request: Request) -> Response:
+    event = web.event(request)
+    if event.type in contract.RESULTS:
+        owed = services.notifications.note_dead_letter(event.job, "its event was given up")
+        return web.nothing_follows("noted; sweep tells again" if owed else "nothing is owed")
+    services.jobs.give_up(event.job)
+    job = services.jobs.find(event.job)
+    if job is None or job.state != FAILED:
+        return web.nothing_follows("a lease is live or tries are left: sweep goes on with it")
+    web.note(reason=job.reason)
+    return web.reply(announcement.result(job, SOURCE))

@@ -1,0 +1,85 @@
+"""Jobs: what became of my films; cancel one, delete one, try one again."""
+
+from datetime import datetime
+from uuid import UUID
+
+from flask import Request, Response
+
+from events.sink import SinkUnavailable
+from functions import announcement, web, wiring
+from functions.model.errors import BadRequest, Conflict, NotFound
+from functions.model.jobs import CANCELLED, FAILED, Job
+
+services = wiring.Services("jobs")
+PAGE = 50
+
+
+@web.serves("GET", "POST", "DELETE", ready=services.ready)
+def jobs(request: Request) -> Response:
+    owner = services.bearer.claims(request.headers.get("Authorization")).user
+    web.note(user=owner)
+    match request.path.strip("/").split("/"):
+        case [""]:
+            web.only(request, "GET")
+            return _list(request, owner)
+        case [text]:
+            web.only(request, "GET", "DELETE")
+            id_ = web.one_id(text, "job")
+            return _remove(id_, owner) if request.method == "DELETE" else web.answer(_own(id_, owner).public())
+        case [text, "retry"]:
+            web.only(request, "POST")
+            return _retry(web.one_id(text, "job"), owner)
+    raise NotFound("there is nothing at this address; use /jobs, /jobs/<id> or /jobs/<id>/retry")
+
+
+def _list(request: Request, owner: UUID) -> Response:
+    """The newest first; `next` is the `before` of the following page."""
+    before = request.args.get("before")
+    try:
+        since = datetime.fromisoformat(before) if before else None
+    except ValueError as error:
+        raise BadRequest("before must be the `next` of an earlier page", field="before") from error
+    page = services.jobs.list_own(owner, since, PAGE)
+    body: dict[str, object] = {"jobs": [job.public() for job in page]}
+    if len(page) == PAGE:
+        body["next"] = page[-1].created_at.isoformat()
+    return web.answer(body)
+
+
+def _remove(id_: UUID, owner: UUID) -> Response:
+    """Cancels what is not finished; hides what is."""
+    cancelled = services.jobs.cancel(id_, owner)
+    if cancelled is not None:
+        web.note(job=id_, state=CANCELLED)
+        return web.answer(cancelled.public())
+    if services.jobs.delete(id_, owner) is None:
+        raise _unknown()
+    web.note(job=id_, state="deleted")
+    return Response("", 204)
+
+
+def _retry(id_: UUID, owner: UUID) -> Response:
+    job = services.jobs.retry(id_, owner)
+    if job is None:
+        found = _own(id_, owner)
+        if found.state in (FAILED, CANCELLED):
+            raise Conflict("the uploaded film is no longer kept; upload it again")
+        raise Conflict(f"a job that is {found.state} cannot be tried again; only one that failed or was cancelled can")
+    web.note(job=id_)
+    try:
+        services.sink.send(announcement.uploaded(job, "/functions/jobs"))
+        services.jobs.note_hint(job)
+    except SinkUnavailable as error:
+        web.note(unannounced=str(error))
+    return web.answer(job.public(), 202, Location=f"/jobs/{job.id}")
+
+
+def _own(id_: UUID, owner: UUID) -> Job:
+    job = services.jobs.find_own(id_, owner)
+    if job is None:
+        raise _unknown()
+    return job
+
+
+def _unknown() -> NotFound:
+    return NotFound("you have no job of that id")

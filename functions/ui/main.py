@@ -1,0 +1,39 @@
+"""Ui: a path comes in, a file of the page for people leaves."""
+
+from hashlib import sha256
+from pathlib import Path
+
+from flask import Request, Response
+
+from functions import web, wiring
+from functions.model.errors import NotFound
+
+services = wiring.Services("ui")
+
+TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+HEADERS = {
+    # Names carry no version, so a browser asks each time: a deployment is seen at once, and a repeat costs one 304.
+    "Cache-Control": "no-cache",
+    # Nothing from elsewhere and nothing inline; blob: is the MP3 being listened to. Trusted Types make the browser
+    # itself refuse to turn a text, such as a stranger's file name, into markup.
+    "Content-Security-Policy": "default-src 'self'; media-src blob:; object-src 'none'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+FILES = {
+    "/" if file.name == "index.html" else f"/{file.name}": (file.read_bytes(), TYPES[file.suffix])
+    for file in Path(__file__).parent.iterdir()
+    if file.suffix in TYPES
+}
+ETAGS = {path: sha256(content).hexdigest()[:32] for path, (content, _) in FILES.items()}
+
+
+@web.serves("GET", ready=services.ready)
+def ui(request: Request) -> Response:
+    if request.path not in FILES:
+        raise NotFound("there is no page at this address; the page for people is at /")
+    content, mimetype = FILES[request.path]
+    response = Response(content, mimetype=mimetype, headers=HEADERS)
+    response.set_etag(ETAGS[request.path])
+    return response.make_conditional(request)

@@ -1,0 +1,70 @@
+"""Upload: a film's bytes go to GridFS as they arrive, its job to Postgres, and an event tells convert to look.
+
+The row is the truth: once it stands the answer is 202, whether or not anybody took the event (sweep sends it again).
+"""
+
+from uuid import UUID, uuid4
+
+from flask import Request, Response
+
+from events.sink import SinkUnavailable
+from functions import announcement, web, wiring
+from functions.model.errors import BadRequest, Unprocessable
+from functions.model.jobs import Job
+from functions.upload import incoming
+
+services = wiring.Services("upload")
+KEY_LENGTH = 200
+
+
+@web.serves("POST", ready=services.ready)
+def upload(request: Request) -> Response:
+    owner = services.bearer.claims(request.headers.get("Authorization")).user
+    key = _idempotency_key(request)
+    film = incoming.film(request, services.settings.max_upload_bytes)
+    video = uuid4()
+    services.videos.write(video, film.pieces())
+    job = _add(request, owner, key, film, video)
+    web.note(job=job.id, user=owner, bytes=film.size)
+    _announce(job)
+    return web.answer(job.public(), 202, Location=f"/jobs/{job.id}")
+
+
+def _add(request: Request, owner: UUID, key: str | None, film: incoming.Film, video: UUID) -> Job:
+    """The job of this upload, or the one that its idempotency key has made before."""
+    id_ = uuid4()
+    job = services.jobs.add(
+        id=id_,
+        owner=owner,
+        fid=uuid4(),
+        filename=film.filename,
+        container=film.container.value,
+        video=video,
+        video_size=film.size,
+        video_sha256=film.sha256,
+        idempotency_key=key,
+        traceparent=web.traceparent(request),
+        correlationid=request.headers.get("X-Request-Id", str(id_))[:64],
+    )
+    if job is not None:
+        return job
+    services.videos.delete(video)
+    earlier = services.jobs.by_key(owner, key or "")
+    if earlier is None or earlier.video_sha256 != film.sha256:
+        raise Unprocessable("this Idempotency-Key was used for another file; use a new one", field="Idempotency-Key")
+    return earlier
+
+
+def _announce(job: Job) -> None:
+    try:
+        services.sink.send(announcement.uploaded(job, "/functions/upload"))
+        services.jobs.note_hint(job)
+    except SinkUnavailable as error:
+        web.note(unannounced=str(error))
+
+
+def _idempotency_key(request: Request) -> str | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not (0 < len(key) <= KEY_LENGTH and key.isprintable()):
+        raise BadRequest(f"Idempotency-Key must be 1 to {KEY_LENGTH} printable characters", field="Idempotency-Key")
+    return key
