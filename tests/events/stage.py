@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Lock, Thread
+from threading import Event, Lock, Thread
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -23,6 +24,7 @@ import requests
 from events import contract, envelope
 from events.bridge.settings import Settings
 from events.catalogue import load
+from tests.events.wire import Wire
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -74,10 +76,32 @@ class Answer:
 Behaviour = Callable[[Asked], Answer]
 
 
+def answers(*statuses: int, **headers: str) -> Behaviour:
+    """One after the other; the last again and again."""
+    rest = list(statuses)
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return lambda _: Answer(rest.pop(0) if len(rest) > 1 else rest[0], named)
+
+
 def reply(request: Asked) -> Answer:
     """What convert says when it is done."""
     headers, body = envelope.to_http(converted(request.event.job))
     return Answer(200, headers, body)
+
+
+class Gate:
+    """Keeps a function busy until it is opened."""
+
+    def __init__(self, then: Behaviour) -> None:
+        self._then = then
+        self._open = Event()
+
+    def open(self) -> None:
+        self._open.set()
+
+    def __call__(self, asked: Asked) -> Answer:
+        assert self._open.wait(60)
+        return self._then(asked)
 
 
 class Function:
@@ -85,22 +109,27 @@ class Function:
 
     def __init__(self) -> None:
         self.asked: list[Asked] = []
-        self.behave: Behaviour = lambda _: Answer()
+        self.behave: Behaviour = answers(202)
         self.busy = self.busiest = 0
         self._lock = Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.start()
         self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def start(self, port: int = 0) -> None:
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
         Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
-    def close(self) -> None:
+    def close(self) -> int:
+        """The port that is free now."""
         self._server.shutdown()
         self._server.server_close()
+        return self._server.server_port
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         function = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:  # noqa: N802
+            def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 request = Asked({name.lower(): value for name, value in self.headers.items()}, body, time.monotonic())
                 answer = function.answer(request)
@@ -225,17 +254,37 @@ class Stage:
         with pika.BlockingConnection(pika.URLParameters(self._amqp_url)) as connection:
             yield connection.channel()
 
+    def through(self, wire: Wire) -> str:
+        """The broker's URL by way of that wire."""
+        return re.sub(r"@[^/?]+", f"@127.0.0.1:{wire.port}", self._amqp_url)
+
     def depth(self, queue: str) -> int:
         with self.channel() as channel:
             return int(channel.queue_declare(queue, passive=True).method.message_count)
 
-    def parked(self) -> list[tuple[dict[str, Any], bytes]]:
-        """Headers and body of what is parked; it stays there."""
+    def parked(self) -> list[dict[str, Any]]:
+        """Headers of what is parked; it stays there."""
         with self.channel() as channel:
             found = []
             while (got := channel.basic_get(self.topology.parked))[0]:
-                found.append((got[1].headers, got[2]))
+                found.append(got[1].headers)
             return found
+
+    def message(self, body: bytes, queue: str, **properties: Any) -> None:
+        """Puts something into a queue past the ingress."""
+        with self.channel() as channel:
+            channel.basic_publish("", queue, body, pika.BasicProperties(**properties))
+
+    def deliver_in_vain(self, queue: str) -> None:
+        """As often as the queue's delivery limit allows."""
+        with self.channel() as channel:
+            while (method := channel.basic_get(queue)[0]) is not None:
+                channel.basic_nack(method.delivery_tag, requeue=True)
+
+    def unbind(self, queue: str, type_: str) -> None:
+        """As an operator's mistake would: events of that type have nowhere to go."""
+        with self.channel() as channel:
+            channel.queue_unbind(queue, self.topology.exchange, type_)
 
     def close(self) -> None:
         for bridge in self._bridges:

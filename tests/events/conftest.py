@@ -1,0 +1,24 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pika
+import pytest
+
+from tests.events.stage import Stage
+from tests.events.wire import Wire
+
+
+@pytest.fixture
+def stage(amqp_url: str, tmp_path: Path) -> Iterator[Stage]:
+    stage = Stage(amqp_url, tmp_path)
+    yield stage
+    stage.close()
+
+
+@pytest.fixture
+def wire(amqp_url: str) -> Iterator[Wire]:
+    """To the broker."""
+    broker = pika.URLParameters(amqp_url)
+    wire = Wire(broker.host, broker.port)
+    yield wire
+    wire.close()

@@ -1,0 +1,104 @@
+"""The bridge's HTTP side: an event is the broker's before it is answered 202, and trouble has a clear answer."""
+
+import json
+
+import pytest
+import requests
+
+from events import contract, envelope
+from tests.events.stage import Gate, Stage, answers, until, uploaded
+from tests.events.wire import Wire
+
+
+def test_an_accepted_event_survives_the_bridge(stage: Stage) -> None:
+    """Killed right after its 202, before anything was delivered; the next bridge delivers."""
+    stage.convert.behave = Gate(answers(202))
+    bridge = stage.bridge(CONVERT_PARALLELISM="1").ready()
+    events = [uploaded() for _ in range(3)]
+    assert [bridge.post(event).status_code for event in events] == [202] * 3
+    bridge.kill()
+    stage.convert.behave = answers(202)
+    bridge.restart()
+    until(lambda: {asked.event.id for asked in stage.convert.asked} == {event.id for event in events})
+
+
+def test_an_event_in_structured_mode_is_taken_too(stage: Stage) -> None:
+    """The other mode of the CloudEvents HTTP binding."""
+    bridge = stage.bridge().ready()
+    event = uploaded()
+    headers = {"content-type": envelope.STRUCTURED}
+    assert requests.post(bridge.url, data=envelope.to_message(event), headers=headers, timeout=15).status_code == 202
+    until(lambda: [asked.event for asked in stage.convert.asked] == [event])
+
+
+@pytest.mark.parametrize("body", [b"", b"{oops", b"[]", b'{"job_id": 1}'])
+def test_what_is_no_event_is_refused_without_an_echo(stage: Stage, body: bytes) -> None:
+    """A problem that names what is wrong, and repeats no header."""
+    bridge = stage.bridge().ready()
+    headers, _ = envelope.to_http(uploaded())
+    answer = requests.post(bridge.url, data=body, headers=headers | {"authorization": "Bearer s3cret"}, timeout=15)
+    assert answer.status_code == 400
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["detail"]
+    assert "s3cret" not in answer.text
+    assert "s3cret" not in json.dumps(bridge.lines())
+
+
+def test_what_is_too_large_is_refused(stage: Stage) -> None:
+    """An event holds ids, sizes and reasons, and has no need for 64 KiB."""
+    bridge = stage.bridge().ready()
+    headers, _ = envelope.to_http(uploaded())
+    for body in (b" " * 70_000, iter([b" " * 35_000] * 2)):  # with its length and without
+        assert requests.post(bridge.url, data=body, headers=headers, timeout=15).status_code == 413
+
+
+def test_other_addresses_and_methods_are_told_so(stage: Stage) -> None:
+    """404 and 405, as problems."""
+    bridge = stage.bridge()
+    until(lambda: bridge.get("/_/health") == 200)
+    assert [bridge.get("/nothing"), bridge.get("/")] == [404, 405]
+
+
+def test_without_its_broker_it_says_503_and_heals_by_itself(stage: Stage, wire: Wire) -> None:
+    """Break: the wire to RabbitMQ is cut. Symptom: not ready, 503 with Retry-After, healthy. Recovery: by itself."""
+    bridge = stage.bridge(AMQP_URL=stage.through(wire)).ready()
+    wire.cut()
+    until(lambda: bridge.get("/_/ready") == 503)
+    answer = bridge.post(uploaded())
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+    assert bridge.get("/_/health") == 200
+    assert "bridge_queue_messages{" not in bridge.metrics()
+    wire.restore()
+    bridge.ready()
+    assert bridge.post(uploaded()).status_code == 202
+    until(lambda: stage.convert.asked)
+
+
+def test_a_silent_broker_is_not_waited_for(stage: Stage, wire: Wire) -> None:
+    """Break: the wire is stalled, not cut. Symptom: 503 within the heartbeat's time. Recovery: by itself."""
+    bridge = stage.bridge(AMQP_URL=stage.through(wire) + "?heartbeat=2").ready()
+    wire.stall()
+    assert bridge.post(uploaded()).status_code == 503
+    wire.restore()
+    bridge.ready()
+    until(lambda: bridge.post(uploaded()).status_code == 202)
+
+
+def test_an_event_without_a_queue_is_not_accepted(stage: Stage) -> None:
+    """Break: the binding is gone. Symptom: 503, for the broker would drop the event. Recovery: the binding is made anew."""
+    bridge = stage.bridge().ready()
+    stage.unbind(stage.env["VIDEO_QUEUE"], contract.VIDEO_UPLOADED)
+    assert bridge.post(uploaded()).status_code == 503
+    until(lambda: bridge.post(uploaded()).status_code == 202)
+    until(lambda: stage.convert.asked)
+
+
+def test_it_counts_what_it_does(stage: Stage) -> None:
+    """Prometheus text, with deliveries by function and outcome and the length of every queue."""
+    bridge = stage.bridge().ready()
+    bridge.post(uploaded())
+    until(lambda: bridge.outcomes("convert") == ["done"])
+    metrics = bridge.metrics()
+    assert f'bridge_published_total{{type="{contract.VIDEO_UPLOADED}"}} 1.0' in metrics
+    assert 'bridge_deliveries_total{function="convert",outcome="done"} 1.0' in metrics
+    assert f'bridge_queue_messages{{queue="{stage.topology.dead}"}} 0.0' in metrics

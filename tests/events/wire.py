@@ -1,0 +1,68 @@
+"""A wire that can be cut and stalled: a TCP proxy between a client and its server."""
+
+import contextlib
+import socket
+from threading import Event, Lock, Thread
+
+
+class Wire:
+    """Listens on a port of its own and passes bytes both ways, until told otherwise."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._target = (host, port)
+        self._flowing, self._whole = Event(), Event()
+        self._flowing.set()
+        self._whole.set()
+        self._ends: list[socket.socket] = []
+        self._lock = Lock()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
+        Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        """Resets every connection, and those that come."""
+        self._whole.clear()
+        self._flowing.set()
+        with self._lock:
+            ends, self._ends = self._ends, []
+        for end in ends:
+            _close(end)
+
+    def stall(self) -> None:
+        """Passes nothing on, and says nothing."""
+        self._flowing.clear()
+
+    def restore(self) -> None:
+        self._whole.set()
+        self._flowing.set()
+
+    def close(self) -> None:
+        self.cut()
+        _close(self._listener)
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = self._listener.accept()
+                if not self._whole.is_set():
+                    _close(near)
+                    continue
+                far = socket.create_connection(self._target)
+                with self._lock:
+                    self._ends += [near, far]
+                Thread(target=self._pass_on, args=(near, far), daemon=True).start()
+                Thread(target=self._pass_on, args=(far, near), daemon=True).start()
+
+    def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                self._flowing.wait()
+                target.sendall(data)
+        _close(source)
+        _close(target)
+
+
+def _close(end: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        end.shutdown(socket.SHUT_RDWR)  # wakes the thread that reads from it
+    end.close()
