@@ -60,7 +60,8 @@ def _range(request: Request, audio: UUID, size: int) -> tuple[int, int] | None:
     wanted = request.range
     if wanted is None or wanted.units != "bytes" or len(wanted.ranges) != 1:
         return None
-    if request.if_range and (request.if_range.date or request.if_range.etag != audio.hex):
+    condition = request.if_range
+    if (condition.date or condition.etag) and condition.etag != audio.hex:
         return None
     found = wanted.range_for_length(size)
     if found is None:

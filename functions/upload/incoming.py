@@ -90,12 +90,16 @@ def _body(request: Request) -> Iterator[bytes]:
 
 def _from_form(request: Request, boundary: bytes) -> tuple[str, Iterator[bytes]]:
     """The file's name and its bytes; fields before it are passed over, those behind it are not read."""
-    decoder = MultipartDecoder(boundary, max_form_memory_size=OVERHEAD, max_parts=16)
+    decoder = MultipartDecoder(boundary, max_form_memory_size=2 * PIECE, max_parts=16)
     events = _events(request, decoder)
+    passed = 0
     try:
         for event in events:
             if isinstance(event, File) and event.name == FIELD:
                 return event.filename, (part.data for part in _until_last(events))
+            passed += len(event.data) if isinstance(event, Data) else 0
+            if passed > OVERHEAD:
+                raise BadRequest(f"the form holds too much before its field `{FIELD}`; send that first", field=FIELD)
     except (ValueError, HTTPException) as error:
         raise BadRequest("the form cannot be read: send multipart/form-data", field=FIELD) from error
     raise BadRequest(f"the form has no field `{FIELD}` with a file", field=FIELD)
