@@ -72,12 +72,10 @@ class Postgres(Part):
             account = _account()
             os.chown(unfinished, account.pw_uid, account.pw_gid)
         self._password()
-        argv = [f"{programs}/initdb", "-D", str(unfinished), "--no-sync", "--no-instructions"]
+        argv = [f"{programs}/initdb", "-D", str(unfinished), "--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions"]
         argv += ["--username=emulator", "--auth=scram-sha-256", f"--pwfile={self.directory / 'password'}"]
-        argv += ["--encoding=UTF8", "--locale=C.UTF-8"]
+        argv += [] if self.durable else ["--no-sync"]
         Process("initdb", argv, self.directory, privileges=privileges).finish(seconds=120)
-        if self.durable:
-            os.sync()
         unfinished.rename(self._data)
 
     def _password(self) -> str:

@@ -23,7 +23,7 @@ _LARGEST_LOG = 20_000_000
 _spawner = ThreadPoolExecutor(1, "spawner")
 
 
-class PartFailed(Exception):  # noqa: N818 what happened, as a person would say it
+class PartFailed(Exception):
     """A part of the system cannot start, or has stopped by itself."""
 
     def __init__(self, part: str, why: str, remedy: str) -> None:
@@ -100,7 +100,7 @@ class Process:
                 cwd=self.cwd,
                 start_new_session=True,
             ).result()
-        self._record.write(f"{self.pid} {_started(self.pid)}")
+        self._record.write(f"{self.pid} {_started(self.pid)}\n")
         self._record.flush()
 
     def stop(self, grace: float = 15) -> None:
@@ -217,13 +217,15 @@ class Part(ABC):
 @contextmanager
 def running(*parts: Part) -> Iterator[None]:
     """Start parts side by side, wait for each in turn, and in the end stop all, whatever happens."""
-    with ExitStack() as stops:
+    try:
         for part in parts:
-            stops.callback(part.stop)
             part.start()
         for part in parts:
             part.wait()
         yield
+    finally:
+        with ThreadPoolExecutor() as side_by_side:
+            list(side_by_side.map(lambda part: part.stop(), parts))
 
 
 def answers(port: int, greeting: bytes = b"", answer: bytes = b"") -> bool:

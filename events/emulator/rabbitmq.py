@@ -13,12 +13,12 @@ _SETTINGS = """\
 listeners.tcp.1 = {address}:{port}
 default_user = emulator
 default_pass = {password}
-loopback_users = none
-disk_free_limit.absolute = 100MB
+disk_free_limit.absolute = {spare}
 log.console = true
 log.console.level = info
 log.file = false
 """
+_SPARE_DISK = 100_000_000  # bytes; with less free the node silently takes no messages
 
 
 class RabbitMQ(Part):
@@ -39,7 +39,10 @@ class RabbitMQ(Part):
         if not _SERVER.exists() or not (epmd := shutil.which("epmd")):
             raise PartFailed(self.name, "it is not installed", "python -m events.emulator.packages")
         self._secret(".erlang.cookie")
-        settings = _SETTINGS.format(address=LOOPBACK, port=self.port, password=self._secret("password"))
+        if shutil.disk_usage(self.directory).free < 2 * _SPARE_DISK:
+            raise PartFailed(self.name, f"the disk of {self.directory} is nearly full", "free some hundred megabytes")
+        password = self._secret("password")
+        settings = _SETTINGS.format(address=LOOPBACK, port=self.port, password=password, spare=_SPARE_DISK)
         (self.directory / "rabbitmq.conf").write_text(settings)
         env = self._environment()
         # In the foreground and ours: the one that a node starts by itself outlives the node.
