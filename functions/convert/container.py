@@ -136,10 +136,8 @@ def _mp3(file: BinaryIO, size: int) -> int:
 
 def _find_xing(file: BinaryIO) -> tuple[int, bytes, bytes] | None:
     """Where an MP3's first frame is, its header, and its Xing or Info tag if that counts frames and bytes."""
-    tag = _read(file, 0, 10)
-    start = (
-        10 + sum(byte << shift for byte, shift in zip(tag[6:], (21, 14, 7, 0), strict=True)) if tag[:3] == b"ID3" else 0
-    )
+    tag = _read(file, 0, 10).ljust(10, b"\0")
+    start = 10 + (tag[6] << 21 | tag[7] << 14 | tag[8] << 7 | tag[9]) if tag[:3] == b"ID3" else 0
     frame = _read(file, start, 192)
     at = re.search(rb"^\xff[\xe0-\xff]..\0{9,32}(?=(?:Xing|Info)\0\0\0[\x03\x07\x0b\x0f])", frame, re.DOTALL)
     return (start, frame[:4], frame[at.end() :]) if at else None

@@ -25,7 +25,7 @@ from functions.model.media import Container, MediaError, Reason
 BEAT = 0.4  # s; progress is called at least this often, so a cancel is learnt of soon
 _PROBE_SECONDS = 60
 _KEPT = 8192  # bytes of ffmpeg's messages kept from either end
-_UNWANTED_TAGS = (  # of the container, not of the sound; and an MP3 is passed on, so it tells nobody where it was filmed
+_UNWANTED_TAGS = (  # of the container, not of the sound; an MP3 is passed on, so it tells nobody where it was filmed
     *("major_brand", "minor_version", "compatible_brands", "creation_time"),
     *("location", "location-eng", "com.apple.quicktime.location.ISO6709"),
 )

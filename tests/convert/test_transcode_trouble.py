@@ -1,0 +1,177 @@
+"""When the work is stopped, or the machine fails it, nothing is left running and nothing is left lying about."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from functions.convert import transcode
+from functions.convert.transcode import Interrupted, Limits
+from functions.model.media import Container
+from tests import films
+from tests.convert.conftest import Convert
+
+LONG = Limits(duration=40000)
+
+
+class Cancelled(Exception):
+    """What a progress callback may raise."""
+
+
+def child() -> int:
+    """The one process this thread has started."""
+    (pid,) = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
+    return int(pid)
+
+
+def is_dead(pid: int) -> bool:
+    """Gone, or a zombie whose new parent has not looked yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except FileNotFoundError:
+        return True
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.02)
+
+
+def test_what_progress_raises_stops_the_work_at_once(shelf: Path, tmp_path: Path, convert: Convert) -> None:
+    """A cancel or a lost lease leaves as it was raised; ffmpeg is dead and the partial MP3 gone by then."""
+    pids = []
+
+    def progress(_: float) -> None:
+        pids.append(child())
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        convert(films.long(shelf), LONG, progress)
+    assert len(pids) == 1
+    assert is_dead(pids[0])
+    assert not (tmp_path / "audio.mp3").exists()
+
+
+def test_progress_is_called_while_ffmpeg_says_nothing(shelf: Path, convert: Convert) -> None:
+    """A stuck ffmpeg must not keep a cancel from being heard: a beat at least every half second."""
+    beats: list[float] = []
+
+    def progress(_: float) -> None:
+        beats.append(time.monotonic())
+        if len(beats) == 1:
+            os.kill(child(), signal.SIGSTOP)
+        if len(beats) == 4:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        convert(films.long(shelf), LONG, progress)
+    assert max(later - earlier for earlier, later in pairwise(beats)) < 1.0
+
+
+@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGTERM])
+def test_ffmpeg_killed_from_outside_is_trouble_that_may_pass(
+    blow: signal.Signals, shelf: Path, tmp_path: Path, convert: Convert
+) -> None:
+    """The kernel short of memory, or a shutdown: not the film's fault."""
+    with pytest.raises(Interrupted):
+        convert(films.long(shelf), LONG, lambda _: os.kill(child(), blow))
+    assert not (tmp_path / "audio.mp3").exists()
+
+
+def test_a_full_disk_is_trouble_that_may_pass(shelf: Path, tmp_path: Path, convert: Convert) -> None:
+    """/dev/full answers every write as a full disk does."""
+    (tmp_path / "audio.mp3").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="free some") as trouble:
+        convert(films.plain(shelf))
+    assert trouble.value.errno == errno.ENOSPC
+    assert not (tmp_path / "audio.mp3").is_symlink()
+
+
+def test_a_directory_that_is_gone_is_trouble_that_may_pass(shelf: Path, tmp_path: Path) -> None:
+    """Ours, not the film's."""
+    seen = transcode.describe(films.plain(shelf), Container.MP4, Limits())
+    with pytest.raises(OSError, match="cannot run here"):
+        transcode.transcode(films.plain(shelf), tmp_path / "gone" / "audio.mp3", seen, Limits(), lambda _: None)
+
+
+def test_ffmpeg_dies_with_the_function(shelf: Path, tmp_path: Path) -> None:
+    """kill -9 of the worker leaves nobody to clean up: the kernel ends ffmpeg with the thread that started it."""
+    worker = subprocess.Popen(
+        [sys.executable, "-c", WORKER, str(films.long(shelf)), str(tmp_path / "audio.mp3")],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with worker:
+        assert worker.stdout
+        pid = int(worker.stdout.readline())
+        assert not is_dead(pid)
+        worker.kill()
+        wait_until(lambda: is_dead(pid))
+
+
+WORKER = """
+import sys, threading
+from pathlib import Path
+from functions.convert.transcode import Limits, describe, transcode
+from functions.model.media import Container
+source, target = map(Path, sys.argv[1:])
+limits = Limits(duration=40000)
+def progress(fraction):
+    print(Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text(), flush=True)
+def work():
+    transcode(source, target, describe(source, Container.MP4, limits), limits, progress)
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+"""
+
+
+def test_ffmpeg_sees_none_of_our_environment(shelf: Path, convert: Convert, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It reads strangers' files: it gets no secret, and no FFREPORT that makes it write."""
+    monkeypatch.setenv("JWT_SECRET", "s3cret")
+    seen = []
+
+    def progress(_: float) -> None:
+        seen.append(Path(f"/proc/{child()}/environ").read_bytes())
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        convert(films.long(shelf), LONG, progress)
+    assert seen == [b"LC_ALL=C\0"]
+
+
+def test_ffmpeg_may_not_gain_rights_or_take_more_than_its_memory(shelf: Path, convert: Convert) -> None:
+    """As the kernel sees the running process."""
+    seen = []
+
+    def progress(_: float) -> None:
+        seen.append((Path(f"/proc/{child()}/status").read_text(), Path(f"/proc/{child()}/limits").read_text()))
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        convert(films.long(shelf), LONG, progress)
+    ((status, limits),) = seen
+    assert "NoNewPrivs:\t1" in status
+    assert f"Max address space         {LONG.memory}" in limits
+    assert f"Max file size             {LONG.size}" in limits
+    assert "Max core file size        0" in limits
+
+
+def test_thousands_of_complaints_do_not_fill_our_memory() -> None:
+    """The first and the last words say enough."""
+    flood = b""
+    for number in range(20_000):
+        flood = transcode._shorten(flood + b"[aac] complaint %d\n" % number)
+    assert len(flood) < 40_000
+    assert flood.startswith(b"[aac] complaint 0\n")
+    assert flood.endswith(b"complaint 19999\n")
