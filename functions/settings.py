@@ -58,6 +58,13 @@ class Settings:
     lease_seconds: int = 60
     max_tries: int = 3
 
+    upload_seconds: int = 3600  # the longest an upload may take
+    transfer_seconds: int = 3600  # the longest a download may take: nothing is removed under one
+    result_seconds: int = 7 * DAY  # how long an MP3 can be downloaded
+    source_seconds: int = DAY  # how long a film is kept after its job ended, so that it can be tried again
+    stray_seconds: int = 3 * 3600  # files no row names are removed after this: more than any upload or conversion takes
+    stray_pass_seconds: int = 600  # how often they are looked for
+
     token_seconds: int = DAY
     link_seconds: int = 7 * DAY
     login_free_attempts: int = 5

@@ -17,11 +17,13 @@ from werkzeug.exceptions import ClientDisconnected, HTTPException
 
 from events import envelope, journal
 from events.contract import Event, InvalidEvent
+from functions import meters
 from functions.model.errors import BadRequest, MethodNotAllowed, NotFound, Problem, TooLarge, Unavailable
 
 Handler = Callable[[Request], Response]
 
 JSON_LIMIT = 64 * 1024  # bytes of a JSON body or an event
+IDLE_SECONDS = 60.0  # how long a connection may stand still within a request
 LINGER_SECONDS = 30.0  # how long an early answer waits for the rest of its request
 LINGER_PIECE = 256 * 1024
 PROBLEM_TYPE = "urn:videotomp3:problem:"
@@ -31,14 +33,17 @@ READY_FOR = 2.0  # seconds an answer of the stores is believed
 log = logging.getLogger("functions")
 
 
-def serves(*methods: str, ready: Callable[[], None]) -> Callable[[Handler], Handler]:
+def serves(
+    *methods: str, ready: Callable[[], None], census: meters.Census | None = None
+) -> Callable[[Handler], Handler]:
     """Makes a handler the function: health, readiness, methods, problems, one line in the journal for each outcome.
 
-    `ready` asks every store and raises Unavailable where one is away. The handler's name is the function's.
+    `ready` asks every store and raises Unavailable where one is away; `census` counts rows for /metrics. The handler's
+    name is the function's.
     """
 
     def decorate(handler: Handler) -> Handler:
-        _mount(handler.__name__, ready)
+        _mount(handler.__name__, ready, census)
 
         @wraps(handler)
         def function(request: Request) -> Response:
@@ -46,10 +51,11 @@ def serves(*methods: str, ready: Callable[[], None]) -> Callable[[Handler], Hand
             flask.current_app.after_request_funcs.pop(None, None)
             began = time.monotonic()
             flask.g.fields = {}
+            _never_wait_for_ever(request)
             try:
                 only(request, *methods)
                 response = handler(request)
-            except ClientDisconnected:
+            except (ClientDisconnected, TimeoutError):
                 response = problem(BadRequest("the request ended before its body did"))
             except Problem as trouble:
                 response = problem(trouble)
@@ -64,8 +70,8 @@ def serves(*methods: str, ready: Callable[[], None]) -> Callable[[Handler], Hand
     return decorate
 
 
-def _mount(name: str, ready: Callable[[], None]) -> None:
-    """Adds /_/health and /_/ready to the application that is loading this function."""
+def _mount(name: str, ready: Callable[[], None], census: meters.Census | None) -> None:
+    """Adds /_/health, /_/ready and /metrics to the application that is loading this function."""
     if not flask.has_app_context():
         return  # loaded by a test or a tool, not by the framework
     app = flask.current_app
@@ -83,6 +89,7 @@ def _mount(name: str, ready: Callable[[], None]) -> None:
 
     app.add_url_rule("/_/health", "health", lambda: answer({"function": name}))
     app.add_url_rule("/_/ready", "ready", is_ready)
+    app.add_url_rule("/metrics", "metrics", lambda: Response(meters.page(census), mimetype="text/plain; version=0.0.4"))
     app.register_error_handler(HTTPException, lambda _: problem(NotFound("there is nothing at this address")))
 
 
@@ -195,7 +202,15 @@ def _record(function: str, request: Request, response: Response, began: float) -
         trace=trace_id(request),
         **flask.g.fields,
     )
+    meters.count_request(function, response.status_code)
     log.log(level, "%s %s", request.method, function, extra=fields)
+
+
+def _never_wait_for_ever(request: Request) -> None:
+    """A client that neither sends nor reads for a while is gone: without this it would hold one of our threads."""
+    connection = request.environ.get("gunicorn.socket")
+    if connection is not None:
+        connection.settimeout(IDLE_SECONDS)
 
 
 def _lingering(request: Request, response: Response) -> Response:

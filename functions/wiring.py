@@ -1,7 +1,7 @@
 """The one place that builds things: what a function works with, made from its settings when it is first used."""
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from functions import settings
 from functions.settings import Settings
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from functions.bearer import Bearer
     from functions.model.tokens import Links, Tokens
     from functions.stores.accounts import Accounts
+    from functions.stores.expiry import Expiry
     from functions.stores.gridfs import Bucket
     from functions.stores.jobs import Jobs
     from functions.stores.mail import Mailer
@@ -48,6 +49,12 @@ class Services:
         from functions.stores.notifications import Notifications
 
         return Notifications(self.database)
+
+    @cached_property
+    def expiry(self) -> "Expiry":
+        from functions.stores.expiry import Expiry
+
+        return Expiry(self.database)
 
     @cached_property
     def videos(self) -> "Bucket":
@@ -92,6 +99,10 @@ class Services:
         from functions.stores import mail
 
         return mail.mailer(self.settings)
+
+    def census(self) -> "dict[str, list[dict[str, Any]]]":
+        """Rows by state, for /metrics."""
+        return {"jobs": self.jobs.census(), "notifications": self.notifications.census()}
 
     def ready(self) -> None:
         """Asks each store that the function needs. Raises Unavailable."""

@@ -4,13 +4,14 @@ The row decides everything: whether there is work (the claim), and whether this 
 """
 
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID, uuid4
 
 from flask import Request, Response
 
-from functions import announcement, shutdown, web, wiring
+from functions import announcement, meters, shutdown, web, wiring
 from functions.convert import transcode
 from functions.convert.lease import Lease, LeaseLost
 from functions.model.errors import Missing, Unavailable
@@ -34,6 +35,7 @@ def convert(request: Request) -> Response:
     except MediaError as error:
         job = services.jobs.fail(attempt, error.reason, str(error))
         web.note(reason=error.reason)
+        meters.count_failure(error.reason)
     except LeaseLost:
         return web.nothing_follows("the job is another's, cancelled or deleted")
     except (Unavailable, OSError, transcode.Interrupted) as error:
@@ -55,6 +57,7 @@ def _again(job_id: UUID) -> Response:
 
 def _done(attempt: Job) -> Job | None:
     """The finished job, or None where another's fence is on it; then only this attempt's own file is removed."""
+    began = time.monotonic()
     with Lease(services.jobs, attempt) as lease, tempfile.TemporaryDirectory(prefix="convert-") as folder:
         source, target = Path(folder, "film"), Path(folder, "audio.mp3")
         _fetch(attempt, source, lease)
@@ -64,6 +67,7 @@ def _done(attempt: Job) -> Job | None:
         job = services.jobs.finish(attempt, audio=audio, audio_size=size, duration=result.duration)
     if job is None:
         services.audios.delete(audio)
+    meters.observe_conversion(time.monotonic() - began, result.duration)
     return job
 
 

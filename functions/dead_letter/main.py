@@ -3,7 +3,7 @@
 from flask import Request, Response
 
 from events import contract
-from functions import announcement, web, wiring
+from functions import announcement, meters, web, wiring
 from functions.model.jobs import FAILED
 
 services = wiring.Services("dead_letter")
@@ -16,7 +16,8 @@ def dead_letter(request: Request) -> Response:
     if event.type in contract.RESULTS:
         owed = services.notifications.note_dead_letter(event.job, "its event was given up")
         return web.nothing_follows("noted; sweep tells again" if owed else "nothing is owed")
-    services.jobs.give_up(event.job)
+    for failed in services.jobs.give_up(event.job):
+        meters.count_failure(failed.reason)
     job = services.jobs.find(event.job)
     if job is None or job.state != FAILED:
         return web.nothing_follows("a lease is live or tries are left: sweep goes on with it")

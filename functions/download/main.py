@@ -6,7 +6,7 @@ from uuid import UUID
 from flask import Request, Response
 from werkzeug.http import is_resource_modified
 
-from functions import web, wiring
+from functions import meters, web, wiring
 from functions.model import media
 from functions.model.errors import NotFound, RangeNotSatisfiable
 from functions.model.jobs import Job
@@ -52,6 +52,7 @@ def _audio(request: Request, job: Job, audio: UUID, size: int) -> Response:
         response.response = services.audios.read(audio, start, stop - start)
     response.content_length = stop - start
     web.note(bytes=stop - start)
+    meters.count_bytes("out", stop - start)
     return response
 
 

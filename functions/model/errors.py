@@ -3,7 +3,8 @@
 Problem
 ├── BadRequest 400      ├── NotFound 404           ├── TooLarge 413              ├── Unprocessable 422
 ├── Unauthorized 401    ├── MethodNotAllowed 405   ├── UnsupportedMedia 415      ├── Throttled 429
-│                       └── Conflict 409           └── RangeNotSatisfiable 416   └── Unavailable 503
+│                       ├── RequestTimeout 408     └── RangeNotSatisfiable 416   └── Unavailable 503
+                        └── Conflict 409
 """
 
 from typing import ClassVar
@@ -61,6 +62,10 @@ class MethodNotAllowed(Problem):
     @property
     def headers(self) -> dict[str, str]:
         return {"Allow": ", ".join(self._allowed)}
+
+
+class RequestTimeout(Problem):
+    status, slug, title = 408, "request-timeout", "The request took too long"
 
 
 class Conflict(Problem):

@@ -1,7 +1,7 @@
 """GridFS: streams in, streams out, one file per writer. The only user of pymongo.
 
-The documents are those of the GridFS specification; reading and writing them is ours, to stay small: the driver's writer
-keeps 48 MB before it sends and its reader takes 16 MB at once (field notes, 6), these a few chunks.
+The documents are those of the GridFS specification; reading and writing them is ours, to stay small: the driver's
+writer keeps 48 MB before it sends and its reader takes 16 MB at once (field notes, 6), these a few chunks.
 """
 
 import queue
@@ -120,6 +120,26 @@ class Bucket:
         before = datetime.now(UTC) - timedelta(seconds=seconds)
         with _translated(), self._database["fs.files"].find({"uploadDate": {"$lt": before}}, {"_id": 1}) as cursor:
             yield from _groups((row["_id"] for row in cursor), 500)
+
+    def unfinished_older_than(self, seconds: int) -> Iterator[UUID]:
+        """Ids whose newest chunk was stored longer ago than that, and that no file document finishes."""
+        before = datetime.now(UTC) - timedelta(seconds=seconds)
+        with _translated():
+            last = self._newest_chunk({})
+            while last is not None:
+                file_id = last["files_id"]
+                if last["_id"].generation_time < before and not self._database["fs.files"].find_one(
+                    {"_id": file_id}, {}
+                ):
+                    yield file_id
+                last = self._newest_chunk({"files_id": {"$lt": file_id}})
+
+    def _newest_chunk(self, wanted: dict[str, Any]) -> dict[str, Any] | None:
+        """The last chunk of the last file: one step down the index (files_id, n), whatever lies in between."""
+        found: dict[str, Any] | None = self._database["fs.chunks"].find_one(
+            wanted, {"files_id": 1}, sort=[("files_id", -1), ("n", -1)]
+        )
+        return found
 
     def _abort(self, file_id: UUID) -> None:
         with suppress(Unavailable):  # then sweep removes them by age

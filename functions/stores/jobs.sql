@@ -138,6 +138,11 @@ WITH hidden AS (
 )
 SELECT * FROM hidden;
 
+-- name: count_jobs
+SELECT state, count(*)::integer AS jobs, max(tries) AS tries,
+    coalesce(extract(epoch FROM now() - min(queued_at) FILTER (WHERE state = 'queued')), 0)::float AS oldest_seconds
+FROM jobs WHERE deleted_at IS NULL GROUP BY state;
+
 -- name: retry_job
 WITH retried AS (
     UPDATE jobs

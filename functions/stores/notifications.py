@@ -1,6 +1,7 @@
 """Telling the owner: one notification per job, outcome and generation, owed until it is sent or given up."""
 
 from dataclasses import fields
+from typing import Any
 from uuid import UUID
 
 from functions.model.jobs import Job
@@ -41,6 +42,10 @@ class Notifications:
     def postpone_result(self, job: Job) -> None:
         """The result could not be announced after all."""
         self._database.all("postpone_result", job=job.id)
+
+    def census(self) -> list[dict[str, Any]]:
+        """Notifications by state."""
+        return self._database.all("count_notifications")
 
     def note_dead_letter(self, job: UUID, why: str) -> bool:
         """Whether something is still owed for that job: then the note stands on it, and sweep goes on."""

@@ -47,5 +47,8 @@ WHERE j.deleted_at IS NULL;
 UPDATE notifications SET hints = greatest(0, hints - 1), next_hint_at = now() + interval '30 seconds'
 WHERE job = %(job)s AND state = 'owed';
 
+-- name: count_notifications
+SELECT state, count(*)::integer AS notifications FROM notifications GROUP BY state;
+
 -- name: note_dead_letter
 UPDATE notifications SET last_error = %(last_error)s WHERE job = %(job)s AND state IN ('owed', 'claimed') RETURNING job;

@@ -1,49 +1,88 @@
 """Sweep: by the clock, heals what a crash left behind. Safe to run twice at once: each takes rows the other has not."""
 
+from collections.abc import Callable, Iterable
+from functools import partial
+
 from flask import Request, Response
 
+from events.contract import Event
 from events.sink import SinkUnavailable
-from functions import announcement, web, wiring
+from functions import announcement, meters, web, wiring
+from functions.model.jobs import Job
+from functions.sweep import strays
 
 services = wiring.Services("sweep")
 SOURCE = "/functions/sweep"
 BATCH = 100  # rows of a kind in one run: a deep backlog is worked off over several, not sent at once
 
 
-@web.serves("POST", ready=services.ready)
+@web.serves("POST", ready=services.ready, census=services.census)
 def sweep(_request: Request) -> Response:
-    did = {
-        "freed": len(services.jobs.free_lapsed(BATCH)),
-        "failed": len(services.jobs.give_up(None, BATCH)),
-        "jobs_announced": _announce_jobs(),
-        "results_announced": _announce_results(),
-        "letters_given_up": services.notifications.give_up_old(services.settings.notify_give_up_seconds),
-    }
+    did = {**_heal(), **_announce(), **_expire()}
+    if services.expiry.begin_pass("strays", services.settings.stray_pass_seconds):
+        did |= _remove_strays()
     web.note(**did)
     return web.answer(did)
 
 
-def _announce_jobs() -> int:
+def _heal() -> dict[str, int]:
+    freed = services.jobs.free_lapsed(BATCH)
+    failed = services.jobs.give_up(None, BATCH)
+    for job in failed:
+        meters.count_failure(job.reason)
+    return {"freed": len(freed), "failed": len(failed)}
+
+
+def _announce() -> dict[str, int]:
+    """Sends the events that are due; hints come after healing, so that what was just freed goes out in the same run."""
+    jobs, notifications = services.jobs, services.notifications
+    return {
+        "jobs_announced": _send(
+            jobs.take_owed(BATCH), partial(announcement.uploaded, source=SOURCE), jobs.postpone_hint
+        ),
+        "results_announced": _send(
+            notifications.take_owed(BATCH), partial(announcement.result, source=SOURCE), notifications.postpone_result
+        ),
+        "letters_given_up": notifications.give_up_old(services.settings.notify_give_up_seconds),
+    }
+
+
+def _send(owed: Iterable[Job], event: Callable[[Job], Event], postpone: Callable[[Job], None]) -> int:
+    """How many were sent. Where the sink is away the rest waits a while: asking for each would be a batch of timeouts."""
     sent = 0
-    for job in (owed := iter(services.jobs.take_owed(BATCH))):
+    waiting = iter(owed)
+    for job in waiting:
         try:
-            services.sink.send(announcement.uploaded(job, SOURCE))
+            services.sink.send(event(job))
             sent += 1
         except SinkUnavailable as error:
             web.note(unannounced=str(error))
-            for unsent in (job, *owed):
-                services.jobs.postpone_hint(unsent)
+            for unsent in (job, *waiting):
+                postpone(unsent)
     return sent
 
 
-def _announce_results() -> int:
-    sent = 0
-    for job in (owed := iter(services.notifications.take_owed(BATCH))):
-        try:
-            services.sink.send(announcement.result(job, SOURCE))
-            sent += 1
-        except SinkUnavailable as error:
-            web.note(unannounced=str(error))
-            for unsent in (job, *owed):
-                services.notifications.postpone_result(unsent)
-    return sent
+def _expire() -> dict[str, int]:
+    settings, expiry = services.settings, services.expiry
+    expired = expiry.expire_jobs(settings.result_seconds, BATCH)
+    films, audios = expiry.remove_deleted(settings.transfer_seconds, BATCH)
+    films += expiry.take_old_videos(settings.source_seconds, BATCH)
+    audios += expiry.take_expired_audios(settings.transfer_seconds, BATCH)
+    for film in films:
+        services.videos.delete(film)
+    for audio in audios:
+        services.audios.delete(audio)
+    return {
+        "expired": expired,
+        "films_removed": len(films),
+        "audios_removed": len(audios),
+        "keys_forgotten": expiry.forget_keys(),
+    }
+
+
+def _remove_strays() -> dict[str, int]:
+    age = services.settings.stray_seconds
+    return {
+        "stray_films": strays.remove(services.videos, services.expiry, age),
+        "stray_audios": strays.remove(services.audios, services.expiry, age),
+    }

@@ -4,6 +4,7 @@ Piece by piece, never whole in memory or on disk.
 """
 
 import hashlib
+import time
 from collections.abc import Iterator
 
 from flask import Request
@@ -12,7 +13,7 @@ from werkzeug.http import parse_options_header
 from werkzeug.sansio.multipart import Data, Epilogue, File, MultipartDecoder, NeedData
 
 from functions.model import media
-from functions.model.errors import BadRequest, TooLarge, Unprocessable, UnsupportedMedia
+from functions.model.errors import BadRequest, RequestTimeout, TooLarge, Unprocessable, UnsupportedMedia
 
 PIECE = 256 * 1024  # bytes read at once
 OVERHEAD = 64 * 1024  # what a form may hold around the file: field headers, boundaries, small fields before it
@@ -22,11 +23,12 @@ FIELD = "file"
 class Film:
     """What is being uploaded. `size` and `sha256` are right once `pieces()` has been read to its end."""
 
-    def __init__(self, filename: str, pieces: Iterator[bytes], limit: int) -> None:
+    def __init__(self, filename: str, pieces: Iterator[bytes], limit: int, seconds: int) -> None:
         self.filename = media.film_name(filename)
         self.size = 0
         self._sha256 = hashlib.sha256()
         self._limit = limit
+        self._until = time.monotonic() + seconds
         self._pieces = pieces
         self._head = self._first(media.SNIFF_BYTES)
         if not self._head:
@@ -58,15 +60,17 @@ class Film:
         self.size += len(piece)
         if self.size > self._limit:
             raise too_large(self._limit)
+        if time.monotonic() > self._until:
+            raise RequestTimeout("the upload took too long; try a faster connection or a smaller file")
         self._sha256.update(piece)
         return piece
 
 
-def film(request: Request, limit: int) -> Film:
+def film(request: Request, limit: int, seconds: int) -> Film:
     """The film of this request, its first bytes read and judged.
 
     Raises TooLarge (unread, where the length is declared), Unprocessable for an empty one, UnsupportedMedia for what
-    is no media, and BadRequest for a form without a file.
+    is no media, BadRequest for a form without a file, and RequestTimeout where it takes longer than `seconds`.
     """
     if (request.content_length or 0) > limit + OVERHEAD:
         raise too_large(limit)
@@ -74,9 +78,9 @@ def film(request: Request, limit: int) -> Film:
         boundary = request.mimetype_params.get("boundary")
         if not boundary:
             raise BadRequest("the form has no boundary: let your client set Content-Type itself", field=FIELD)
-        return Film(*_from_form(request, boundary.encode()), limit)
+        return Film(*_from_form(request, boundary.encode()), limit, seconds)
     named = parse_options_header(request.headers.get("Content-Disposition"))[1].get("filename")
-    return Film(request.args.get("filename") or named or "", _body(request), limit)
+    return Film(request.args.get("filename") or named or "", _body(request), limit, seconds)
 
 
 def too_large(limit: int) -> TooLarge:

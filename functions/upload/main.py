@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from flask import Request, Response
 
 from events.sink import SinkUnavailable
-from functions import announcement, web, wiring
+from functions import announcement, meters, web, wiring
 from functions.model.errors import BadRequest, Unprocessable
 from functions.model.jobs import Job
 from functions.upload import incoming
@@ -21,11 +21,12 @@ KEY_LENGTH = 200
 def upload(request: Request) -> Response:
     owner = services.bearer.claims(request.headers.get("Authorization")).user
     key = _idempotency_key(request)
-    film = incoming.film(request, services.settings.max_upload_bytes)
+    film = incoming.film(request, services.settings.max_upload_bytes, services.settings.upload_seconds)
     video = uuid4()
     services.videos.write(video, film.pieces())
     job = _add(request, owner, key, film, video)
     web.note(job=job.id, user=owner, bytes=film.size)
+    meters.count_bytes("in", film.size)
     _announce(job)
     return web.answer(job.public(), 202, Location=f"/jobs/{job.id}")
 

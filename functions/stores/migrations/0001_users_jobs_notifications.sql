@@ -46,6 +46,7 @@ CREATE TABLE jobs (
     queued_at       timestamptz NOT NULL DEFAULT now(),
     started_at      timestamptz,
     finished_at     timestamptz,
+    expired_at      timestamptz,
     deleted_at      timestamptz,
     CHECK ((state = 'converting') = (lease_until IS NOT NULL)),
     CHECK (state <> 'done' OR audio IS NOT NULL),
@@ -55,6 +56,8 @@ CREATE INDEX jobs_owner_idx ON jobs (owner, created_at DESC);
 CREATE UNIQUE INDEX jobs_idempotency_key ON jobs (owner, idempotency_key);
 CREATE INDEX jobs_queued_idx ON jobs (next_hint_at) WHERE state = 'queued';
 CREATE INDEX jobs_lease_idx ON jobs (lease_until) WHERE state = 'converting';
+CREATE INDEX jobs_finished_idx ON jobs (finished_at) WHERE finished_at IS NOT NULL;
+CREATE INDEX jobs_deleted_idx ON jobs (deleted_at) WHERE deleted_at IS NOT NULL;
 CREATE INDEX jobs_video_idx ON jobs (video);
 CREATE INDEX jobs_audio_idx ON jobs (audio);
 
@@ -75,3 +78,9 @@ CREATE TABLE notifications (
 );
 CREATE INDEX notifications_owed_idx ON notifications (next_hint_at) WHERE state IN ('owed', 'claimed');
 CREATE INDEX notifications_sent_idx ON notifications (sent_at) WHERE state = 'sent';
+
+-- When a pass of sweep that is too dear for every minute was last begun.
+CREATE TABLE passes (
+    name     text PRIMARY KEY,
+    begun_at timestamptz NOT NULL
+);

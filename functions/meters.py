@@ -1,0 +1,84 @@
+"""What is counted to be watched, as Prometheus reads it: GET /metrics on every function."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from prometheus_client import Counter, Gauge, Histogram
+
+Census = Callable[[], dict[str, list[dict[str, Any]]]]
+
+
+def count_request(function: str, status: int) -> None:
+    _counter("requests", "Requests answered", "function", "status").labels(function, str(status)).inc()
+
+
+def count_bytes(direction: str, size: int) -> None:
+    """`direction` is "in" (uploads) or "out" (downloads)."""
+    _counter("transferred_bytes", "Bytes of films taken in and of MP3s given out", "direction").labels(direction).inc(
+        size
+    )
+
+
+def count_failure(reason: str | None) -> None:
+    _counter("failed_jobs", "Jobs that failed for good", "reason").labels(reason or "").inc()
+
+
+def observe_conversion(seconds: float, media_seconds: float) -> None:
+    if media_seconds > 0:
+        _speed().observe(seconds / (media_seconds / 60))
+
+
+def page(census: Census | None) -> bytes:
+    """The page in Prometheus' text format; a census asks the store now: no function keeps count of another's rows."""
+    from prometheus_client import generate_latest
+
+    if census is not None:
+        _take(census())
+    return generate_latest()
+
+
+def _take(counted: dict[str, list[dict[str, Any]]]) -> None:
+    jobs, oldest = (
+        _gauge("jobs", "Jobs by state", "state"),
+        _gauge("oldest_queued_seconds", "Age of the oldest queued job"),
+    )
+    tries = _gauge("tries", "The most tries of any job in that state", "state")
+    for gauge in (jobs, tries):
+        gauge.clear()
+    oldest.set(0)
+    for row in counted["jobs"]:
+        jobs.labels(row["state"]).set(row["jobs"])
+        tries.labels(row["state"]).set(row["tries"])
+        if row["state"] == "queued":
+            oldest.set(row["oldest_seconds"])
+    owed = _gauge("notifications", "Notifications by state", "state")
+    owed.clear()
+    for row in counted["notifications"]:
+        owed.labels(row["state"]).set(row["notifications"])
+
+
+@cache
+def _counter(name: str, text: str, *labels: str) -> "Counter":
+    # The library is imported by the first thing counted, which is after the first answer: not by a cold start.
+    from prometheus_client import Counter
+
+    return Counter(f"videotomp3_{name}", text, labels)
+
+
+@cache
+def _gauge(name: str, text: str, *labels: str) -> "Gauge":
+    from prometheus_client import Gauge
+
+    return Gauge(f"videotomp3_{name}", text, labels)
+
+
+@cache
+def _speed() -> "Histogram":
+    from prometheus_client import Histogram
+
+    buckets = (0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 60)
+    return Histogram(
+        "videotomp3_conversion_seconds_per_media_minute", "Seconds of work per minute of film", buckets=buckets
+    )

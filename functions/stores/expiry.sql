@@ -1,0 +1,53 @@
+-- What is kept no longer. A row stops naming its file before the file is removed: a crash in between leaves a stray, never a name
+-- without a file.
+
+-- name: expire_jobs
+UPDATE jobs SET state = 'expired', expired_at = now()
+WHERE id IN (
+    SELECT id FROM jobs
+    WHERE state IN ('done', 'failed', 'cancelled') AND finished_at < now() - make_interval(secs => %(result_age)s)
+    LIMIT %(batch)s FOR UPDATE SKIP LOCKED)
+RETURNING id;
+
+-- name: take_old_videos
+WITH taken AS (
+    SELECT id, video FROM jobs
+    WHERE video IS NOT NULL AND state NOT IN ('queued', 'converting')
+      AND finished_at < now() - make_interval(secs => %(source_age)s)
+    LIMIT %(batch)s FOR UPDATE SKIP LOCKED)
+UPDATE jobs SET video = NULL FROM taken WHERE jobs.id = taken.id
+RETURNING taken.video AS file;
+
+-- name: take_expired_audios
+-- Only when no download that began before the job expired can still run.
+WITH taken AS (
+    SELECT id, audio FROM jobs
+    WHERE audio IS NOT NULL AND state = 'expired' AND expired_at < now() - make_interval(secs => %(transfer)s)
+    LIMIT %(batch)s FOR UPDATE SKIP LOCKED)
+UPDATE jobs SET audio = NULL FROM taken WHERE jobs.id = taken.id
+RETURNING taken.audio AS file;
+
+-- name: remove_deleted_jobs
+DELETE FROM jobs
+WHERE id IN (
+    SELECT id FROM jobs WHERE deleted_at < now() - make_interval(secs => %(transfer)s)
+    LIMIT %(batch)s FOR UPDATE SKIP LOCKED)
+RETURNING video, audio;
+
+-- name: forget_keys
+WITH keys AS (
+    UPDATE jobs SET idempotency_key = NULL WHERE idempotency_key IS NOT NULL AND created_at < now() - interval '24 hours'
+    RETURNING id
+), attempts AS (
+    DELETE FROM login_attempts WHERE blocked_until < now() - interval '1 day'
+)
+SELECT count(*)::integer AS count FROM keys;
+
+-- name: find_strays
+SELECT file FROM unnest(%(files)s::uuid[]) AS file
+WHERE NOT EXISTS (SELECT FROM jobs WHERE video = file) AND NOT EXISTS (SELECT FROM jobs WHERE audio = file);
+
+-- name: begin_pass
+INSERT INTO passes AS p (name, begun_at) VALUES (%(name)s, now())
+ON CONFLICT (name) DO UPDATE SET begun_at = now() WHERE p.begun_at <= now() - make_interval(secs => %(every)s)
+RETURNING name;
