@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from threading import Lock
+from typing import Any
 
-if TYPE_CHECKING:
-    from prometheus_client import Counter, Gauge, Histogram
+SPEEDS = (0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 60)  # seconds of work per minute of film
+
+_making = Lock()
 
 Census = Callable[[], dict[str, list[dict[str, Any]]]]
 
@@ -27,7 +29,12 @@ def count_failure(reason: str | None) -> None:
 
 def observe_conversion(seconds: float, media_seconds: float) -> None:
     if media_seconds > 0:
-        _speed().observe(seconds / (media_seconds / 60))
+        _meter(
+            "Histogram",
+            "conversion_seconds_per_media_minute",
+            "Seconds of work per minute of film",
+            buckets=SPEEDS,
+        ).observe(seconds / (media_seconds / 60))
 
 
 def page(census: Census | None) -> bytes:
@@ -59,26 +66,22 @@ def _take(counted: dict[str, list[dict[str, Any]]]) -> None:
         owed.labels(row["state"]).set(row["notifications"])
 
 
+def _counter(name: str, text: str, *labels: str) -> Any:
+    return _meter("Counter", name, text, *labels)
+
+
+def _gauge(name: str, text: str, *labels: str) -> Any:
+    return _meter("Gauge", name, text, *labels)
+
+
+def _meter(kind: str, name: str, text: str, *labels: str, **more: Any) -> Any:
+    with _making:  # two threads must not make the same one
+        return _make(kind, name, text, labels, tuple(more.items()))
+
+
 @cache
-def _counter(name: str, text: str, *labels: str) -> "Counter":
+def _make(kind: str, name: str, text: str, labels: tuple[str, ...], more: tuple[tuple[str, Any], ...]) -> Any:
     # The library is imported by the first thing counted, which is after the first answer: not by a cold start.
-    from prometheus_client import Counter
+    import prometheus_client
 
-    return Counter(f"videotomp3_{name}", text, labels)
-
-
-@cache
-def _gauge(name: str, text: str, *labels: str) -> "Gauge":
-    from prometheus_client import Gauge
-
-    return Gauge(f"videotomp3_{name}", text, labels)
-
-
-@cache
-def _speed() -> "Histogram":
-    from prometheus_client import Histogram
-
-    buckets = (0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 60)
-    return Histogram(
-        "videotomp3_conversion_seconds_per_media_minute", "Seconds of work per minute of film", buckets=buckets
-    )
+    return getattr(prometheus_client, kind)(f"videotomp3_{name}", text, labels, **dict(more))

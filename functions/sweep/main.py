@@ -48,7 +48,7 @@ def _announce() -> dict[str, int]:
 
 
 def _send(owed: Iterable[Job], event: Callable[[Job], Event], postpone: Callable[[Job], None]) -> int:
-    """How many were sent. Where the sink is away the rest waits a while: asking for each would be a batch of timeouts."""
+    """How many were sent. Where the sink is away the rest waits: asking for each would be a batch of timeouts."""
     sent = 0
     waiting = iter(owed)
     for job in waiting:
