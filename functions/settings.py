@@ -23,6 +23,7 @@ NEEDS = {
     "download": ("database_url", "mongo_mp3_uri", "jwt_secret", "link_secret"),
     "ui": (),
     "convert": ("database_url", "mongo_uri", "mongo_mp3_uri"),
+    "convert_once": ("database_url", "mongo_uri", "mongo_mp3_uri", "k_sink"),
     "notify": ("database_url", "link_secret", "public_url", "mail_from"),
     "dead_letter": ("database_url",),
     "sweep": ("database_url", "mongo_uri", "mongo_mp3_uri", "k_sink"),

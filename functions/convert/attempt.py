@@ -1,0 +1,93 @@
+"""One attempt at a job: claim it, convert its film, finish it; or answer again what was answered before.
+
+The row decides everything: whether there is work (the claim), and whether this attempt's result counts (the fence).
+"""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID, uuid4
+
+from functions import meters, shutdown
+from functions.convert import transcode
+from functions.convert.lease import Lease, LeaseLost
+from functions.model.errors import Missing, Unavailable
+from functions.model.jobs import DONE, FAILED, Job
+from functions.model.media import Container, MediaError
+from functions.wiring import Services
+
+PIECE = 1024 * 1024
+NOT_THE_FILMS_FAULT = (Unavailable, OSError)  # gives the try back: an outage fails nobody's job
+MAY_PASS = (*NOT_THE_FILMS_FAULT, transcode.Interrupted, Missing)
+
+
+def make(services: Services, job_id: UUID) -> Job | None:
+    """The job as it ended, now or before; None where nothing follows: another has it, it was cancelled, it is gone.
+
+    Raises Unavailable for trouble that may pass, after handing the job back.
+    """
+    attempt = services.jobs.claim(job_id)
+    if attempt is None:
+        job = services.jobs.find(job_id)
+        return job if job is not None and job.state in (DONE, FAILED) else None
+    try:
+        return _convert(services, attempt)
+    except MediaError as error:
+        meters.count_failure(error.reason)
+        return services.jobs.fail(attempt, error.reason, str(error))
+    except LeaseLost:
+        return None
+    except Exception as error:
+        services.jobs.hand_back(attempt, str(error), refund=isinstance(error, NOT_THE_FILMS_FAULT))
+        if isinstance(error, MAY_PASS):
+            raise Unavailable(f"the job was handed back: {error}") from error
+        raise
+
+
+def _convert(services: Services, attempt: Job) -> Job | None:
+    """The finished job, or None where another's fence is on it; then only this attempt's own file is removed."""
+    began = time.monotonic()
+    with Lease(services.jobs, attempt) as lease, tempfile.TemporaryDirectory(prefix="convert-") as folder:
+        source, target = Path(folder, "film"), Path(folder, "audio.mp3")
+        _fetch(services, attempt, source, lease)
+        result = _transcode(services, attempt, source, target, lease)
+        audio = uuid4()
+        size = services.audios.write(audio, _pieces(target, lease))
+        job = services.jobs.finish(attempt, audio=audio, audio_size=size, duration=result.duration)
+    if job is None:
+        services.audios.delete(audio)
+    meters.observe_conversion(time.monotonic() - began, result.duration)
+    return job
+
+
+def _fetch(services: Services, attempt: Job, source: Path, lease: Lease) -> None:
+    if attempt.video is None:
+        raise Missing("the uploaded film is no longer kept")
+    with source.open("wb") as file:
+        for piece in services.videos.read(attempt.video):
+            lease.check()
+            file.write(piece)
+
+
+def _transcode(services: Services, attempt: Job, source: Path, target: Path, lease: Lease) -> transcode.Result:
+    limits = transcode.Limits(
+        duration=services.settings.max_duration_seconds,
+        size=services.settings.max_audio_bytes,
+        work=services.settings.convert_seconds,
+    )
+    description = transcode.describe(source, Container(attempt.container), limits)
+
+    def progress(fraction: float) -> None:
+        lease.check(fraction)
+        if shutdown.overdue():
+            raise Unavailable("this worker is being stopped")
+
+    return transcode.transcode(source, target, description, limits, progress)
+
+
+def _pieces(target: Path, lease: Lease) -> Iterator[bytes]:
+    with target.open("rb") as file:
+        while piece := file.read(PIECE):
+            lease.check()
+            yield piece
