@@ -1,0 +1,92 @@
+"""`python -m events.emulator` runs the whole system until Ctrl-C; with a film it only takes that one through.
+
+An entry point: it may read the environment. GATEWAY_PORT (8002), AUTH_PORT (8001) and STATE (.local) place it,
+VIDEO names the film, and DATABASE_URL, MONGO_URI, MONGO_MP3_URI and AMQP_URL replace servers of ours.
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from events.emulator import journey, packages, sample
+from events.emulator.processes import PartFailed
+from events.emulator.system import System
+
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+USAGE = "use: make run, or make run VIDEO=film.mp4"
+_TRY = """
+Everything is ready. Films go in and MP3s come out at {gateway}/
+The mails that are sent lie at {mailbox}/
+
+Or paste these lines:
+
+curl -sS {gateway}/register -H 'Content-Type: application/json' \\
+    -d '{{"name": "You", "username": "you@example.org", "password": "correct horse"}}'; echo
+TOKEN=$(curl -sS -X POST -u 'you@example.org:correct horse' {gateway}/login | cut -d '"' -f 4)
+curl -sS {gateway}/upload -H "Authorization: Bearer $TOKEN" -F 'file=@{film}'; echo
+curl -sS {gateway}/jobs -H "Authorization: Bearer $TOKEN"; echo
+
+Logs and data are in {directory}. Ctrl-C stops everything; the next start goes on from there.
+"""
+
+
+def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    for number in _STOPPING:
+        signal.signal(number, _interrupt)
+    video = arguments[0] if arguments else environ.get("VIDEO")
+    if len(arguments) > 1 or (video and not Path(video).is_file()):
+        print(f"there is no file {video}\n{USAGE}" if len(arguments) < 2 else USAGE, file=sys.stderr)
+        return 2
+    state = Path(environ.get("STATE") or ".local")
+    try:
+        if missing := packages.list_missing():
+            print(f"installing {', '.join(missing)} …", flush=True)
+            packages.install(missing)
+        return journey.run(Path(video), state, environ) if video else serve(state, environ)
+    except PartFailed as failure:
+        print(f"\n{failure}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def serve(state: Path, environ: Mapping[str, str]) -> int:
+    """Run the system until it is told to stop. Raises PartFailed."""
+    ports = {name: _port(environ, name, default) for name, default in (("GATEWAY_PORT", 8002), ("AUTH_PORT", 8001))}
+    system = System(state, environ, port=ports["GATEWAY_PORT"], auth_port=ports["AUTH_PORT"], tell=_tell)
+    try:
+        with system:
+            film = sample.make(state)
+            _tell(_TRY.format(gateway=system.gateway.url, mailbox=system.mailbox.url, film=film, directory=state))
+            while True:
+                system.watch()
+                time.sleep(0.2)
+    except KeyboardInterrupt:
+        _tell("stopped")
+        return 0
+
+
+def _port(environ: Mapping[str, str], name: str, default: int) -> int:
+    text = environ.get(name) or str(default)
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
+        raise PartFailed("gateway", f"{name} is {text!r}", "set it to a number from 1 to 65535")
+    return int(text)
+
+
+def _tell(line: str) -> None:
+    print(line, flush=True)
+
+
+def _interrupt(_number: int, _frame: object) -> NoReturn:
+    for number in _STOPPING:
+        signal.signal(number, signal.SIG_IGN)  # once is enough, and stopping is not to be cut short
+    _tell("\nstopping …")
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ))

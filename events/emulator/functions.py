@@ -1,0 +1,82 @@
+"""What is ours: every function behind its own gunicorn, and the bridge that carries events between them."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import urllib3
+
+from events import catalogue
+from events.emulator.ports import LOOPBACK, reserve_port
+from events.emulator.processes import Part, Process, python
+
+ROOT = Path(__file__).resolve().parents[2]
+GRACE = 8  # seconds that running work has when the system stops; what is handed back is taken up at the next start
+_http = urllib3.PoolManager(retries=False, timeout=3, maxsize=0)
+
+
+class Function(Part):
+    """One function of the catalogue on a port of its own."""
+
+    def __init__(self, function: catalogue.Function, directory: Path, env: Mapping[str, str]) -> None:
+        super().__init__(function.name, directory)
+        self.function = function
+        self.address = f"{LOOPBACK}:{reserve_port()}"
+        self._temporary = self.directory / "tmp"
+        self._env = {
+            **env,
+            **_bound(self.address),
+            "FUNCTION_TARGET": function.target,
+            "CONCURRENCY": str(function.concurrency),
+            "GRACE_SECONDS": str(GRACE),
+            "TMPDIR": str(self._temporary),
+        }
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.address}/"
+
+    def start(self) -> None:
+        """Start it, without the temporary files of one that was killed. Raises PartFailed."""
+        shutil.rmtree(self._temporary, ignore_errors=True)
+        self._temporary.mkdir(parents=True)
+        argv = python("-m", "gunicorn", "-c", "functions/gunicorn.conf.py", "functions_framework:create_app()")
+        self.run(Process(self.name, argv, self.directory, self._env, cwd=ROOT))
+
+    def is_ready(self) -> bool:
+        """Look once whether it has loaded and reaches its stores."""
+        return _is_ready(self.url)
+
+
+class Bridge(Part):
+    """Ingress and dispatcher."""
+
+    def __init__(self, directory: Path, address: str, env: Mapping[str, str]) -> None:
+        super().__init__("bridge", directory)
+        self._address = address
+        self._env = {"BRIDGE_GRACE": str(GRACE), **env, **_bound(address)}
+
+    @property
+    def url(self) -> str:
+        """The ingress: functions post their events there."""
+        return f"http://{self._address}/"
+
+    def start(self) -> None:
+        """Start it; it finds the broker when that is there. Raises PartFailed."""
+        self.run(Process(self.name, python("-m", "events.bridge"), self.directory, self._env, cwd=ROOT))
+
+    def is_ready(self) -> bool:
+        """Look once whether events pass."""
+        return _is_ready(self.url)
+
+
+def _bound(address: str) -> dict[str, str]:
+    host, _, port = address.rpartition(":")
+    return {"HOST": host, "PORT": port}
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        return _http.request("GET", f"{url}_/ready").status == 200
+    except urllib3.exceptions.HTTPError:
+        return False

@@ -1,0 +1,20 @@
+"""A film to try the system with: a few seconds of a test picture and a tone."""
+
+from pathlib import Path
+
+from imageio_ffmpeg import get_ffmpeg_exe
+
+from events.emulator.processes import Process
+
+_PICTURE, _TONE = "testsrc2=size=320x180:rate=10:duration=5", "sine=frequency=440:duration=5"
+
+
+def make(directory: Path) -> Path:
+    """Give the film in `directory`, made at the first call. Raises PartFailed."""
+    film, unfinished = directory / "sample.mp4", "sample.unfinished.mp4"
+    if not film.exists():
+        inputs = ["-f", "lavfi", "-i", _PICTURE, "-f", "lavfi", "-i", _TONE]
+        argv = [get_ffmpeg_exe(), "-nostdin", "-y", "-v", "error", *inputs, "-preset", "ultrafast", unfinished]
+        Process("sample", argv, directory, cwd=directory).finish(seconds=60)
+        (directory / unfinished).rename(film)
+    return film

@@ -1,0 +1,231 @@
+"""All parts together: the servers, the bridge, every function of the catalogue, the gateway, and the clock."""
+
+import fcntl
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from threading import Event, Thread
+from typing import IO, Self
+
+import urllib3
+
+from events import catalogue
+from events.emulator.functions import ROOT, Bridge, Function
+from events.emulator.gateway import Gateway
+from events.emulator.mailbox import Mailbox
+from events.emulator.mongo import Mongo
+from events.emulator.ports import LOOPBACK, reserve_port
+from events.emulator.postgres import Postgres
+from events.emulator.processes import Part, PartFailed, Process, python
+from events.emulator.rabbitmq import RabbitMQ
+
+_PATIENCE = 90.0  # seconds until everything must serve
+_MINUTE = 60.0
+_PAUSES = (0.5, 2.0, 8.0, 30.0)  # seconds before a part that died is started again, if it died that often of late
+_RECENT = 120.0  # seconds after which a death is forgotten
+# What functions and bridge may be told by the environment; anything else of it stays here.
+_FOR_ALL = ("LOG_LEVEL", "COVERAGE_PROCESS_CONFIG")
+_FOR_FUNCTIONS = (
+    *("PUBLIC_URL", "AUTH_SVC_ADDR", "TOKEN_SECONDS", "LINK_SECONDS", "LOGIN_FREE_ATTEMPTS", "MAX_UPLOAD_BYTES"),
+    *("MAX_DURATION_SECONDS", "MAX_AUDIO_BYTES", "CONVERT_SECONDS", "MP3_QUALITY", "LEASE_SECONDS", "MAX_TRIES"),
+    *("MAIL_FROM", "MAILS_PER_HOUR", "NOTIFY_GIVE_UP_SECONDS"),
+)
+_FOR_BRIDGE = ("VIDEO_QUEUE", "MP3_QUEUE", "EVENTS_EXCHANGE", "BRIDGE_DELAYS", "BRIDGE_RETRIES", "BRIDGE_GRACE")
+
+
+class System:
+    """The whole, its state in `directory`.
+
+    `environ` may name servers to use instead of our own (DATABASE_URL, MONGO_URI, MONGO_MP3_URI, AMQP_URL) and set
+    what the parts can be set to. `tell` hears one line as each part becomes ready, dies or is back. Not `durable` is
+    faster, and lost if the machine crashes. Raises PartFailed where another system uses the directory.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        environ: Mapping[str, str],
+        *,
+        port: int | None = None,
+        auth_port: int | None = None,
+        durable: bool = True,
+        tell: Callable[[str], None] = lambda _line: None,
+    ) -> None:
+        self.directory = directory.absolute()
+        self._environ = environ
+        self._tell = tell
+        self._lock = _take(self.directory)
+        self._stopping = Event()
+        self._deaths: dict[Part, list[float]] = {}
+        self._servers: list[Part] = []
+        self._secrets = self._find_stores(durable) | {name: self._key(name) for name in ("JWT_SECRET", "LINK_SECRET")}
+        self.mailbox = Mailbox(self.directory / "mailbox")
+        ingress, port = f"{LOOPBACK}:{reserve_port()}", port or reserve_port()
+        plain = {
+            "K_SINK": f"http://{ingress}/",
+            "PUBLIC_URL": f"http://{LOOPBACK}:{port}",
+            "MAIL_FROM": "video-to-mp3 <no-reply@video-to-mp3.example>",
+            "SMTP_HOST": LOOPBACK,
+            "SMTP_PORT": str(self.mailbox.smtp_port),
+            **self._chosen(_FOR_ALL + _FOR_FUNCTIONS),
+        }
+        self.functions = {each.name: self._function(each, plain) for each in catalogue.load()}
+        urls = {f"{each.function.target.upper()}_URL": each.url for each in self.functions.values()}
+        self.bridge = Bridge(
+            self.directory / "bridge",
+            ingress,
+            {"AMQP_URL": self._secrets["AMQP_URL"], **urls, **self._chosen(_FOR_ALL + _FOR_BRIDGE)},
+        )
+        self.gateway = Gateway(
+            self.directory / "gateway",
+            port=port,
+            auth_port=auth_port or reserve_port(),
+            addresses={name: each.address for name, each in self.functions.items() if each.function.path},
+            settings=environ,
+        )
+
+    @property
+    def parts(self) -> list[Part]:
+        """In the order in which they start: the slowest first."""
+        return [*self._servers, self.mailbox, *self.functions.values(), self.bridge, self.gateway]
+
+    def __enter__(self) -> Self:
+        with ExitStack() as on_failure:
+            on_failure.callback(self.stop)
+            self.start()
+            on_failure.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start everything side by side; return once all serves. Raises PartFailed."""
+        began = time.monotonic()
+        for part in self.parts:
+            part.start()
+        # Functions remember for a moment that a store was away, so they are asked after it; the slowest come last.
+        waiting = sorted(self.parts, key=lambda part: isinstance(part, RabbitMQ | Bridge))
+        if isinstance(waiting[0], Postgres):
+            self._await(waiting.pop(0), began)
+        self._migrate()
+        self._say("schema", began, "its migrations have run")
+        for part in waiting:
+            self._await(part, began)
+        Thread(target=self._keep_time, name="clock", daemon=True).start()
+
+    def watch(self) -> None:
+        """Look once at every part, and start again what has died."""
+        for part in self.parts:
+            deaths = self._deaths.setdefault(part, [])
+            try:
+                if part.processes:
+                    part.check()
+                elif time.monotonic() > deaths[-1] + _PAUSES[min(len(deaths), len(_PAUSES)) - 1]:
+                    part.start()
+                    self._tell(f"{part.name} is started again")
+            except PartFailed as failure:
+                part.stop()
+                now = time.monotonic()
+                self._deaths[part] = [*(death for death in deaths if death > now - _RECENT), now]
+                self._tell(f"{failure}\n{part.name} will be started again")
+
+    def stop(self) -> None:
+        """Stop everything: who asks, then who works, then who stores."""
+        self._stopping.set()
+        for group in ([self.gateway], [self.bridge, *self.functions.values()], [self.mailbox, *self._servers]):
+            with ThreadPoolExecutor(len(group)) as side_by_side:
+                list(side_by_side.map(lambda part: part.stop(), group))
+        self._lock.close()
+
+    def _await(self, part: Part, began: float) -> None:
+        while not part.is_ready():
+            for each in self.parts:
+                each.check()
+            if time.monotonic() > began + _PATIENCE:
+                raise part.processes[-1].failed(f"is not ready after {_PATIENCE:g} s")
+            time.sleep(0.02)
+        self._say(part.name, began, self._describe(part))
+
+    def _say(self, name: str, began: float, what: str) -> None:
+        self._tell(f"{time.monotonic() - began:5.1f} s  {name:<12}{what}")
+
+    def _describe(self, part: Part) -> str:
+        match part:
+            case Function(function=function) if function.path:
+                return f"{self.gateway.url}{function.path}"
+            case Function(function=function):
+                return " and ".join(kind.removeprefix("org.videotomp3.") for kind in function.events) or (
+                    "every minute" if function.schedule else "events that were given up"
+                )
+            case Gateway():
+                return f"{part.url}, and {part.auth_url} for register, login and validate"
+            case Postgres() | Mongo() | RabbitMQ() | Mailbox() | Bridge():
+                scheme, _, rest = part.url.partition("://")
+                return f"{scheme}://{rest.rpartition('@')[2]}"
+        return ""
+
+    def _migrate(self) -> None:
+        env = {"DATABASE_URL": self._secrets["DATABASE_URL"], **self._chosen(_FOR_ALL)}
+        argv = python("-m", "functions.stores.migrate")
+        Process("schema", argv, self.directory / "schema", env, cwd=ROOT).finish(seconds=60)
+
+    def _keep_time(self) -> None:
+        """Post to what runs by the clock, now (a stopped system may owe things) and every minute."""
+        due = [each for each in self.functions.values() if each.function.schedule]
+        while True:
+            for each in due:
+                with suppress(urllib3.exceptions.HTTPError):  # what is left undone is done the next time
+                    urllib3.request("POST", each.url, timeout=each.function.timeout, retries=False)
+            if self._stopping.wait(_MINUTE):
+                return
+
+    def _find_stores(self, durable: bool) -> dict[str, str]:
+        """Where they are: those that the environment names, or servers of ours, which are noted to be started."""
+        stores = self._chosen(("AMQP_URL", "DATABASE_URL", "MONGO_URI", "MONGO_MP3_URI"))
+        if "AMQP_URL" not in stores:
+            rabbitmq = RabbitMQ(self.directory / "rabbitmq")
+            self._servers.append(rabbitmq)
+            stores["AMQP_URL"] = rabbitmq.url
+        if "DATABASE_URL" not in stores:
+            postgres = Postgres(self.directory / "postgres", durable=durable)
+            self._servers.append(postgres)
+            stores["DATABASE_URL"] = postgres.url
+        if not {"MONGO_URI", "MONGO_MP3_URI"} <= stores.keys():
+            mongo = Mongo(self.directory / "mongo", durable=durable)
+            self._servers.append(mongo)
+            stores = {"MONGO_URI": f"{mongo.url}videos", "MONGO_MP3_URI": f"{mongo.url}mp3s"} | stores
+        return stores
+
+    def _function(self, function: catalogue.Function, plain: Mapping[str, str]) -> Function:
+        wanted = [name.upper().replace("-", "_") for name in function.secrets]
+        held = {name: self._secrets[name] for name in wanted if name in self._secrets}
+        return Function(function, self.directory / "functions" / function.name, {**plain, **held})
+
+    def _chosen(self, names: Sequence[str]) -> dict[str, str]:
+        return {name: self._environ[name] for name in names if self._environ.get(name)}
+
+    def _key(self, name: str) -> str:
+        """What the environment gives, or what was made at the first start."""
+        path = self.directory / "secrets" / name.lower().replace("_", "-")
+        if name not in self._environ and not path.exists():
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            path.touch(mode=0o600)
+            path.write_text(secrets.token_hex(32))
+        return self._environ.get(name) or path.read_text()
+
+
+def _take(directory: Path) -> IO[str]:
+    """Keep the directory for us alone for as long as we live."""
+    directory.mkdir(parents=True, exist_ok=True)
+    lock = (directory / "lock").open("a+")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        remedy = "use that one, or stop it (Ctrl-C in its terminal)"
+        raise PartFailed("system", f"another one is running on {directory}", remedy) from None
+    return lock
