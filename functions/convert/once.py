@@ -16,7 +16,7 @@ from functions import announcement, settings, wiring
 from functions.convert import attempt
 from functions.model.errors import Unavailable
 
-EVENT_PATH = "/etc/jobsink-event"  # where JobSink mounts it unless $K_EVENT_PATH says otherwise
+EVENT_PATH = "/etc/jobsink-event"  # where JobSink mounts it unless it says otherwise
 
 
 def main() -> int:
