@@ -140,6 +140,15 @@ def chaptered(directory: Path) -> Path:
     return _film(directory / "chaptered.mp4", "-map_chapters", "2", inputs=("-i", str(chapters)))
 
 
+def talkative(directory: Path) -> Path:
+    """ffmpeg's report of it is long: a comment of 40 kB, then a thousand chapters, then the streams."""
+    chapters = directory / "thousand-chapters.txt"
+    chapter = "[CHAPTER]\nTIMEBASE=1/1000\nSTART={0}\nEND={0}\ntitle=Chapter {0}\n"
+    chapters.write_text(";FFMETADATA1\n" + "".join(chapter.format(start) for start in range(1000)))
+    comment = f"comment={'word ' * 8000}"
+    return _film(directory / "talkative.mkv", "-map_chapters", "2", "-metadata", comment, inputs=("-i", str(chapters)))
+
+
 def covered(directory: Path, suffix: str = "mp4", picture: str = "mjpeg") -> Path:
     """A cover picture (mjpeg or png): a stream in MP4, an attachment in Matroska."""
     image = _make(

@@ -24,7 +24,7 @@ from functions.model.media import Container, MediaError, Reason
 
 BEAT = 0.4  # s; progress is called at least this often, so a cancel is learnt of soon
 _PROBE_SECONDS = 60
-_KEPT = 8192  # bytes of ffmpeg's messages kept from either end
+_KEPT = 2**18  # bytes of ffmpeg's messages kept from either end: a film of many tracks and tags is reported at length
 _UNWANTED_TAGS = (  # of the container, not of the sound; an MP3 is passed on, so it tells nobody where it was filmed
     *("major_brand", "minor_version", "compatible_brands", "creation_time"),
     *("location", "location-eng", "com.apple.quicktime.location.ISO6709"),
@@ -265,7 +265,7 @@ def _run(command: list[str], seconds: float, tick: Callable[[float], None] = lam
                     if not data:
                         pipes.unregister(key.fileobj)
                     elif key.data == "output":
-                        output = (output + data)[-_KEPT:]
+                        output = (output + data)[-4096:]  # progress: the last words count
                     else:
                         messages = _shorten(messages + data)
                 if time.monotonic() >= beat + BEAT:

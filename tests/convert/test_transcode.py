@@ -170,6 +170,13 @@ def test_a_report_that_trips_moviepys_parser_is_read() -> None:
     )
 
 
+def test_a_long_report_is_read_whole(shelf: Path) -> None:
+    """Length and streams stand behind whatever tags, chapters and fonts a film has."""
+    seen = transcode.describe(films.talkative(shelf), Container.MATROSKA, Limits())
+    assert seen.duration == pytest.approx(films.SECONDS, abs=0.1)
+    assert len(seen.audio) == 1
+
+
 def test_streams_that_belong_to_two_programs_are_counted_once() -> None:
     """A transport stream's report names a stream under each of its programs."""
     line = "  Stream #0:1[0x101](eng): Audio: aac (LC), 44100 Hz, stereo, fltp, 87 kb/s\n"

@@ -170,8 +170,8 @@ def test_ffmpeg_may_not_gain_rights_or_take_more_than_its_memory(shelf: Path, co
 def test_thousands_of_complaints_do_not_fill_our_memory() -> None:
     """The first and the last words say enough."""
     flood = b""
-    for number in range(20_000):
-        flood = transcode._shorten(flood + b"[aac] complaint %d\n" % number)
-    assert len(flood) < 40_000
+    for number in range(200):
+        flood = transcode._shorten(flood + b"[aac] complaint %d\n" % number * 2000)
+    assert len(flood) <= 2**20
     assert flood.startswith(b"[aac] complaint 0\n")
-    assert flood.endswith(b"complaint 19999\n")
+    assert flood.endswith(b"complaint 199\n")
