@@ -56,7 +56,7 @@ class Mailbox(Part):
         """Start it on the mails it has. Raises PartFailed."""
         options = ["--smtp", str(self.smtp_port), "--http", str(self.http_port), "--dir", str(self.directory / "mails")]
         argv = python("-m", "events.emulator.mailbox", *options)
-        self.run(Process(self.name, argv, self.directory, cwd=_ROOT))
+        self.run(Process(self.name, argv, self.directory, cwd=_ROOT, ports=[self.smtp_port, self.http_port]))
 
     def is_ready(self) -> bool:
         """Look once whether it takes mails and shows them."""

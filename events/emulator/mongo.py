@@ -39,7 +39,7 @@ class Mongo(Part):
         settings = _SETTINGS.format(address=LOOPBACK, port=self.port, durable=str(self.durable).lower())
         (self.directory / "secantusd.toml").write_text(settings)
         argv = python("-m", "secantus", "--config", "secantusd.toml")
-        self.run(Process(self.name, argv, self.directory, _ENVIRONMENT, cwd=self.directory))
+        self.run(Process(self.name, argv, self.directory, _ENVIRONMENT, cwd=self.directory, ports=[self.port]))
 
     def is_ready(self) -> bool:
         """Look once whether it accepts connections, which it does only after its storage is open."""

@@ -20,11 +20,20 @@ def reserve_port() -> int:
         reservation = socket.socket(socket.AF_UNIX)
         try:
             reservation.bind(f"\0video-to-mp3/port/{port}")
-            with socket.socket() as trial:
-                trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                trial.bind((LOOPBACK, port))
         except OSError:
             reservation.close()
-        else:
-            _reservations.append(reservation)
+            continue
+        _reservations.append(reservation)
+        if is_free(port):
             return port
+
+
+def is_free(port: int) -> bool:
+    """Tell whether nothing listens on a port of loopback."""
+    with socket.socket() as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True

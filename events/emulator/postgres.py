@@ -57,6 +57,7 @@ class Postgres(Part):
                 self.directory,
                 stop_signal=signal.SIGINT,  # TERM would wait for every client to leave
                 privileges=privileges,
+                ports=[self.port],
             )
         )
 

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO, Self
 
-from events.emulator.ports import LOOPBACK
+from events.emulator.ports import LOOPBACK, is_free
 
 _PLAIN = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
 _LARGEST_LOG = 20_000_000
@@ -46,6 +47,7 @@ class Process:
     cwd: Path | None = None
     stop_signal: signal.Signals = signal.SIGTERM
     privileges: Sequence[str] = ()  # options for setpriv(1)
+    ports: Sequence[int] = ()  # where it will listen
     _child: subprocess.Popen[bytes] | None = field(default=None, init=False)
     _record: IO[str] | None = field(default=None, init=False)
     _log_start: int = field(default=0, init=False)
@@ -87,6 +89,7 @@ class Process:
     def start(self) -> None:
         """Start the program, after ending what an earlier, crashed run left of it. Raises PartFailed."""
         self._record = self._claim_record()
+        self._require_ports()
         mode = "ab" if self.log.exists() and self.log.stat().st_size < _LARGEST_LOG else "wb"
         with self.log.open(mode) as log:
             self._log_start = log.seek(0, os.SEEK_END)
@@ -153,6 +156,13 @@ class Process:
             _end_left_behind(int(left_behind[0]), left_behind[1], self.stop_signal)
         record.truncate(0)
         return record
+
+    def _require_ports(self) -> None:
+        for port in self.ports:
+            # What ended a moment ago may still be closing its own.
+            if not _wait(partial(is_free, port), 2):
+                remedy = f"stop it (`ss -tlnp 'sport = :{port}'` names it), or choose another port"
+                raise PartFailed(self.name, f"another program has port {port}", remedy)
 
 
 class Part(ABC):

@@ -46,8 +46,8 @@ class RabbitMQ(Part):
         (self.directory / "rabbitmq.conf").write_text(settings)
         env = self._environment()
         # In the foreground and ours: the one that a node starts by itself outlives the node.
-        self.run(Process("epmd", [epmd], self.directory, env))
-        self.run(Process(self.name, [str(_SERVER)], self.directory, env))
+        self.run(Process("epmd", [epmd], self.directory, env, ports=[self._epmd_port]))
+        self.run(Process(self.name, [str(_SERVER)], self.directory, env, ports=[self.port]))
 
     def is_ready(self) -> bool:
         """Look once whether it answers the first bytes of AMQP with a method."""

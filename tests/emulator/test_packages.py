@@ -1,0 +1,13 @@
+"""What comes from the distribution."""
+
+import subprocess
+import sys
+
+from events.emulator.packages import list_missing
+
+
+def test_nothing_is_installed_where_nothing_is_missing() -> None:
+    """A second `make run` asks nobody for a password and no server for a package."""
+    assert list_missing() == []
+    run = subprocess.run([sys.executable, "-m", "events.emulator.packages"], capture_output=True, text=True)
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")

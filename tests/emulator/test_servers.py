@@ -1,0 +1,167 @@
+"""The real servers: private, restartable, and gone when the emulator is."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pika
+import psutil
+import psycopg2
+import pymongo
+import pytest
+
+from events.emulator.mailbox import Mailbox
+from events.emulator.mongo import Mongo
+from events.emulator.postgres import Postgres
+from events.emulator.processes import Part, PartFailed, running
+from events.emulator.rabbitmq import RabbitMQ
+from tests.emulator.waiting import has_ended, wait_until
+
+_OTHER_RUN = """
+import sys, time
+from pathlib import Path
+from tests.emulator.test_servers import Servers
+servers = Servers.below(Path(sys.argv[1]))
+with servers.running():
+    servers.write("kept")
+    print(*(process.pid for part in servers.parts for process in part.processes), flush=True)
+    time.sleep(1000)
+"""
+
+
+@dataclass(frozen=True)
+class Servers:
+    """One of each, and something kept in each store."""
+
+    rabbitmq: RabbitMQ
+    postgres: Postgres
+    mongo: Mongo
+    mailbox: Mailbox
+
+    @classmethod
+    def below(cls, directory: Path) -> "Servers":
+        """Choose where they live; nothing starts."""
+        parts = (RabbitMQ, Postgres, Mongo, Mailbox)
+        return cls(*(part(directory / part.__name__.lower()) for part in parts))
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """All, the slowest to start first."""
+        return self.rabbitmq, self.postgres, self.mongo, self.mailbox
+
+    def running(self):
+        """Start all for the time of a `with`."""
+        return running(*self.parts)
+
+    def write(self, word: str) -> None:
+        """Keep a word in each store; each has confirmed it on return."""
+        with closing(psycopg2.connect(self.postgres.url)) as connection, connection, connection.cursor() as cursor:
+            cursor.execute("CREATE TABLE IF NOT EXISTS words (word text)")
+            cursor.execute("INSERT INTO words VALUES (%s)", (word,))
+        with pymongo.MongoClient(self.mongo.url) as client:
+            client["videos"]["words"].insert_one({"_id": word})
+        with closing(pika.BlockingConnection(pika.URLParameters(self.rabbitmq.url))) as connection:
+            channel = connection.channel()
+            channel.queue_declare("words", durable=True, arguments={"x-queue-type": "quorum"})
+            channel.confirm_delivery()
+            channel.basic_publish("", "words", word.encode(), pika.BasicProperties(delivery_mode=2), mandatory=True)
+        # RabbitMQ 3.10 confirms messages of a new quorum queue up to half a second before it has noted the queue's log
+        # on disk. Killed in between it comes back with a queue that never finds a leader.
+        [names] = self.rabbitmq.directory.glob("state/*/quorum/*/names.dets")
+        wait_until(lambda: b"words" in names.read_bytes())
+
+    def read(self) -> list[list[str]]:
+        """Give the words each store has; reading takes them out of RabbitMQ."""
+        with closing(psycopg2.connect(self.postgres.url)) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT word FROM words")
+            rows = [word for (word,) in cursor]
+        with pymongo.MongoClient(self.mongo.url) as client:
+            documents = [document["_id"] for document in client["videos"]["words"].find()]
+        with closing(pika.BlockingConnection(pika.URLParameters(self.rabbitmq.url))) as connection:
+            take = partial(connection.channel().basic_get, "words", auto_ack=True)
+            messages = [body.decode() for _, _, body in iter(take, (None, None, None))]
+        return [rows, documents, messages]
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """Servers of this module's own, so that killing them disturbs nobody."""
+    servers = Servers.below(tmp_path_factory.mktemp("servers"))
+    with servers.running():
+        yield servers
+
+
+def test_everything_listens_on_loopback_only(servers: Servers) -> None:
+    """Neither a store nor Erlang's distribution port nor its epmd is reachable from outside."""
+    addresses = {
+        connection.laddr.ip
+        for part in servers.parts
+        for process in part.processes
+        for member in (psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True))
+        for connection in member.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert addresses <= {"127.0.0.1", "::1"}
+    assert addresses
+
+
+def test_killing_the_emulator_leaves_no_process_and_nothing_that_stops_the_next_start(
+    servers: Servers, tmp_path: Path
+) -> None:
+    """kill -9 of a run, beside another: the kernel ends its servers, and the next start finds every confirmed word."""
+    with subprocess.Popen([sys.executable, "-c", _OTHER_RUN, tmp_path], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout
+        children = [psutil.Process(int(pid)) for pid in other.stdout.readline().split()]
+        family = [member for child in children for member in (child, *child.children(recursive=True))]
+        other.kill()
+    again = Servers.below(tmp_path)
+    with again.running():
+        assert all(has_ended(member) for member in family)
+        assert again.read() == [["kept"], ["kept"], ["kept"]]
+    assert all(part.is_ready() for part in servers.parts)
+
+
+def test_servers_that_were_killed_restart_where_they_were_with_all_they_confirmed(servers: Servers) -> None:
+    """kill -9 of each server: the same address, the same password, every confirmed word."""
+    urls = [servers.postgres.url, servers.mongo.url, servers.rabbitmq.url]
+    servers.write("confirmed")
+    for part in servers.parts:
+        part.kill()
+    for part in servers.parts:
+        part.start()
+    for part in servers.parts:
+        part.wait()
+    assert [servers.postgres.url, servers.mongo.url, servers.rabbitmq.url] == urls
+    assert servers.read() == [["confirmed"], ["confirmed"], ["confirmed"]]
+
+
+def test_a_session_that_outlives_a_killed_postgres_does_not_stop_the_next_start(servers: Servers) -> None:
+    """A busy session does not notice that its server died, and holds the shared memory: the next start ends it."""
+    with closing(psycopg2.connect(servers.postgres.url)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        session = psutil.Process(cursor.fetchone()[0])
+        session.suspend()
+        servers.postgres.kill()
+        servers.postgres.start()
+        servers.postgres.wait()
+    wait_until(lambda: has_ended(session))
+
+
+def test_a_server_whose_port_is_taken_says_so(servers: Servers, tmp_path: Path) -> None:
+    """It would otherwise take the other's answers for its own."""
+    with (
+        pytest.raises(PartFailed, match="postgres: another program has port"),
+        Postgres(tmp_path, port=servers.postgres.port, durable=False),
+    ):
+        pass
+
+
+def test_secrets_are_for_the_owner_only(servers: Servers) -> None:
+    """Passwords and Erlang's cookie lie in the state directory."""
+    directory = servers.rabbitmq.directory
+    for secret in (servers.postgres.directory / "password", directory / "password", directory / ".erlang.cookie"):
+        assert secret.stat().st_mode & 0o077 == 0
