@@ -83,7 +83,7 @@ def _transcode(services: Services, attempt: Job, source: Path, target: Path, lea
         if shutdown.overdue():
             raise Unavailable("this worker is being stopped")
 
-    return transcode.transcode(source, target, description, limits, progress)
+    return transcode.transcode(source, target, description, limits, progress, services.settings.mp3_quality)
 
 
 def _pieces(target: Path, lease: Lease) -> Iterator[bytes]:
