@@ -16,8 +16,8 @@ HEADERS = {
     "Cache-Control": "no-cache",
     # Nothing from elsewhere and nothing inline; blob: is the MP3 being listened to. Trusted Types make the browser
     # itself refuse to turn a text, such as a stranger's file name, into markup.
-    "Content-Security-Policy": "default-src 'self'; media-src blob:; object-src 'none'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
+    "Content-Security-Policy": "default-src 'self'; media-src blob:; object-src 'none'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
@@ -36,4 +36,5 @@ def ui(request: Request) -> Response:
     content, mimetype = FILES[request.path]
     response = Response(content, mimetype=mimetype, headers=HEADERS)
     response.set_etag(ETAGS[request.path])
-    return response.make_conditional(request)
+    response.make_conditional(request)
+    return response

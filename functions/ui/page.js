@@ -1,0 +1,524 @@
+// The page for people: log in, drop films, watch them become MP3s, listen, download. No framework, no build, nothing from elsewhere.
+// What strangers choose (file names, their own names) reaches the page by textContent and attributes alone.
+
+// The gateway serves every function from one root; on OpenFaaS the page is /function/ui/ and the others are its neighbours.
+const HERE = new URL(".", location);
+const ROOT = HERE.pathname.endsWith("/function/ui/") ? new URL("..", HERE) : HERE;
+const POLL = 1500, POLL_HIDDEN = 15_000, POLL_MOST = 30_000; // milliseconds between two looks at the jobs
+const BARS = 64; // of a track's strip
+const TRACED = 600; // seconds of sound of which the strip shows the real shape: decoding more would cost too much memory
+
+// What a track says of itself and lets one do. The first four are uploads, which this page alone knows; the others are states of jobs.
+const STATES = {
+  waiting: { says: "waiting to be uploaded", can: ["cancel"], figure: "…", active: true },
+  uploading: { says: "uploading", can: ["cancel"], active: true },
+  broken: { says: "not uploaded", can: ["again", "remove"], figure: "!" },
+  refused: { says: "not uploaded", can: ["remove"], figure: "!" },
+  queued: { says: "waiting to be converted", can: ["cancel"], figure: "…", active: true },
+  converting: { says: "converting", can: ["cancel"], active: true },
+  done: { says: "MP3 ready", can: ["play", "download", "remove"] },
+  failed: { says: "not converted", can: ["again", "remove"], figure: "!" },
+  cancelled: { says: "cancelled", can: ["again", "remove"], figure: "–" },
+  expired: { says: "expired, its MP3 is no longer kept", can: ["remove"], figure: "–" },
+};
+
+const byId = (id) => document.getElementById(id);
+const tracks = new Map(); // by the id of the job, or the key of the upload
+const sound = new Audio();
+let playing = null; // the track whose MP3 `sound` holds
+let session = JSON.parse(sessionStorage.getItem("session")); // { token, username }, gone with the tab
+
+// ── Asking the functions ────────────────────────────────────────────────────────────────────────────────────────────
+
+class Problem extends Error {
+  // RFC 9457 as the functions send it; a status of 0 means that no answer came.
+  constructor(status, body) {
+    super(body?.detail ?? (status ? `The server answered ${status}. Try again in a moment.` : "The server cannot be reached. Try again in a moment."));
+    this.status = status;
+    this.field = body?.field;
+  }
+}
+
+async function ask(method, path, { headers, body, signal } = {}) {
+  const request = { method, body, signal, headers: { ...authorization(), ...headers }, credentials: "omit" }; // omit: no password box of the browser's on 401
+  const answer = await fetch(new URL(path, ROOT), request).catch((error) => {
+    throw error.name === "AbortError" ? error : new Problem(0);
+  });
+  if (answer.ok) return answer;
+  const problem = new Problem(answer.status, await answer.json().catch(() => null));
+  if (answer.status === 401 && session) expire();
+  throw problem;
+}
+
+const authorization = () => (session ? { Authorization: `Bearer ${session.token}` } : {});
+
+// ── Who is here ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+async function logIn({ username, password }) {
+  const basic = btoa(String.fromCharCode(...new TextEncoder().encode(`${username}:${password}`)));
+  const answer = await ask("POST", "login", { headers: { Authorization: `Basic ${basic}` } }).catch((problem) => {
+    throw problem.status === 401 ? Object.assign(problem, { field: "password" }) : problem;
+  });
+  session = { token: (await answer.json()).access_token, username };
+  sessionStorage.setItem("session", JSON.stringify(session));
+  enter();
+}
+
+async function register({ name, username, email, password }) {
+  const body = JSON.stringify({ name, username, password, ...(email.trim() && { email }) });
+  await ask("POST", "register", { headers: { "Content-Type": "application/json" }, body });
+  await logIn({ username: username.trim(), password });
+}
+
+function enter() {
+  if (byId("who").textContent !== session.username) empty(); // uploads that outlived a session are for whoever began them
+  byId("who").textContent = session.username;
+  for (const form of document.forms) form.reset();
+  tell("");
+  showFor("member");
+  refresh();
+}
+
+function expire() {
+  forget();
+  tell("Your session has ended. Log in again to go on.");
+  byId("login-username").focus();
+}
+
+function leave() {
+  empty();
+  forget();
+  tell("You are logged out.");
+  byId("login-username").focus();
+}
+
+function forget() {
+  session = null;
+  sessionStorage.removeItem("session");
+  looking.abort();
+  clearTimeout(nextLook);
+  for (const track of tracks.values()) if (!track.file) drop(track);
+  showFor("stranger");
+}
+
+function showFor(whom) {
+  for (const part of document.querySelectorAll("[data-for]")) part.hidden = part.dataset.for !== whom;
+}
+
+function complain(form, problem) {
+  const text = form.querySelector("[role=alert]");
+  const field = form.elements[problem?.field];
+  for (const input of form.querySelectorAll("[aria-invalid]")) {
+    input.removeAttribute("aria-invalid");
+    input.removeAttribute("aria-describedby");
+  }
+  if (field) {
+    field.setAttribute("aria-invalid", "true");
+    field.setAttribute("aria-describedby", text.id);
+    field.after(text);
+    field.focus();
+  } else {
+    form.querySelector("button.button").before(text);
+  }
+  text.textContent = problem?.message ?? "";
+}
+
+for (const [id, act] of [["login", logIn], ["register", register]]) {
+  byId(id).addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const form = event.target;
+    const wrong = form.querySelector("input:invalid");
+    complain(form, wrong && { message: wrong.validationMessage, field: wrong.name });
+    if (wrong || form.ariaBusy === "true") return;
+    form.ariaBusy = "true";
+    await act(Object.fromEntries(new FormData(form))).catch((problem) => complain(form, problem));
+    form.ariaBusy = "false";
+  });
+}
+
+for (const button of document.querySelectorAll("[data-shows]")) {
+  button.addEventListener("click", () => {
+    for (const id of ["login", "register"]) byId(id).hidden = id !== button.dataset.shows;
+    tell("");
+    byId(button.dataset.shows).elements[0].focus();
+  });
+}
+
+byId("leave").addEventListener("click", leave);
+
+// ── Looking at the jobs ─────────────────────────────────────────────────────────────────────────────────────────────
+
+let looking = new AbortController();
+let nextLook;
+let failures = 0;
+
+async function refresh() {
+  looking.abort(); // an answer that was on its way knows less than we do
+  clearTimeout(nextLook);
+  looking = new AbortController();
+  try {
+    const page = await (await ask("GET", "jobs", { signal: looking.signal })).json();
+    failures = 0;
+    tell("");
+    merge(page);
+  } catch (problem) {
+    if (!session || !(problem instanceof Problem)) return;
+    failures += 1;
+    tell(problem.message);
+  }
+  const jobs = [...tracks.values()].filter(({ file }) => !file);
+  if (failures || jobs.some(isActive)) nextLook = setTimeout(refresh, document.hidden ? POLL_HIDDEN : Math.min(POLL * 2 ** failures, POLL_MOST));
+}
+
+function merge({ jobs, next }) {
+  const seen = new Set(jobs.map(({ id }) => id));
+  const oldest = next ? Date.parse(jobs.at(-1).created_at) : -Infinity;
+  for (const track of tracks.values()) if (!track.file && track.at >= oldest && !seen.has(track.job.id)) drop(track);
+  jobs.forEach(put);
+  offerOlder(next, [...tracks.values()].some(({ at }) => at < oldest));
+  byId("nothing").hidden = tracks.size > 0;
+}
+
+function offerOlder(next, known = false) {
+  if (known) return; // this page begins before what is shown already
+  byId("older").hidden = !next;
+  byId("older").dataset.before = next ?? "";
+}
+
+byId("older").addEventListener("click", async ({ target }) => {
+  try {
+    const page = await (await ask("GET", `jobs?${new URLSearchParams({ before: target.dataset.before })}`)).json();
+    page.jobs.forEach(put);
+    offerOlder(page.next);
+  } catch (problem) {
+    tell(problem.message);
+  }
+});
+
+document.addEventListener("visibilitychange", () => session && !document.hidden && refresh());
+window.addEventListener("online", () => session && refresh());
+
+// ── Uploading ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+let line = Promise.resolve(); // films leave one after another, each as fast as the line can
+let uploads = 0;
+
+function upload(files) {
+  for (const file of files) {
+    const key = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+    const track = add({ id: key, filename: file.name, size: file.size, state: "waiting", progress: 0 }, file);
+    if (file.size) enqueue(track);
+    else change(track, { state: "refused", detail: "The file is empty." });
+  }
+}
+
+function enqueue(track) {
+  change(track, { state: "waiting", progress: 0, detail: "" });
+  line = line.then(() => tracks.get(track.job.id) === track && send(track));
+}
+
+async function send(track) {
+  try {
+    if (!session) throw new Problem(401, { detail: "Your session ended before this film's turn came." });
+    change(track, { state: "uploading" });
+    accept(track, await transfer(track));
+  } catch (problem) {
+    if (!(problem instanceof Problem)) return; // cancelled: its row is gone
+    const final = [413, 415, 422].includes(problem.status); // the same bytes would get the same answer
+    change(track, { state: final ? "refused" : "broken", detail: problem.message });
+    if (problem.status === 401 && session) expire();
+  }
+}
+
+function transfer(track) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest(); // fetch does not tell how much of a body has left
+    request.open("POST", new URL(`upload?${new URLSearchParams({ filename: track.file.name })}`, ROOT));
+    request.responseType = "json";
+    // The key makes a second try safe: if the first arrived after all, the answer is its job.
+    const headers = { ...authorization(), "Content-Type": "application/octet-stream", "Idempotency-Key": track.job.id };
+    for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
+    request.upload.onprogress = ({ loaded, total }) => change(track, { progress: loaded / total });
+    request.onload = () => (request.status === 202 ? resolve(request.response) : reject(new Problem(request.status, request.response)));
+    request.onerror = () => reject(new Problem(0));
+    request.onabort = () => reject(null);
+    track.abort = () => request.abort();
+    request.send(track.file);
+  });
+}
+
+// The upload's row goes on as its job's.
+function accept(track, job) {
+  if (tracks.has(job.id)) drop(tracks.get(job.id)); // a look at the jobs was faster
+  tracks.delete(track.job.id);
+  tracks.set(job.id, Object.assign(track, { job, file: null, at: Date.parse(job.created_at) }));
+  track.row.dataset.id = job.id;
+  draw(track);
+  arrange();
+  refresh();
+}
+
+byId("films").addEventListener("change", ({ target }) => {
+  upload(target.files);
+  target.value = ""; // so that the same film can be chosen again
+});
+
+window.addEventListener("dragover", (event) => {
+  event.preventDefault();
+  document.body.classList.add("over");
+});
+window.addEventListener("dragleave", ({ relatedTarget }) => relatedTarget || document.body.classList.remove("over"));
+window.addEventListener("drop", (event) => {
+  event.preventDefault();
+  document.body.classList.remove("over");
+  if (session) upload(event.dataTransfer.files);
+  else tell("Log in first, then drop your film.");
+});
+window.addEventListener("beforeunload", (event) => {
+  if ([...tracks.values()].some((track) => track.file && isActive(track))) event.preventDefault();
+});
+
+// ── Tracks: one row for each film ───────────────────────────────────────────────────────────────────────────────────
+
+const isActive = ({ job }) => Boolean(STATES[job.state]?.active);
+
+function put(job) {
+  const track = tracks.get(job.id) ?? add(job);
+  track.job = job;
+  draw(track);
+}
+
+function change(track, news) {
+  Object.assign(track.job, news);
+  draw(track);
+}
+
+function add(job, file = null) {
+  const row = byId("track").content.firstElementChild.cloneNode(true);
+  const at = file ? Number.MAX_SAFE_INTEGER / 2 + ++uploads : Date.parse(job.created_at); // the newest is on top, uploads above all
+  const track = { job, file, row, at };
+  row.dataset.id = job.id;
+  row.querySelector(".title").textContent = job.filename;
+  row.querySelector("progress").ariaLabel = row.querySelector("input").ariaLabel = job.filename;
+  const seed = [...job.filename].reduce((sum, letter) => (sum * 31 + letter.codePointAt(0)) % 997, 7);
+  const bars = Array.from({ length: BARS }, (_, at) => {
+    const bar = document.createElement("i");
+    bar.style.setProperty("--rise", 0.1 + 0.9 * Math.abs(0.6 * Math.sin(at * 1.31 + seed) + 0.4 * Math.sin(at * 0.47 + seed * 0.7)));
+    return bar;
+  });
+  row.querySelector(".strip").prepend(...bars);
+  tracks.set(job.id, track);
+  draw(track);
+  arrange();
+  return track;
+}
+
+function drop(track) {
+  if (track === playing) stop();
+  track.mp3?.then(({ url }) => URL.revokeObjectURL(url), () => {});
+  const next = track.row.nextElementSibling ?? track.row.previousElementSibling;
+  if (track.row.contains(document.activeElement)) (next?.querySelector(".title") ?? byId("films")).focus();
+  track.row.remove();
+  tracks.delete(track.job.id);
+  byId("nothing").hidden = tracks.size > 0;
+}
+
+function empty() {
+  for (const track of [...tracks.values()]) {
+    drop(track);
+    track.abort?.();
+  }
+}
+
+function arrange() {
+  const list = byId("tracks");
+  [...tracks.values()].sort((one, other) => other.at - one.at).forEach(({ row }, place) => {
+    if (list.children[place] !== row) list.insertBefore(row, list.children[place] ?? null);
+  });
+  byId("nothing").hidden = true;
+}
+
+function draw(track) {
+  const { job, row } = track;
+  const { says, can, figure } = STATES[job.state] ?? { says: job.state, can: [] };
+  const moving = job.state === "uploading" || job.state === "converting";
+  row.dataset.state = job.state;
+  row.querySelector(".figure").textContent = moving ? `${Math.floor(job.progress * 100)}%` : figure ?? "";
+  row.querySelector(".facts").textContent = facts(job, job.state === "done" ? clock(job.duration) : says).join(" · ");
+  row.querySelector(".problem").textContent = track.trouble ?? job.detail ?? job.reason ?? "";
+  fill(row, "in", track.file ? job.progress : 1);
+  fill(row, "out", job.state === "done" ? 1 : job.state === "converting" ? job.progress : 0);
+  const progress = row.querySelector("progress");
+  progress.hidden = !isActive(track);
+  if (moving) progress.value = job.progress;
+  else progress.removeAttribute("value");
+  offer(row, can, job.filename);
+  if (track === playing) follow();
+  announce(track, moving ? `${says}, ${Math.floor(job.progress * 4) * 25} %` : says);
+}
+
+function facts(job, says) {
+  if (job.state !== "done") return [says, bytes(job.size)];
+  const at = new Date(job.finished_at).toLocaleString([], { day: "numeric", month: "short", hour: "numeric", minute: "2-digit" });
+  return [says, `${bytes(job.mp3_size)} from ${bytes(job.size)}`, at];
+}
+
+// Shows the buttons of this state, and keeps the keyboard's place when the button it was on goes.
+function offer(row, can, filename) {
+  for (const button of row.querySelectorAll("[data-action]")) {
+    const lost = button === document.activeElement && !can.includes(button.dataset.action);
+    button.hidden = !can.includes(button.dataset.action);
+    button.ariaLabel = `${button.dataset.action === "play" ? (row.classList.contains("sounding") ? "Pause" : "Play") : button.textContent} ${filename}`;
+    if (lost) row.querySelector(".title").focus();
+  }
+}
+
+function fill(row, name, fraction) {
+  const strip = row.querySelector(".strip");
+  const filled = String(Math.round(fraction * BARS));
+  if (strip.dataset[name] === filled) return; // most rows stay as they are at most looks
+  strip.dataset[name] = filled;
+  strip.querySelectorAll("i").forEach((bar, at) => bar.classList.toggle(name, at < filled));
+}
+
+function announce(track, news) {
+  if (track.news && track.news !== news) byId("news").textContent = `${track.job.filename}: ${news}`;
+  track.news = news;
+}
+
+const ACTIONS = {
+  play,
+  async download(track) {
+    const { url, name } = await mp3(track);
+    Object.assign(document.createElement("a"), { href: url, download: name }).click();
+  },
+  async cancel(track) {
+    if (track.file) {
+      drop(track);
+      return track.abort?.();
+    }
+    // DELETE cancels what runs and deletes what is done. Looking first saves the MP3 of who cancels a moment too late.
+    const path = `jobs/${track.job.id}`;
+    const { state } = await (await ask("GET", path)).json();
+    if (STATES[state].active) await ask("DELETE", path);
+    return refresh();
+  },
+  async again(track) {
+    if (track.file) return enqueue(track);
+    await ask("POST", `jobs/${track.job.id}/retry`);
+    return refresh();
+  },
+  async remove(track) {
+    if (track.file) return drop(track);
+    if (!(await isSure(track.job.filename))) return undefined;
+    await ask("DELETE", `jobs/${track.job.id}`);
+    drop(track);
+    return refresh();
+  },
+};
+
+byId("tracks").addEventListener("click", async ({ target }) => {
+  const button = target.closest("[data-action]");
+  const track = button && tracks.get(button.closest(".track").dataset.id);
+  if (!track || track.row.ariaBusy === "true") return;
+  track.row.ariaBusy = "true";
+  track.trouble = undefined;
+  await ACTIONS[button.dataset.action](track).catch((problem) => (track.trouble = problem.message));
+  track.row.ariaBusy = "false";
+  draw(track);
+});
+
+function isSure(filename) {
+  byId("sure-name").textContent = filename;
+  byId("sure").returnValue = "no";
+  byId("sure").showModal();
+  return new Promise((resolve) => byId("sure").addEventListener("close", ({ target }) => resolve(target.returnValue === "yes"), { once: true }));
+}
+
+// ── Listening ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+// The MP3 is fetched whole, as a blob: only a fetch can carry the token, a link or an <audio src> cannot, and a token in an address
+// ends in logs and histories. MP3s are small beside films, and browsers keep large blobs on disk.
+function mp3(track) {
+  track.mp3 ??= (async () => {
+    const answer = await ask("GET", `download?${new URLSearchParams({ fid: track.job.fid })}`);
+    const [, encoded] = /filename\*=UTF-8''([^;]+)/i.exec(answer.headers.get("Content-Disposition")) ?? [];
+    const blob = await answer.blob().catch(() => {
+      throw new Problem(0);
+    });
+    return { blob, url: URL.createObjectURL(blob), name: encoded ? decodeURIComponent(encoded) : "audio.mp3" };
+  })();
+  track.mp3.catch(() => (track.mp3 = undefined));
+  return track.mp3;
+}
+
+async function play(track) {
+  if (track === playing) return sound.paused ? sound.play() : sound.pause();
+  const { url, blob } = await mp3(track);
+  stop();
+  playing = track;
+  sound.src = url;
+  trace(track, blob).catch(() => {}); // the picture stays
+  return sound.play();
+}
+
+function stop() {
+  sound.pause();
+  if (playing) {
+    fill(playing.row, "heard", 0);
+    playing.row.classList.remove("loaded", "sounding");
+    playing.row.querySelector("input").hidden = true;
+  }
+  playing = null;
+}
+
+// Until now the strip was a picture; from now on it is this very sound.
+async function trace(track, blob) {
+  if (track.job.duration > TRACED) return;
+  const decoded = await new OfflineAudioContext(1, 1, 8000).decodeAudioData(await blob.arrayBuffer());
+  const samples = decoded.getChannelData(0);
+  const share = Math.floor(samples.length / BARS);
+  const peaks = Array.from({ length: BARS }, (_, at) =>
+    samples.subarray(at * share, (at + 1) * share).reduce((most, sample) => Math.max(most, Math.abs(sample)), 0));
+  const loudest = Math.max(...peaks) || 1;
+  track.row.querySelectorAll(".strip i").forEach((bar, at) => bar.style.setProperty("--rise", 0.1 + (0.9 * peaks[at]) / loudest));
+}
+
+function follow() {
+  if (!playing) return;
+  const { row, job } = playing;
+  const seek = row.querySelector("input");
+  row.classList.add("loaded");
+  row.classList.toggle("sounding", !sound.paused);
+  seek.hidden = false;
+  seek.max = sound.duration || job.duration;
+  seek.value = sound.currentTime;
+  seek.setAttribute("aria-valuetext", `${clock(sound.currentTime)} of ${clock(job.duration)}`);
+  fill(row, "heard", sound.currentTime / seek.max);
+  row.querySelector(".facts").textContent = facts(job, `${clock(sound.currentTime)} of ${clock(job.duration)}`).join(" · ");
+}
+
+for (const event of ["loadedmetadata", "timeupdate", "play", "pause", "ended"]) {
+  sound.addEventListener(event, () => playing && draw(playing));
+}
+byId("tracks").addEventListener("input", ({ target }) => (sound.currentTime = target.value));
+
+// ── Numbers in words ────────────────────────────────────────────────────────────────────────────────────────────────
+
+function bytes(count) {
+  const power = Math.min(3, Math.floor(Math.log10(Math.max(count, 1)) / 3));
+  return `${Number((count / 1000 ** power).toPrecision(3))} ${["bytes", "kB", "MB", "GB"][power]}`;
+}
+
+function clock(seconds) {
+  const whole = Math.round(seconds), pad = (number) => String(number).padStart(2, "0");
+  const minutes = Math.floor(whole / 60);
+  return minutes < 60 ? `${minutes}:${pad(whole % 60)}` : `${Math.floor(minutes / 60)}:${pad(minutes % 60)}:${pad(whole % 60)}`;
+}
+
+function tell(text) {
+  if (byId("notice").textContent !== text) byId("notice").textContent = text; // said once, though it may be true for long
+}
+
+if (session) enter();
+else showFor("stranger");

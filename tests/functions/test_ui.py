@@ -1,0 +1,77 @@
+"""The ui function hands out the page's files, and with them what a browser may do."""
+
+from pathlib import Path
+
+import functions_framework
+import pytest
+from werkzeug.test import Client
+
+import functions
+
+
+@pytest.fixture(scope="module")
+def client() -> Client:
+    source = Path(functions.__file__).with_name("ui") / "main.py"
+    return functions_framework.create_app(target="ui", source=str(source)).test_client()
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [("/", "text/html"), ("/page.css", "text/css"), ("/page.js", "text/javascript"), ("/icon.svg", "image/svg+xml")],
+)
+def test_each_file_of_the_page_has_its_type(client: Client, path: str, kind: str) -> None:
+    """A browser that must not sniff gets told."""
+    answer = client.get(path)
+    assert (answer.status_code, answer.mimetype) == (200, kind)
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.data
+
+
+def test_the_page_may_load_nothing_from_elsewhere_and_run_nothing_inline(client: Client) -> None:
+    """What a stranger manages to put into the page has no effect there."""
+    answer = client.get("/")
+    policy = dict(rule.strip().split(" ", 1) for rule in answer.headers["Content-Security-Policy"].split(";"))
+    assert policy["default-src"] == "'self'"
+    assert policy["frame-ancestors"] == policy["base-uri"] == policy["form-action"] == policy["object-src"] == "'none'"
+    assert not any("unsafe" in values or "http" in values for values in policy.values())
+    assert answer.headers["Referrer-Policy"] == "no-referrer"
+
+
+def test_the_page_names_its_files_relatively(client: Client) -> None:
+    """Behind OpenFaaS the page is /function/ui/, so an address from the root would miss."""
+    page = client.get("/").text
+    assert 'href="page.css"' in page
+    assert 'src="page.js"' in page
+    assert '="/' not in page
+    assert "//" not in page
+
+
+def test_an_unchanged_file_is_not_sent_again(client: Client) -> None:
+    """The browser asks each time and gets 304 until the file changes."""
+    first = client.get("/page.js")
+    again = client.get("/page.js", headers={"If-None-Match": first.headers["ETag"]})
+    assert first.headers["Cache-Control"] == "no-cache"
+    assert (again.status_code, again.data) == (304, b"")
+    assert again.headers["ETag"] == first.headers["ETag"]
+    assert client.get("/page.js", headers={"If-None-Match": '"older"'}).status_code == 200
+
+
+def test_head_tells_the_length_and_sends_nothing(client: Client) -> None:
+    """HEAD is GET without the body (RFC 9110, 9.3.2)."""
+    answer = client.head("/page.css")
+    assert answer.data == b""
+    assert answer.content_length == len(client.get("/page.css").data)
+
+
+@pytest.mark.parametrize("path", ["/main.py", "/index.html", "/../login/main.py", "/page.css/", "/nothing", "/%00"])
+def test_everything_else_is_a_404_problem(client: Client, path: str) -> None:
+    """No path leads out of the page's own files."""
+    answer = client.get(path)
+    assert (answer.status_code, answer.mimetype) == (404, "application/problem+json")
+    assert answer.json["type"] == "urn:videotomp3:problem:not-found"
+
+
+def test_the_page_is_for_reading_only(client: Client) -> None:
+    """Other methods are told which one to use."""
+    answer = client.post("/")
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "GET")
