@@ -15,7 +15,7 @@ services = wiring.Services("login")
 @web.serves("POST", ready=services.ready)
 def login(request: Request) -> Response:
     given = request.authorization
-    if given is None or given.type != "basic" or not given.username or given.password is None:
+    if given is None or given.type != "basic" or not given.username or not given.password or "\0" in given.username:
         raise Unauthorized("send username and password by Basic authentication", scheme="Basic")
     services.accounts.count_attempt(given.username)
     user = services.accounts.find(given.username)

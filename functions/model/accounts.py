@@ -11,10 +11,11 @@ from functions.model.errors import BadRequest
 # Longer input is refused before it is hashed: bcrypt_sha256 takes any length, but megabytes would be work for nothing.
 PASSWORD_MIN, PASSWORD_MAX = 8, 1024
 TEXT_MAX = 254  # the longest address that SMTP can carry (RFC 5321, 4.5.3.1.3)
-# One @, no spaces or control characters, a dot in the domain: the rest is for the mail server to judge.
-ATOM = r"[^@\s\x00-\x1f\x7f<>,;:\"\\()\[\]]+"
-ADDRESS = re.compile(rf"{ATOM}@{ATOM}\.{ATOM}")
+# RFC 5321, 4.1.2 without its quoted names, and without "?", which could begin an encoded word in a letter's header.
+ATOM, LABEL = r"[A-Za-z0-9!#$%&'*+/=^_`{|}~-]+", r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+ADDRESS = re.compile(rf"(?=.{{1,64}}@){ATOM}(?:\.{ATOM})*@{LABEL}(?:\.{LABEL})+")
 CONTROL = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]")
+UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")  # JSON can spell them; UTF-8 and Postgres cannot
 
 
 @dataclass(frozen=True)
@@ -73,10 +74,6 @@ def _text(body: dict[str, Any], field: str) -> str:
         raise BadRequest(f"{field} must be a text and not empty", field=field)
     if len(value) > limit:
         raise BadRequest(f"{field} must not be longer than {limit} characters", field=field)
-    if field != "password":
-        value = value.strip()
-        if CONTROL.search(value):
-            raise BadRequest(f"{field} must not hold control characters", field=field)
-    elif "\x00" in value:
-        raise BadRequest("password must not hold NUL", field=field)
-    return value
+    if UNSTORABLE.search(value) or (field != "password" and CONTROL.search(value.strip())):
+        raise BadRequest(f"{field} must not hold control characters or halves of others", field=field)
+    return value if field == "password" else value.strip()
