@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 SECRETS_DIR = "/var/openfaas/secrets"
 SECRETS = ("database_url", "mongo_uri", "mongo_mp3_uri", "jwt_secret", "link_secret", "smtp_password")
 KEYS = ("jwt_secret", "link_secret")  # HMAC keys: RFC 7518, 3.2 asks for at least as many bytes as the hash has
 KEY_BYTES = 32
+TRANSPORTS = ("smtp", "ses")
 # What each function cannot do without. It is given nothing else: convert, which opens strangers' files, holds no key.
 NEEDS = {
     "register": ("database_url",),
@@ -72,7 +74,7 @@ class Settings:
     mails_per_hour: int = 10  # to one address
     notify_give_up_seconds: int = 3 * DAY
 
-    mail_transport: str = "smtp"  # or "ses"; SES reads AWS' own variables
+    mail_transport: str = "smtp"  # one of TRANSPORTS; SES reads AWS' own variables
     mail_from: str = ""
     smtp_host: str = "localhost"
     smtp_port: int = 25
@@ -96,15 +98,27 @@ def load(function: str, environ: Mapping[str, str] = os.environ) -> Settings:
             except ValueError:
                 wrong.append(f"{field.name.upper()} must be {NOUNS[field.type]}, not {text[:40]!r}")
     settings = Settings(**values)
-    for name in NEEDS[function]:
-        if not getattr(settings, name):
-            where = f" (or the file {folder / name.replace('_', '-')})" if name in SECRETS else ""
-            wrong.append(f"{name.upper()} is not set{where}")
-        elif name in KEYS and len(getattr(settings, name).encode()) < KEY_BYTES:
-            wrong.append(f"{name.upper()} is shorter than {KEY_BYTES} bytes; make one with `openssl rand -hex 32`")
+    wrong += [
+        f"{name.upper()} {fault}"
+        for name in NEEDS[function]
+        if (fault := _fault(name, getattr(settings, name), folder))
+    ]
+    if settings.mail_transport not in TRANSPORTS:
+        wrong.append(f"MAIL_TRANSPORT must be {' or '.join(TRANSPORTS)}, not {settings.mail_transport[:40]!r}")
     if wrong:
         raise SettingsError(f"{function} cannot start: {'; '.join(wrong)}")
     return settings
+
+
+def _fault(name: str, value: str, folder: Path) -> str | None:
+    """What is wrong with something that cannot be done without; never the value, which may be a secret."""
+    if not value:
+        return "is not set" + (f" (or the file {folder / name.replace('_', '-')})" if name in SECRETS else "")
+    if name in KEYS and len(value.encode()) < KEY_BYTES:
+        return f"is shorter than {KEY_BYTES} bytes; make one with `openssl rand -hex 32`"
+    if name.startswith("mongo") and not urlsplit(value).path.strip("/"):
+        return "must end in /<database>"
+    return None
 
 
 def _secret(folder: Path, name: str) -> str:

@@ -5,7 +5,7 @@ from email.message import EmailMessage
 from typing import Any, Protocol
 
 from functions.model.errors import MailRefused, Unavailable
-from functions.settings import Settings, SettingsError
+from functions.settings import Settings
 
 PERMANENT = 500
 TIMEOUT = 15.0  # seconds for each step of the conversation with the mail server
@@ -17,12 +17,7 @@ class Mailer(Protocol):
 
 
 def mailer(settings: Settings) -> Mailer:
-    """Raises SettingsError for a transport nobody knows."""
-    if settings.mail_transport == "smtp":
-        return Smtp(settings)
-    if settings.mail_transport == "ses":
-        return Ses()
-    raise SettingsError(f"MAIL_TRANSPORT must be smtp or ses, not {settings.mail_transport!r}")
+    return Ses() if settings.mail_transport == "ses" else Smtp(settings)
 
 
 class Smtp:
