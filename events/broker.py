@@ -23,7 +23,7 @@ from events.topology import DIRECT, Topology
 T = TypeVar("T")
 Channel = Any  # pika is untyped
 
-HEARTBEAT = 20  # seconds: a wire that was cut without a word is noticed within two of them
+HEARTBEAT = 10  # seconds: pika looks every 5 seconds more, and so notices a silent broker within twice that
 BLOCKED = 10  # seconds the broker may hold publishing up (its memory or disk is short) before we hang up and say so
 CONFIRM = 10  # seconds until a message that is not confirmed counts as lost
 TICK = 1  # seconds between two looks at whether every channel still stands
@@ -33,19 +33,19 @@ log = logging.getLogger(__name__)
 
 
 class BrokerError(Exception):
-    """The broker did not do what it was asked."""
+    """The broker did not do what it was asked; the message says what to do."""
 
 
 class BrokerAway(BrokerError):
-    """No connection, or none any more: whether a message arrived is not known. Try again: links heal by themselves."""
+    """Try again: links heal by themselves."""
 
 
 class Refused(BrokerError):
-    """The broker answered no, and stored nothing. Look for full or unavailable queues."""
+    """A queue is full or unavailable."""
 
 
 class Unroutable(Refused):
-    """No queue is bound for this message. The bindings are declared anew before the next one."""
+    """The bindings are declared anew before the next message."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,9 @@ class Link:
         self._thread.start()
 
     def close(self) -> None:
-        """Deliveries that were not acked go back to their queues."""
+        """Sends what was handed over, acks above all, and hangs up: deliveries still at hand go back."""
+        with suppress(BrokerError):
+            self.call(self._closing.set)
         self._closing.set()
         self._thread.join(timeout=CONFIRM)
 
@@ -124,7 +126,7 @@ class Link:
         call.add_done_callback(self._calls.discard)
         try:
             self._connection.add_callback_threadsafe(run)
-        except (AMQPError, AttributeError) as error:
+        except (AMQPError, AttributeError, OSError) as error:  # closed, none yet, closing just now
             call.cancel()
             raise BrokerAway("no connection to the broker: see that it runs and that AMQP_URL is right") from error
         return call
@@ -143,7 +145,7 @@ class Link:
         while not self._closing.is_set():
             try:
                 self._hold()
-            except (AMQPError, OSError) as error:
+            except Exception as error:  # pika meets broken wires with AssertionError and IndexError too
                 pause = FIRST_PAUSE if self.ready.is_set() else min(pause * 2, LAST_PAUSE)
                 log.warning("broker away", extra=fields(link=self._thread.name, reason=str(_ours(error)), pause=pause))
             finally:
@@ -161,9 +163,8 @@ class Link:
 
     def _let_go(self) -> None:
         connection, self._connection = self._connection, None
-        with suppress(AMQPError, OSError):  # Gone is what was wanted.
-            if connection and connection.is_open:
-                connection.close()
+        with suppress(Exception):  # Gone is what was wanted.
+            connection.close()
         for call in tuple(self._calls):
             call.cancel()
 
@@ -186,7 +187,8 @@ class Publisher(Link):
             # Without mandatory the broker confirms a message for which there is no queue, and drops it.
             channel.basic_publish(exchange, key, message.body, message.properties, mandatory=True)
         except UnroutableError:
-            channel.close()  # so that the lane is set up again, with every queue and binding
+            # The lane is set up again, with every queue and binding, but not at once (see _Lane).
+            self._connection.call_later(TICK, lambda: channel.is_open and channel.close())
             raise
 
 
@@ -237,46 +239,34 @@ class Subscriber(Link):
         self._lanes.append(_Lane(consume, consuming=True))
 
     def pause(self) -> None:
-        """No more deliveries; those at hand can still be acked. Raises BrokerAway."""
-
-        def cancel() -> None:
-            for lane in self._lanes:
-                lane.stop()
-
-        self.call(cancel)
+        """No more deliveries; those at hand can still be acked. Raises BrokerError, and then too there are no more."""
+        lanes, self._lanes = self._lanes, []
+        open_ = [lane.channel for lane in lanes if lane.channel and lane.channel.is_open]
+        self.call(lambda: [channel.basic_cancel(tag) for channel in open_ for tag in channel.consumer_tags])
 
 
 @dataclass
 class _Lane:
     """One channel of a link, opened again when the broker closed it or took its consumer away.
 
-    It takes a consumer when the queue is deleted and (RabbitMQ 4.3) when a delivery was not acked in time.
+    It takes a consumer when the queue is deleted and (RabbitMQ 4.3) when a delivery was not acked in time. A queue that
+    is declared again too soon after it was deleted keeps its old consumers, which get nothing any more (RabbitMQ 3.10).
     """
 
     setup: Callable[[Channel], Any]
     consuming: bool = False
     channel: Channel = None
-    stopped: bool = False
 
     def keep(self, connection: Any, topology: Topology) -> None:
-        if self.stopped or self._stands(connection):
-            return
-        if self.channel and self.channel.is_open:
-            self.channel.close()
+        channel = self.channel
+        if channel and channel.connection is connection and channel.is_open:
+            if channel.consumer_tags or not self.consuming:
+                return
+            channel.close()
+            connection.sleep(TICK)
         self.channel = connection.channel()
         declare(self.channel, topology)
         self.setup(self.channel)
-
-    def stop(self) -> None:
-        self.stopped = True
-        if self.channel and self.channel.is_open:
-            for tag in self.channel.consumer_tags:
-                self.channel.basic_cancel(tag)
-
-    def _stands(self, connection: Any) -> bool:
-        channel = self.channel
-        ours = channel and channel.connection is connection and channel.is_open
-        return bool(ours and (channel.consumer_tags or not self.consuming))
 
 
 def declare(channel: Channel, topology: Topology) -> None:

@@ -17,7 +17,7 @@ class Line(logging.Formatter):
             **getattr(record, "fields", {}),
         }
         if record.exc_info:
-            line["trace"] = self.formatException(record.exc_info)
+            line["stack"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str)
 
 

@@ -66,12 +66,14 @@ class Server(BaseApplication):  # type: ignore[misc]
     def _end(self, _master: Any, worker: Any) -> None:
         """The ingress has answered its last request by now."""
         # Without its master the bridge was killed, not stopped: nothing may linger beside its successor.
-        if os.getppid() == worker.ppid:
-            self._dispatcher.drain(self._settings.grace)
-            self._subscriber.close()
-            self._publisher.close()
-        logging.shutdown()
-        os._exit(0)  # Threads that still wait for a function would keep the process.
+        try:
+            if os.getppid() == worker.ppid:
+                self._dispatcher.drain(self._settings.grace)
+                self._subscriber.close()
+                self._publisher.close()
+        finally:
+            logging.shutdown()
+            os._exit(0)  # Threads that still wait for a function would keep the process.
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ class Dispatcher:
 
     def drain(self, grace: float) -> None:
         """Takes no more, waits so long for what runs, and leaves the rest to the next bridge."""
-        with suppress(BrokerAway):  # Then nothing is delivered either.
+        with suppress(BrokerError):  # Then nothing is delivered either.
             self._subscriber.pause()
         for pool in self._pools.values():
             pool.shutdown(wait=False, cancel_futures=True)
@@ -203,7 +203,7 @@ def released(message: Message) -> tuple[str, Message]:
 def told(event: Event) -> dict[str, Any]:
     """What the journal says of an event."""
     trace = event.traceparent.split("-")[1:2] if event.traceparent else ()
-    return {"event": event.id, "type": event.type, "job": event.subject, "trace_id": next(iter(trace), None)}
+    return {"event": event.id, "type": event.type, "job": event.subject, "trace": next(iter(trace), None)}
 
 
 def _retry_after(answer: urllib3.BaseHTTPResponse) -> float | None:

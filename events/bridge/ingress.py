@@ -49,9 +49,8 @@ class Ingress:
         return _problem(404, "not-found", "POST events to /")
 
     def _take(self, request: Request) -> Response:
-        request.max_content_length = LIMIT
         try:
-            event = envelope.from_http(dict(request.headers), request.get_data())
+            event = envelope.from_http(dict(request.headers), _body(request))
             self._publisher.publish(self._topology.exchange, event.type, structured(event))
         except RequestEntityTooLarge:
             metrics.rejected.labels("too-large").inc()
@@ -76,6 +75,14 @@ class Ingress:
                 metrics.depth.clear()  # No number is better than an old one.
                 break
         return Response(generate_latest(), content_type=CONTENT_TYPE_LATEST)
+
+
+def _body(request: Request) -> bytes:
+    """Bounded also where no length was announced. Raises RequestEntityTooLarge."""
+    body = request.stream.read(LIMIT + 1)
+    if len(body) > LIMIT:
+        raise RequestEntityTooLarge
+    return body
 
 
 def _unavailable(detail: str) -> Response:

@@ -48,14 +48,14 @@ class Settings:
         topology = Topology(
             exchange=env.text("EVENTS_EXCHANGE", "events"),
             work={_queue(function, env): function.events for function in triggered},
-            delays=tuple(sorted(float(step) for step in env.text("BRIDGE_DELAYS", "1 2 4 8 16 32 60").split())),
+            delays=env.delays("BRIDGE_DELAYS", "1 2 4 8 16 32 60"),
         )
         routes = (
             *(_route(function, _queue(function, env), topology.dead, env) for function in triggered),
             *(_route(function, topology.dead, topology.parked, env) for function in functions if function.dead_letter),
         )
         settings = cls(
-            amqp_url=env.secret("AMQP_URL", "amqp://user:password@host:5672/"),
+            amqp_url=env.broker("AMQP_URL", "amqp://user:password@host:5672/"),
             topology=topology,
             routes=routes,
             host=env.text("HOST", "0.0.0.0"),  # noqa: S104  a container is reached from outside
@@ -91,6 +91,13 @@ def _queue(function: Function, env: "_Environment") -> str:
     return env.text(setting, name)
 
 
+def _is_broker(url: str) -> bool:
+    try:
+        return urlsplit(url).scheme in ("amqp", "amqps") and urlsplit(url).port != 0
+    except ValueError:
+        return False
+
+
 class _Environment:
     """Reads settings and collects what is wrong with them, so that one start tells everything."""
 
@@ -108,13 +115,25 @@ class _Environment:
             return default
         return int(text)
 
-    def secret(self, name: str, example: str) -> str:
+    def delays(self, name: str, default: str) -> tuple[float, ...]:
+        """Seconds, rising."""
+        try:
+            steps = tuple(sorted(float(step) for step in self.text(name, default).split()))
+        except ValueError:
+            steps = ()
+        if not steps or steps[0] <= 0:
+            self.wrong.append(f"{name} must be seconds such as {default!r}, not {self.text(name, default)!r}")
+        return steps
+
+    def broker(self, name: str, example: str) -> str:
         """From the environment, or from the file of that name in lower case with dashes."""
         file = Path(self.text("SECRETS_DIR", SECRETS), name.lower().replace("_", "-"))
-        value = self._environ.get(name) or (file.read_text(encoding="utf-8").strip() if file.is_file() else "")
-        if not value:
+        url = self._environ.get(name) or (file.read_text(encoding="utf-8").strip() if file.is_file() else "")
+        if not url:
             self.wrong.append(f"{name} is missing: set it, such as {example}, or put it into {file}")
-        return value
+        elif not _is_broker(url):
+            self.wrong.append(f"{name} must look like {example}")  # What it is stays unsaid: it may hold a password.
+        return url
 
     def complain(self) -> None:
         if self.wrong:

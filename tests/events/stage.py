@@ -23,6 +23,7 @@ import requests
 
 from events import contract, envelope
 from events.bridge.settings import Settings
+from events.broker import declare
 from events.catalogue import load
 from tests.events.wire import Wire
 
@@ -104,6 +105,11 @@ class Gate:
         return self._then(asked)
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """An asker that is gone when its answer comes is what these tests are about."""
+
+
 class Function:
     """A function behind real HTTP; `behave` decides the answer, and each request is kept in `asked`."""
 
@@ -116,7 +122,7 @@ class Function:
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     def start(self, port: int = 0) -> None:
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
+        self._server = _Server(("127.0.0.1", port), self._handler())
         Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def close(self) -> int:
@@ -196,8 +202,7 @@ class Bridge:
         return [line["outcome"] for line in self.lines() if line.get("function") == function and "outcome" in line]
 
     def replay(self) -> str:
-        command = [sys.executable, "-m", "events.bridge", "replay"]
-        return subprocess.run(command, env=self._env, check=True, capture_output=True, text=True, timeout=60).stdout
+        return run(self._env, "replay").stdout
 
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)
@@ -212,6 +217,14 @@ class Bridge:
         self.kill()
         self.process = self._start()
         return self
+
+
+def run(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The bridge's command, when it is one that ends."""
+    command = [sys.executable, "-m", "events.bridge", *arguments]
+    return subprocess.run(
+        command, env=os.environ | env, capture_output=True, text=True, timeout=60, check=False, cwd=ROOT
+    )
 
 
 def free_port() -> int:
@@ -273,7 +286,8 @@ class Stage:
     def message(self, body: bytes, queue: str, **properties: Any) -> None:
         """Puts something into a queue past the ingress."""
         with self.channel() as channel:
-            channel.basic_publish("", queue, body, pika.BasicProperties(**properties))
+            channel.confirm_delivery()
+            channel.basic_publish("", queue, body, pika.BasicProperties(**properties), mandatory=True)
 
     def deliver_in_vain(self, queue: str) -> None:
         """As often as the queue's delivery limit allows."""
@@ -285,6 +299,11 @@ class Stage:
         """As an operator's mistake would: events of that type have nowhere to go."""
         with self.channel() as channel:
             channel.queue_unbind(queue, self.topology.exchange, type_)
+
+    def declare(self) -> None:
+        """What a bridge would."""
+        with self.channel() as channel:
+            declare(channel, self.topology)
 
     def close(self) -> None:
         for bridge in self._bridges:

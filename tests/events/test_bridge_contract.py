@@ -1,6 +1,7 @@
 """What each answer of a function means: Knative's dispatcher contract, against a real RabbitMQ."""
 
 from base64 import b64decode
+from itertools import pairwise
 
 import pytest
 
@@ -85,7 +86,7 @@ def test_attempts_are_spaced_and_limited(stage: Stage) -> None:
     until(lambda: stage.dead_letter.asked)
     assert bridge.outcomes("convert") == ["retry", "retry", "retry", "dead"]
     moments = [asked.at for asked in stage.convert.asked]
-    gaps = [later - sooner for sooner, later in zip(moments, moments[1:], strict=False)]
+    gaps = [later - sooner for sooner, later in pairwise(moments)]
     assert [gap >= delay for gap, delay in zip(gaps, (0.2, 0.4, 0.4), strict=True)] == [True] * 3
 
 
@@ -121,7 +122,7 @@ def test_the_reply_to_a_dead_letter_goes_on(stage: Stage) -> None:
 
 
 def test_what_dead_letter_cannot_handle_is_parked_until_replayed(stage: Stage) -> None:
-    """Its own attempts are bounded and end in the parked queue; replay starts the event anew where it was given up on."""
+    """Its own attempts are bounded and end in the parked queue; replay starts the event anew where it failed."""
     stage.convert.behave = answers(400)
     stage.dead_letter.behave = answers(500)
     bridge = stage.bridge().ready()

@@ -26,7 +26,7 @@ def test_a_killed_bridge_loses_no_delivery(stage: Stage) -> None:
 
 
 def test_a_retry_survives_the_bridge(stage: Stage) -> None:
-    """Break: kill -9 while an event waits for its next attempt. Symptom: none. Recovery: the broker kept event and count."""
+    """Break: kill -9 between two attempts. Symptom: none. Recovery: the broker kept the event and its count."""
     stage.convert.behave = answers(503, 202)
     bridge = stage.bridge(BRIDGE_DELAYS="2").ready()
     bridge.post(uploaded())
@@ -39,7 +39,7 @@ def test_a_retry_survives_the_bridge(stage: Stage) -> None:
 
 
 def test_a_stopping_bridge_finishes_what_it_holds(stage: Stage) -> None:
-    """Break: SIGTERM while convert works. Symptom: no new delivery starts. Recovery: reply and ack are sent, then it ends."""
+    """Break: SIGTERM while convert works. Symptom: nothing new starts. Recovery: reply and ack go out, then it ends."""
     gate = stage.convert.behave = Gate(reply)
     bridge = stage.bridge(CONVERT_PARALLELISM="1").ready()
     held, waiting = uploaded(), uploaded()
@@ -58,7 +58,7 @@ def test_a_stopping_bridge_finishes_what_it_holds(stage: Stage) -> None:
 
 
 def test_a_stopping_bridge_waits_no_longer_than_its_grace(stage: Stage) -> None:
-    """Break: SIGTERM while a function hangs. Symptom: the bridge ends after its grace. Recovery: the next one asks again."""
+    """Break: SIGTERM while a function hangs. Symptom: the bridge ends anyway. Recovery: the next one asks again."""
     gate = stage.convert.behave = Gate(answers(202))
     bridge = stage.bridge(BRIDGE_GRACE="1").ready()
     bridge.post(uploaded())
@@ -73,7 +73,7 @@ def test_a_stopping_bridge_waits_no_longer_than_its_grace(stage: Stage) -> None:
 
 
 def test_a_worker_does_not_outlive_its_killed_master(stage: Stage) -> None:
-    """Break: kill -9 of the master alone. Symptom: none. Recovery: the worker ends, and its port is free for the next."""
+    """Break: kill -9 of the master alone. Symptom: none. Recovery: the worker ends, its port is free for the next."""
     gate = stage.convert.behave = Gate(answers(202))
     bridge = stage.bridge().ready()
     bridge.post(uploaded())
@@ -86,7 +86,7 @@ def test_a_worker_does_not_outlive_its_killed_master(stage: Stage) -> None:
 
 
 def test_heartbeats_do_not_wait_for_a_function(stage: Stage) -> None:
-    """Break: convert takes four heartbeats. Symptom and recovery: none, the connection stands and the event comes once."""
+    """Break: convert takes four heartbeats. Symptom: none. Recovery: none needed, the connection stands."""
     gate = stage.convert.behave = Gate(reply)
     bridge = stage.bridge(AMQP_URL=stage.env["AMQP_URL"] + "?heartbeat=1").ready()
     bridge.post(uploaded())
@@ -100,8 +100,9 @@ def test_heartbeats_do_not_wait_for_a_function(stage: Stage) -> None:
 
 
 def test_an_answer_that_outlives_the_connection_still_counts(stage: Stage, wire: Wire) -> None:
-    """Break: the wire is cut while convert works. Symptom: its delivery is lost, the event comes again, and the function
-    leaves it alone. Recovery: the first answer's reply is published all the same; its ack harms nobody."""
+    """Break: the wire is cut while convert works. Symptom: the event comes again, and the function leaves it alone.
+    Recovery: the first answer's reply is published all the same; its ack harms nobody.
+    """
     gate = Gate(reply)
     stage.convert.behave = lambda asked: gate(asked) if len(stage.convert.asked) == 1 else answers(202)(asked)
     bridge = stage.bridge(AMQP_URL=stage.through(wire), CONVERT_PARALLELISM="2").ready()
@@ -118,10 +119,11 @@ def test_an_answer_that_outlives_the_connection_still_counts(stage: Stage, wire:
 
 
 def test_a_reply_nobody_takes_is_not_lost(stage: Stage) -> None:
-    """Break: the reply's binding is gone. Symptom: the broker returns the reply, so the event is not acked but tried again.
-    Recovery: the binding is made anew and the same reply goes out."""
+    """Break: the reply's binding is gone. Symptom: the broker returns the reply, so the event is not acked.
+    Recovery: the binding is made anew, the event tried again, and the same reply goes out.
+    """
     stage.convert.behave = reply
-    bridge = stage.bridge().ready()
+    bridge = stage.bridge(BRIDGE_DELAYS="2").ready()
     stage.unbind(stage.env["MP3_QUEUE"], contract.AUDIO_CONVERTED)
     bridge.post(uploaded())
     until(lambda: stage.notify.asked)
@@ -129,7 +131,7 @@ def test_a_reply_nobody_takes_is_not_lost(stage: Stage) -> None:
 
 
 def test_a_lost_consumer_is_subscribed_again(stage: Stage) -> None:
-    """Break: the queue is deleted under its consumer. Symptom: the broker cancels it. Recovery: queue and consumer anew."""
+    """Break: the queue is deleted. Symptom: the broker cancels its consumer. Recovery: both are made anew."""
     bridge = stage.bridge().ready()
     with stage.channel() as channel:
         channel.queue_delete(stage.env["VIDEO_QUEUE"])
@@ -138,7 +140,7 @@ def test_a_lost_consumer_is_subscribed_again(stage: Stage) -> None:
 
 
 def test_two_bridges_share_the_work(stage: Stage) -> None:
-    """Break: one of two is stopped under load. Symptom: none. Recovery: the other takes what is left; nothing comes twice."""
+    """Break: one of two is stopped under load. Symptom: none, none comes twice. Recovery: the other goes on."""
     stage.convert.behave = reply
     leaving, staying = stage.bridge().ready(), stage.bridge().ready()
     events = [uploaded() for _ in range(40)]

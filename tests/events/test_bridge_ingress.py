@@ -85,7 +85,7 @@ def test_a_silent_broker_is_not_waited_for(stage: Stage, wire: Wire) -> None:
 
 
 def test_an_event_without_a_queue_is_not_accepted(stage: Stage) -> None:
-    """Break: the binding is gone. Symptom: 503, for the broker would drop the event. Recovery: the binding is made anew."""
+    """Break: the binding is gone. Symptom: 503, not a dropped event. Recovery: the binding is made anew."""
     bridge = stage.bridge().ready()
     stage.unbind(stage.env["VIDEO_QUEUE"], contract.VIDEO_UPLOADED)
     assert bridge.post(uploaded()).status_code == 503
