@@ -55,7 +55,7 @@ def install(packages: list[str]) -> None:
 def _succeeds(command: list[str]) -> bool:
     try:
         return subprocess.run(command, capture_output=True).returncode == 0
-    except FileNotFoundError:
+    except OSError:  # no sudo, or a directory of the PATH that is closed to us
         return False
 
 

@@ -125,8 +125,8 @@ class Process:
 
     def finish(self, seconds: float) -> None:
         """Run to the end. Raises PartFailed unless it exits with 0 in time."""
-        self.start()
         try:
+            self.start()
             _wait(lambda: not self.alive, seconds)
             if self.exit_code != 0:
                 raise self.failed("failed" if self.exit_code else f"is not done after {seconds:g} s")
@@ -168,10 +168,13 @@ class Process:
 class Part(ABC):
     """Something the system is made of: started without waiting, then awaited, so that many can start side by side."""
 
+    grace = 15.0  # seconds it may take to stop
+
     def __init__(self, name: str, directory: Path) -> None:
         self.name = name
         self.directory = directory.absolute()
         self.processes: list[Process] = []
+        self._served = False
 
     @abstractmethod
     def start(self) -> None:
@@ -194,12 +197,14 @@ class Part(ABC):
 
     def _serves(self) -> bool:
         self.check()
-        return self.is_ready()
+        self._served = self.is_ready()
+        return self._served
 
     def stop(self) -> None:
-        """Stop the processes, the last started first."""
+        """Stop the processes, the last started first. What never served has nothing to finish, so gets less time."""
         while self.processes:
-            self.processes.pop().stop()
+            self.processes.pop().stop(self.grace if self._served else 1)
+        self._served = False
 
     def kill(self) -> None:
         """End the processes as a crash would."""
@@ -208,8 +213,8 @@ class Part(ABC):
 
     def run(self, process: Process) -> Process:
         """Start one more process of this part."""
+        self.processes.append(process)  # first, so that `stop` cleans up after a start that fails half way
         process.start()
-        self.processes.append(process)
         return process
 
     def __enter__(self) -> Self:

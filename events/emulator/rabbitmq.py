@@ -43,11 +43,11 @@ class RabbitMQ(Part):
             raise PartFailed(self.name, f"the disk of {self.directory} is nearly full", "free some hundred megabytes")
         password = self._secret("password")
         settings = _SETTINGS.format(address=LOOPBACK, port=self.port, password=password, spare=_SPARE_DISK)
-        (self.directory / "rabbitmq.conf").write_text(settings)
+        self._keep_private("rabbitmq.conf", settings)
         env = self._environment()
         # In the foreground and ours: the one that a node starts by itself outlives the node.
         self.run(Process("epmd", [epmd], self.directory, env, ports=[self._epmd_port]))
-        self.run(Process(self.name, [str(_SERVER)], self.directory, env, ports=[self.port]))
+        self.run(Process(self.name, [str(_SERVER)], self.directory, env, self.directory, ports=[self.port]))
 
     def is_ready(self) -> bool:
         """Look once whether it answers the first bytes of AMQP with a method."""
@@ -62,7 +62,7 @@ class RabbitMQ(Part):
             # For every Erlang that the node's scripts start: nothing beyond loopback, and no epmd of theirs.
             "ERL_FLAGS": "-kernel inet_dist_use_interface {127,0,0,1} -start_epmd false",
             "RUNNING_UNDER_SYSTEMD": "1",  # its script then becomes the node, which so gets our signals
-            "RABBITMQ_SCRIPTS_DIR": str(self._slim_installation() / "sbin"),
+            "RABBITMQ_SCRIPTS_DIR": f"{self._slim_installation()}/sbin",
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 2:2",
             "RABBITMQ_NODENAME": "emulator@localhost",  # names the state on disk, so always the same
             "RABBITMQ_DIST_PORT": str(self._distribution_port),
@@ -75,7 +75,10 @@ class RabbitMQ(Part):
         }
 
     def _slim_installation(self) -> Path:
-        """Link to the installation without its plugins: the node opens each at every start, a third of its time."""
+        """Link to the installation without its plugins: the node opens each at every start, a third of its time.
+
+        Gives the path from `directory`, for the node's scripts split a path at a space.
+        """
         installed, slim = _SERVER.resolve().parent.parent, self.directory / "installation"
         shutil.rmtree(slim, ignore_errors=True)
         (slim / "plugins").mkdir(parents=True)
@@ -84,13 +87,16 @@ class RabbitMQ(Part):
         for library in (installed / "plugins").iterdir():
             if not library.name.startswith("rabbitmq_") or library.name.startswith("rabbitmq_prelaunch"):
                 (slim / "plugins" / library.name).symlink_to(library)
-        return slim
+        return slim.relative_to(self.directory)
 
     def _secret(self, name: str) -> str:
         path = self.directory / name
         if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch(mode=0o600)
-            path.write_text(secrets.token_hex(20))
-            path.chmod(0o400)
+            self._keep_private(name, secrets.token_hex(20))
         return path.read_text()
+
+    def _keep_private(self, name: str, text: str) -> None:
+        path = self.directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(text)

@@ -90,7 +90,7 @@ class Servers:
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     """Servers of this module's own, so that killing them disturbs nobody."""
-    servers = Servers.below(tmp_path_factory.mktemp("servers"))
+    servers = Servers.below(tmp_path_factory.mktemp("servers") / "of a Müller")
     with servers.running():
         yield servers
 
@@ -162,6 +162,6 @@ def test_a_server_whose_port_is_taken_says_so(servers: Servers, tmp_path: Path) 
 
 def test_secrets_are_for_the_owner_only(servers: Servers) -> None:
     """Passwords and Erlang's cookie lie in the state directory."""
-    directory = servers.rabbitmq.directory
-    for secret in (servers.postgres.directory / "password", directory / "password", directory / ".erlang.cookie"):
-        assert secret.stat().st_mode & 0o077 == 0
+    names = {"password", ".erlang.cookie", "rabbitmq.conf"}
+    secrets = [path for part in servers.parts for path in part.directory.iterdir() if path.name in names]
+    assert [path.stat().st_mode & 0o777 for path in secrets] == [0o600] * 4
