@@ -405,7 +405,7 @@ const ACTIONS = {
   },
   async again(track) {
     if (track.file) return enqueue(track);
-    await ask("POST", `jobs/${track.job.id}/retry`);
+    put(await (await ask("POST", `jobs/${track.job.id}/retry`)).json());
     return refresh();
   },
   async remove(track) {

@@ -1,0 +1,147 @@
+"""A person at the page, in a real browser, on the whole running system."""
+
+import re
+from pathlib import Path
+
+import films
+import pytest
+from visitor import Visitor
+
+
+def test_a_film_becomes_an_mp3_to_listen_to_and_to_keep(visitor: Visitor) -> None:
+    """Register, choose a film, see it done, play it, download it; the browser finds nothing to complain of."""
+    visitor.register()
+    visitor.choose(films.bunny())
+    visitor.await_state("done")
+    assert visitor.read(".title") == "bigbuckbunny.mp4"
+    assert re.match(r"0:05 · [\d.]+ kB from 1.06 MB · ", visitor.read(".facts"))
+
+    visitor.press("play")
+    visitor.await_that(lambda: visitor.read(".facts").startswith("0:02 of 0:05"))
+    assert visitor.find("[data-action=play]").accessible_name == "Pause bigbuckbunny.mp4"
+    assert visitor.find(".strip input").get_attribute("aria-valuetext") == "0:02 of 0:05"
+
+    visitor.press("download")
+    mp3 = visitor.downloads / "bigbuckbunny.mp3"
+    visitor.await_that(mp3.exists)
+    assert 5.2 < films.play(mp3) < 5.5
+    assert visitor.complaints == []
+
+
+def test_films_chosen_together_all_arrive(visitor: Visitor, tmp_path: Path) -> None:
+    """One after another, the last on top."""
+    visitor.register()
+    visitor.choose(films.plain(tmp_path), films.bunny())
+    visitor.await_that(lambda: visitor.count("[data-state=done]") == 2)
+    assert [title.text for title in visitor.chrome.find_elements("css selector", ".title")] == [
+        "bigbuckbunny.mp4",
+        "plain.mp4",
+    ]
+
+
+def test_why_a_film_failed_stands_there_in_plain_words(visitor: Visitor, tmp_path: Path) -> None:
+    """No sound: the reason is a sentence, trying again leads to the same, and deleting it is for good."""
+    visitor.register()
+    visitor.choose(films.silent(tmp_path))
+    visitor.await_state("failed")
+    assert "no sound" in visitor.read(".track .problem")
+
+    visitor.run("document.getElementById('news').textContent = ''")
+    visitor.press("again")
+    visitor.await_that(lambda: visitor.find("#news").get_property("textContent") == "silent.mp4: not converted")
+
+    visitor.press("remove")
+    visitor.find("#sure [value=yes]").click()
+    visitor.await_that(lambda: visitor.count(".track") == 0)
+    visitor.chrome.refresh()
+    visitor.await_that(lambda: visitor.sees("#nothing"))
+
+
+def test_what_is_no_film_is_refused_in_its_row(visitor: Visitor, tmp_path: Path) -> None:
+    """The server's reason is shown, and there is no use in offering to try again."""
+    (tmp_path / "notes.mp4").write_text("this is not a film\n" * 100)
+    visitor.register()
+    visitor.choose(tmp_path / "notes.mp4")
+    visitor.await_state("refused")
+    assert "does not begin like a video" in visitor.read(".track .problem")
+    assert not visitor.sees("[data-action=again]")
+
+
+def test_an_upload_that_broke_off_is_tried_again_without_doubling(visitor: Visitor) -> None:
+    """The line is cut, the row says so, and the second try makes the one job."""
+    visitor.register()
+    visitor.command("Network.enable")
+    visitor.command("Network.setBlockedURLs", urls=["*/upload*"])
+    visitor.choose(films.bunny())
+    visitor.await_state("broken")
+    assert "cannot be reached" in visitor.read(".track .problem")
+    visitor.command("Network.setBlockedURLs", urls=[])
+    visitor.press("again")
+    visitor.await_state("done")
+    visitor.chrome.refresh()
+    visitor.await_state("done")
+    assert visitor.count(".track") == 1
+
+
+def test_a_film_name_is_never_markup(visitor: Visitor, tmp_path: Path) -> None:
+    """A name made to be read as HTML is shown letter by letter."""
+    name = "<img src=x onerror=document.title='broken-in'>.mp4"
+    (tmp_path / name).write_bytes(films.bunny().read_bytes())
+    visitor.register()
+    visitor.choose(tmp_path / name)
+    visitor.await_state("done")
+    assert visitor.read(".title") == name
+    assert visitor.count("main img") == 0
+    assert visitor.chrome.title == "video to mp3"
+
+
+def test_a_refused_field_is_named_and_has_the_keyboard(visitor: Visitor) -> None:
+    """The problem's `field` is where the reader is led, and a screen reader is told."""
+    visitor.find("[data-shows=register]").click()
+    visitor.fill("register", name="Ada", username="no address", password="correct horse")
+    visitor.await_that(lambda: "mail address" in visitor.read("#register-problem"))
+    assert visitor.focus == "register-email"
+    assert visitor.find("#register-email").get_attribute("aria-describedby") == "register-problem"
+
+
+def test_a_wrong_password_is_answered_on_the_page(visitor: Visitor) -> None:
+    """Not by the browser's own password box, which a Basic challenge would open."""
+    visitor.fill("login", username=visitor.username, password="not the one")
+    visitor.await_that(lambda: "wrong" in visitor.read("#login-problem"))
+    assert visitor.focus == "login-password"
+
+
+def test_a_session_that_ended_leads_back_to_the_login(visitor: Visitor) -> None:
+    """A 401 says what happened, and logging in leads on."""
+    visitor.register()
+    visitor.run("sessionStorage.session = JSON.stringify({...JSON.parse(sessionStorage.session), token: 'expired'})")
+    visitor.chrome.refresh()
+    visitor.await_that(lambda: "session has ended" in visitor.read("#notice"))
+    assert visitor.focus == "login-username"
+    visitor.fill("login", username=visitor.username, password="correct horse")
+    visitor.await_that(lambda: visitor.sees("#nothing"))
+    assert visitor.read("#notice") == ""
+
+
+def test_logging_out_forgets_the_session(visitor: Visitor) -> None:
+    """Reloading does not bring it back."""
+    visitor.register()
+    visitor.find("#leave").click()
+    visitor.chrome.refresh()
+    visitor.await_that(lambda: visitor.sees("#login"))
+    assert visitor.run("return sessionStorage.length") == 0
+
+
+@pytest.mark.parametrize("width", [320, 768, 1920])
+def test_nothing_needs_scrolling_sideways(visitor: Visitor, tmp_path: Path, width: int) -> None:
+    """From the narrowest phone (WCAG 2.2, 1.4.10) to a wide screen, also with a long name."""
+    film = tmp_path / f"{'endless' * 25}.mp4"
+    film.write_bytes(b"no film")
+    visitor.command(
+        "Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=width < 500
+    )
+    assert visitor.run("return document.documentElement.scrollWidth <= innerWidth")
+    visitor.register()
+    visitor.choose(film)
+    visitor.await_state("refused")
+    assert visitor.run("return document.documentElement.scrollWidth <= innerWidth")
