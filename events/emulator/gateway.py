@@ -92,7 +92,7 @@ def _await_free(setting: str, port: int) -> None:
     deadline = time.monotonic() + 2
     while not _is_free(port):
         if time.monotonic() > deadline:
-            remedy = f"stop it (`ss -tlnp 'sport = :{port}'` names it), or take another port: make run {setting}={port + 10}"
+            remedy = f"stop it (`ss -tlnp 'sport = :{port}'` names it), or take another: make run {setting}={port + 10}"
             raise PartFailed("gateway", f"another program has port {port}", remedy)
         time.sleep(0.05)
 

@@ -38,7 +38,7 @@ def run(film: Path, state: Path, environ: Mapping[str, str]) -> int:
             print(f"{film} was not converted: {failure}", file=sys.stderr)
             return 1
         except urllib3.exceptions.HTTPError as error:
-            raise PartFailed("gateway", f"it did not answer: {error}", f"read the logs in {system.directory}") from error
+            raise PartFailed("gateway", f"no answer: {error}", f"read the logs in {system.directory}") from error
     return 0
 
 
@@ -59,7 +59,8 @@ class Traveller:
         letter = self.find_letter()
         print(f"mail         {letter['Subject']}\n             {letter['path']}")
         if job["state"] != "done":
-            raise JourneyFailed(f"{job.get('reason', job['state'])}. The mail says:\n\n{indent(letter['Text'], '    ')}")
+            reason = job.get("reason", job["state"])
+            raise JourneyFailed(f"{reason}. The mail says:\n\n{indent(letter['Text'], '    ')}")
         audio = self.download(job, film)
         print(f"MP3          {audio}: {job['duration']:.2f} s, {job['mp3_size']:,} bytes")
 

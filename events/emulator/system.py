@@ -5,12 +5,10 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from threading import Event, Thread
 from typing import IO, Self
-
-import urllib3
 
 from events import catalogue
 from events.emulator.functions import ROOT, Bridge, Function
@@ -89,8 +87,8 @@ class System:
 
     @property
     def parts(self) -> list[Part]:
-        """In the order in which they start: the slowest first."""
-        return [*self._servers, self.mailbox, *self.functions.values(), self.bridge, self.gateway]
+        """In the order in which they start: what other programs may stand in the way of, then the slowest."""
+        return [self.gateway, *self._servers, self.mailbox, *self.functions.values(), self.bridge]
 
     def __enter__(self) -> Self:
         with ExitStack() as on_failure:
@@ -107,14 +105,15 @@ class System:
         began = time.monotonic()
         for part in self.parts:
             part.start()
-        # Functions remember for a moment that a store was away, so they are asked after it; the slowest come last.
-        waiting = sorted(self.parts, key=lambda part: isinstance(part, RabbitMQ | Bridge))
-        if isinstance(waiting[0], Postgres):
-            self._await(waiting.pop(0), began)
+        for part in self.parts:
+            if isinstance(part, Postgres):
+                self._await(part, began)
         self._migrate()
         self._say("schema", began, "its migrations have run")
-        for part in waiting:
-            self._await(part, began)
+        # Functions remember for a moment that a store was away, so they are asked after it; the slowest are asked last.
+        for part in sorted(self.parts, key=lambda part: isinstance(part, Gateway | RabbitMQ | Bridge)):
+            if not isinstance(part, Postgres):
+                self._await(part, began)
         Thread(target=self._keep_time, name="clock", daemon=True).start()
 
     def watch(self) -> None:
@@ -178,8 +177,7 @@ class System:
         due = [each for each in self.functions.values() if each.function.schedule]
         while True:
             for each in due:
-                with suppress(urllib3.exceptions.HTTPError):  # what is left undone is done the next time
-                    urllib3.request("POST", each.url, timeout=each.function.timeout, retries=False)
+                each.call()
             if self._stopping.wait(_MINUTE):
                 return
 

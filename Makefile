@@ -1,0 +1,62 @@
+# Everything happens in .venv, made at the first call, and .local, where the running system keeps its state.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name what; do printf '  make %-10s%s\n' "$$name" "$$what"; done
+
+run: export VIDEO := $(value VIDEO)
+run: .venv/local ## start the whole system; with VIDEO=film.mp4: make film.mp3 beside it and stop
+	@exec $(BIN)/python -m events.emulator
+
+test: .venv/dev ## run every test against real servers, and measure coverage
+	$(BIN)/python -m events.emulator.packages
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
+
+lint: .venv/dev ## ruff, and mypy --strict over functions and events
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: .venv/dev ## print how good it is, as ratios within one run
+	$(BIN)/python -m events.emulator.packages
+	$(BIN)/python -m tests.bench $(ARGS)
+
+LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate
+lock: .venv/dev ## choose the newest versions that requirements/*.in allow, and pin them
+	$(BIN)/pip install --quiet uv
+	$(LOCK) --upgrade requirements/dev.in -o requirements/dev.txt
+	for set in light convert local; do $(LOCK) requirements/$$set.in -c requirements/dev.txt -o requirements/$$set.txt; done
+
+clean: ## remove .venv, the state of the system and what tools left
+	rm -rf .venv .local .coverage* .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help run test lint bench lock clean
+
+# What is installed is what was tested: every file is checked against its hash.
+.venv/local .venv/dev: .venv/%: requirements/%.txt | .venv/bin/pip
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+# The first of these that we run on. Debian leaves out what makes virtual environments.
+.venv/bin/pip:
+	@for python in $(PYTHON) python3 python3.13 python3.12 python3.11; do
+	    if $$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then break; fi
+	    python=
+	done
+	if [ -z "$$python" ]; then
+	    echo 'There is no Python 3.11, 3.12 or 3.13 here. Install one, or name it: make PYTHON=/path/to/python3.12 …' >&2; exit 1
+	fi
+	if ! $$python -c 'import ensurepip, venv' 2>/dev/null; then
+	    package=$$($$python -c 'import sys; print(f"python3.{sys.version_info[1]}-venv")')
+	    root=$$([ $$(id -u) = 0 ] || echo sudo -n)
+	    echo "installing $$package …"
+	    $$root apt-get -qq install -y --no-install-recommends $$package || { $$root apt-get -qq update && $$root apt-get -qq install -y --no-install-recommends $$package; } \
+	        || { echo "$$python makes no virtual environments here. As root: apt-get install $$package" >&2; exit 1; }
+	fi
+	rm -rf .venv
+	$$python -m venv .venv
+.ONESHELL:

@@ -1,0 +1,10 @@
+import pytest
+
+from events.emulator.system import System
+from tests.acceptance.person import Person
+
+
+@pytest.fixture
+def person(system: System) -> Person:
+    """Somebody new."""
+    return Person(system)

@@ -1,0 +1,122 @@
+"""The real servers, started when the first test asks for them, or those that the environment names."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from uuid import uuid4
+
+import psycopg2
+import pymongo
+import pytest
+
+from events.emulator.mongo import Mongo
+from events.emulator.postgres import Postgres
+from events.emulator.processes import Part, PartFailed
+from events.emulator.rabbitmq import RabbitMQ
+from events.emulator.system import System
+from functions.stores.postgres import migrate
+
+
+@pytest.fixture(scope="session")
+def database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Postgres whose user may create databases."""
+    yield from given_or("DATABASE_URL", Postgres(tmp_path_factory.mktemp("postgres"), durable=False))
+
+
+@pytest.fixture(scope="session")
+def mongo_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server that speaks MongoDB's protocol."""
+    yield from given_or("MONGO_URI", Mongo(tmp_path_factory.mktemp("mongo"), durable=False))
+
+
+@pytest.fixture(scope="session")
+def amqp_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A RabbitMQ; tests keep out of each other's way by the names of what they declare."""
+    yield from given_or("AMQP_URL", RabbitMQ(tmp_path_factory.mktemp("rabbitmq")))
+
+
+@pytest.fixture(scope="session")
+def template(database_url: str) -> Iterator[str]:
+    """The name of a migrated, empty database: copying it takes a fraction of the time."""
+    with database_like(database_url, "template1") as url:
+        migrate(url)
+        yield url.rpartition("/")[2]
+
+
+@pytest.fixture
+def database(database_url: str, template: str) -> Iterator[str]:
+    """A migrated database for this test alone."""
+    with database_like(database_url, template) as url:
+        yield url
+
+
+@pytest.fixture
+def mongo_uri(mongo_url: str) -> Iterator[str]:
+    """A MongoDB database for this test alone."""
+    with collections(mongo_url) as uri:
+        yield uri
+
+
+@pytest.fixture(scope="session")
+def system(
+    tmp_path_factory: pytest.TempPathFactory, database_url: str, mongo_url: str, amqp_url: str, template: str
+) -> Iterator[System]:
+    """Everything, running, on the same servers and a corner of each that no other test sees."""
+    corner = f"system-{uuid4().hex[:8]}"
+    with (
+        database_like(database_url, template) as database,
+        collections(mongo_url) as films,
+        collections(mongo_url) as mp3s,
+    ):
+        environ = {
+            "DATABASE_URL": database,
+            "MONGO_URI": films,
+            "MONGO_MP3_URI": mp3s,
+            "AMQP_URL": amqp_url,
+            "EVENTS_EXCHANGE": corner,
+            "VIDEO_QUEUE": f"{corner}.video",
+            "MP3_QUEUE": f"{corner}.mp3",
+            "MAX_UPLOAD_BYTES": "300000000",
+        }
+        with System(tmp_path_factory.mktemp("system"), environ) as system:
+            yield system
+
+
+def given_or(name: str, server: Part) -> Iterator[str]:
+    """The server of the environment, or that one while tests run. Where it cannot start tests skip; in CI they fail."""
+    if given := os.environ.get(name):
+        yield given
+        return
+    try:
+        server.__enter__()
+    except PartFailed as failure:
+        pytest.fail(str(failure)) if os.environ.get("CI") else pytest.skip(str(failure))
+    yield server.url
+    server.stop()
+
+
+@contextmanager
+def database_like(server: str, template: str) -> Iterator[str]:
+    """The URL of a new copy of a database, dropped in the end."""
+    name = f"test_{uuid4().hex}"
+    with closing(psycopg2.connect(server)) as connection:
+        connection.autocommit = True
+        cursor = connection.cursor()
+        cursor.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        yield with_name(server, name)
+        cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextmanager
+def collections(server: str) -> Iterator[str]:
+    """The URI of a new MongoDB database, dropped in the end."""
+    name = f"test_{uuid4().hex}"
+    yield with_name(server, name)
+    with pymongo.MongoClient(server) as client:
+        client.drop_database(name)
+
+
+def with_name(url: str, database: str) -> str:
+    """That server's URL with the name of another database."""
+    return re.sub(r"^(\w+://[^/?]+)(/[^?]*)?", rf"\1/{database}", url)
