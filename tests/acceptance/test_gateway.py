@@ -1,0 +1,198 @@
+"""The gateway in front of the functions: what it refuses, what it hides and what it passes on."""
+
+import http.client
+import json
+import re
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+import requests
+
+from events import catalogue
+from events.emulator.gateway import TEMPLATE, Gateway
+from events.emulator.ports import reserve_port
+from events.emulator.system import System
+from tests.acceptance.person import Person
+
+HTTP_FUNCTIONS = [function for function in catalogue.load() if function.path]
+LIMIT = 300_000_000  # MAX_UPLOAD_BYTES of the tests' system
+FORM = 65536  # what the gateway lets pass beyond it
+TIMES = 20
+
+
+@pytest.mark.parametrize(
+    ("status", "size", "logged_in"),
+    [(401, LIMIT, False), (413, LIMIT + FORM + 1, True), (415, LIMIT, True)],
+    ids=["not logged in", "too large", "no media"],
+)
+def test_a_large_body_that_is_refused_gets_its_answer(system: System, status: int, size: int, logged_in: bool):
+    """Break: the server answers long before the client has sent all. Symptom elsewhere: 502, or a reset connection."""
+    headers = {"Authorization": f"Bearer {Person(system).token}"} if logged_in else {}
+    answers = [send(system.gateway.port, "/upload", size, headers) for _ in range(TIMES)]
+    assert [answer.status for answer in answers] == [status] * TIMES
+    assert {answer.headers["Content-Type"] for answer in answers} == {"application/problem+json"}
+    assert {json.loads(answer.read())["status"] for answer in answers} == {status}
+    if status == 401:
+        assert answers[0].headers["WWW-Authenticate"] == 'Bearer realm="video-to-mp3"'
+
+
+def test_a_body_of_undeclared_size_is_cut_off_at_the_limit(system: System):
+    """Chunked transfer says nothing in advance, so it is counted as it passes."""
+    headers = {"Authorization": f"Bearer {Person(system).token}", "Transfer-Encoding": "chunked"}
+    assert send(system.gateway.port, "/upload", LIMIT + 2 * FORM, headers).status in (413, 415)
+
+
+def send(port: int, path: str, size: int, headers: dict[str, str]) -> http.client.HTTPResponse:
+    """Send that many zeros, all of them before the answer is looked at, as most clients do."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    length = {} if "Transfer-Encoding" in headers else {"Content-Length": str(size)}
+    zeros = bytes(1 << 20)
+    pieces = (zeros[: min(len(zeros), size - sent)] for sent in range(0, size, len(zeros)))
+    connection.request("POST", path, pieces, {**headers, **length}, encode_chunked=not length)
+    return connection.getresponse()
+
+
+@pytest.mark.parametrize("function", HTTP_FUNCTIONS, ids=lambda function: function.name)
+def test_every_http_function_has_its_path_and_its_time(function: catalogue.Function):
+    """The template agrees with the catalogue."""
+    text = re.sub(r"\$\{(\w+)\}", r"\1", TEMPLATE.read_text())
+    servers = text.split("\nserver {")[1:]
+    found = [re.findall(rf"location +(?:= )?{function.path} +{{(.*?)}}", server, re.DOTALL) for server in servers]
+    assert [len(bodies) for bodies in found] == [1, 1 if function.auth_port or function.path == "/" else 0]
+    (body,) = found[0]
+    assert f"set $function_host {function.target.upper()}_ADDR;" in body
+    assert f"proxy_pass http://{function.name}/;" in body
+    default = int(re.findall(r"^proxy_read_timeout (\d+)s;", text, re.MULTILINE)[0])
+    assert int((re.findall(r"proxy_read_timeout (\d+)s;", body) or [default])[0]) == function.timeout
+
+
+def test_event_functions_and_inner_paths_cannot_be_reached(system: System):
+    """Nobody outside delivers events, starts a sweep, or asks a function how it is."""
+    paths = ["/_/ready", "/jobs/_/ready", "/jobs/%5f/ready", "/x/../_/ready", "/_/token", "/_/problem"]
+    for path in [*paths, *(f"/{function.name}" for function in catalogue.load() if not function.path)]:
+        answer = http.client.HTTPConnection("127.0.0.1", system.gateway.port, timeout=10)
+        answer.request("GET", path)
+        assert answer.getresponse().status == 404, path
+
+
+def test_the_second_port_has_what_the_original_auth_service_had(system: System):
+    """Register, login and validate, and nothing else."""
+    person = Person(system)
+    url = system.gateway.auth_url
+    bearer = {"Authorization": f"Bearer {person.token}"}
+    assert requests.post(f"{url}/validate", headers=bearer, timeout=10).json()["username"] == person.address
+    for path in ("/upload", "/jobs", "/download", "/"):
+        assert requests.get(f"{url}{path}", headers=bearer, timeout=10).json()["type"].endswith(":not-found")
+
+
+def test_the_log_keeps_neither_queries_nor_headers(system: System):
+    """A signed link's token is in the query, a login is in a header."""
+    person = Person(system)
+    requests.get(f"{system.gateway.url}/download?fid=1&token=hush-query", timeout=10)
+    requests.get(f"{system.gateway.url}/jobs?x=hush-query", headers={"Authorization": "hush-header"}, timeout=10)
+    log = (system.gateway.directory / "gateway.log").read_text()
+    lines = [json.loads(line) for line in log.splitlines()]
+    assert "GET /download" in [line["message"] for line in lines]
+    assert "hush" not in log
+    assert person.token not in log
+
+
+class Echo(BaseHTTPRequestHandler):
+    """Answers with what it was asked."""
+
+    protocol_version = "HTTP/1.1"
+
+    def handle_one(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        heard = {"path": self.path, "headers": {name.lower(): value for name, value in self.headers.items()}}
+        body = json.dumps(heard).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_POST = handle_one  # noqa: N815 the library's names
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def echo() -> Iterator[ThreadingHTTPServer]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def gateway(tmp_path: Path, echo: ThreadingHTTPServer) -> Iterator[Gateway]:
+    """In front of functions that repeat what they are asked; nobody answers for jobs, and logins are few."""
+    addresses = dict.fromkeys((function.name for function in HTTP_FUNCTIONS), f"127.0.0.1:{echo.server_port}")
+    with Gateway(
+        tmp_path,
+        port=reserve_port(),
+        auth_port=reserve_port(),
+        addresses={**addresses, "jobs": f"127.0.0.1:{reserve_port()}"},
+        settings={"LOGIN_RATE": "1r/m", "LOGIN_BURST": "1"},
+    ) as gateway:
+        yield gateway
+
+
+def test_a_function_hears_what_the_gateway_knows_and_nothing_made_up(gateway: Gateway, echo: ThreadingHTTPServer):
+    """The path is stripped, the query stays, the host is the function's own, an event's attributes do not pass."""
+    forged = {"X-Forwarded-For": "1.2.3.4", "X-Request-Id": "mine", "ce-type": "forged", "ce-id": "1", "X-Own": "kept"}
+    answer = requests.post(f"{gateway.url}/upload?filename=a%20b.mp4", headers=forged, data=b"x", timeout=10)
+    heard = answer.json()
+    assert heard["path"] == "/?filename=a%20b.mp4"
+    assert heard["headers"]["host"] == f"127.0.0.1:{echo.server_port}"
+    assert heard["headers"]["x-forwarded-for"] == "127.0.0.1"
+    assert heard["headers"]["x-request-id"] == answer.headers["X-Request-Id"] != "mine"
+    assert heard["headers"]["x-own"] == "kept"
+    assert not [name for name in heard["headers"] if name.startswith("ce-")]
+
+
+def test_a_function_that_is_away_is_a_problem_that_passes(gateway: Gateway):
+    """503 with a time to try again, not nginx' own 502 page."""
+    answer = requests.get(f"{gateway.url}/jobs/1?x=1", timeout=10)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.json()["type"] == "urn:videotomp3:problem:unavailable"
+
+
+def test_logins_from_one_address_are_limited(gateway: Gateway):
+    """The one path where guessing pays."""
+    answers = [requests.post(f"{gateway.url}/login", timeout=10) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert answers[2].headers["Retry-After"] == "10"
+    assert answers[2].json()["type"] == "urn:videotomp3:problem:throttled"
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"GARBAGE\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\n\r\n", 400),
+        (b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 9000 + b"\r\n\r\n", 400),
+        (b"TRACE / HTTP/1.1\r\nHost: x\r\n\r\n", 405),
+        (b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: 70000\r\n\r\n", 413),
+    ],
+    ids=["garbage", "no host", "long line", "long header", "trace", "large"],
+)
+def test_what_nginx_refuses_by_itself_is_a_problem_too(gateway: Gateway, request_: bytes, status: int):
+    """One shape for every error, whoever finds it."""
+    connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=10)
+    connection.connect()
+    connection.sock.sendall(request_)
+    answer = http.client.HTTPResponse(connection.sock)
+    answer.begin()
+    assert (answer.status, answer.headers["Content-Type"]) == (status, "application/problem+json")
+    problem = json.loads(answer.read())
+    assert problem["status"] == status
+    assert set(problem) == {"type", "title", "status", "detail"}
+    assert answer.headers["Server"] == "nginx"
