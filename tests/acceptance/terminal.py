@@ -1,0 +1,89 @@
+"""The emulator as a person starts it at a terminal."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from threading import Thread
+
+import psutil
+
+from events.emulator.ports import reserve_port
+from tests.acceptance.person import until
+from tests.emulator.waiting import has_ended
+
+ROOT = Path(__file__).resolve().parents[2]
+EMULATOR = [sys.executable, "-m", "events.emulator"]
+READY = "Ctrl-C stops"
+
+
+def emulate(directory: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run it to its end, its state in that directory."""
+    return subprocess.run(EMULATOR, env=_environ(directory, **environ), cwd=ROOT, capture_output=True, text=True)
+
+
+class Terminal:
+    """One where the emulator is running; what it says is collected."""
+
+    def __init__(self, directory: Path) -> None:
+        ports = {name: str(reserve_port()) for name in ("GATEWAY_PORT", "AUTH_PORT")}
+        self.url = f"http://127.0.0.1:{ports['GATEWAY_PORT']}"
+        self.said = ""
+        self.emulator = subprocess.Popen(
+            EMULATOR,
+            env=_environ(directory, **ports),
+            cwd=ROOT,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        self._reader = Thread(target=self._read, daemon=True)
+        self._reader.start()
+        until(lambda: READY in self.said or self.emulator.poll() is not None, within=120)
+        assert READY in self.said, self.said
+
+    def hears(self, words: str) -> None:
+        """Wait until it says that."""
+        until(lambda: words in self.said)
+
+    def paste(self) -> str:
+        """What a person sees who pastes what they are told to."""
+        shell = self.said.partition("paste these lines:\n")[2].partition("\nLogs")[0]
+        return subprocess.run(["bash", "-c", shell], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+    def send(self, signal: int) -> int:
+        """Give its exit code."""
+        self.emulator.send_signal(signal)
+        return self.emulator.wait(timeout=60)
+
+    def close(self) -> None:
+        self.emulator.kill()
+        self.emulator.wait()
+        self._reader.join()
+
+    def _read(self) -> None:
+        assert self.emulator.stdout
+        for line in self.emulator.stdout:
+            self.said += line
+
+
+def running_below(directory: Path) -> list[psutil.Process]:
+    """The processes that have something to do with that directory."""
+    return [
+        process
+        for process in psutil.process_iter()
+        if any(str(directory) in word for word in _words(process)) and not has_ended(process)
+    ]
+
+
+def _words(process: psutil.Process) -> list[str]:
+    try:
+        return [*process.cmdline(), process.cwd(), *process.environ().values()]
+    except psutil.Error:
+        return []
+
+
+def _environ(directory: Path, **more: str) -> dict[str, str]:
+    given = ("DATABASE_URL", "MONGO_URI", "MONGO_MP3_URI", "AMQP_URL", "VIDEO")
+    kept = {name: value for name, value in os.environ.items() if name not in given}
+    return {**kept, "STATE": str(directory / "state"), **more}

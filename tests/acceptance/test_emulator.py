@@ -1,0 +1,103 @@
+"""`make run`, as a person at a terminal sees it."""
+
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from events.emulator.ports import reserve_port
+from tests.acceptance.person import until
+from tests.acceptance.terminal import Terminal, emulate, running_below
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("emulator")
+
+
+@pytest.fixture(scope="module")
+def terminal(directory: Path) -> Iterator[Terminal]:
+    """Where the emulator is running, for all tests here."""
+    terminal = Terminal(directory)
+    yield terminal
+    terminal.close()
+
+
+def test_what_it_says_works_when_pasted(terminal: Terminal):
+    """Register, login, upload and look: the lines need nothing that is not there."""
+    assert terminal.paste().count('"sample.mp4"') == 2
+
+
+@pytest.mark.usefixtures("terminal")
+def test_nothing_listens_beyond_loopback(directory: Path):
+    """A development machine shows the network nothing."""
+    listening = {
+        connection.laddr.ip
+        for process in running_below(directory)
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert "127.0.0.1" in listening
+    assert listening <= {"127.0.0.1", "::1"}
+
+
+@pytest.mark.usefixtures("terminal")
+def test_a_second_one_on_the_same_state_is_refused(directory: Path):
+    """Two would ruin each other's data."""
+    second = emulate(directory)
+    assert second.returncode == 1
+    assert "another one is running" in second.stderr
+    assert "What to do" in second.stderr
+
+
+@pytest.mark.parametrize("part", ["functions/ui", "mailbox", "gateway"])
+def test_a_part_that_dies_is_told_of_and_started_again(terminal: Terminal, directory: Path, part: str):
+    """Break: kill -9 of one process. Symptom: its service is away for a moment. Recovery: by itself."""
+    name = part.rpartition("/")[2]
+    process = psutil.Process(int((directory / "state" / part / f"{name}.pid").read_text().split()[0]))
+    process.kill()
+    terminal.hears(f"{name}: has stopped (SIGKILL)")
+    terminal.hears(f"{name} is started again")
+    until(lambda: answers(f"{terminal.url}/"))
+
+
+def test_a_kill_does_not_stand_in_the_way_of_the_next_start(tmp_path: Path):
+    """Break: kill -9 of the emulator. Nothing goes on running; the next start has what the first has kept."""
+    first = Terminal(tmp_path)
+    assert first.paste().count('"sample.mp4"') == 2
+    first.close()
+    until(lambda: running_below(tmp_path) == [], within=30)
+    second = Terminal(tmp_path)
+    shown = second.paste()
+    assert '"status": 409' in shown
+    assert shown.count('"sample.mp4"') == 3
+    assert second.send(signal.SIGINT) == 0
+    assert running_below(tmp_path) == []
+
+
+def test_a_port_that_is_taken_is_named_with_what_to_do(tmp_path: Path):
+    """Nothing starts that could not be reached."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        ports = {"GATEWAY_PORT": str(other.getsockname()[1]), "AUTH_PORT": str(reserve_port())}
+        done = emulate(tmp_path, **ports)
+    assert done.returncode == 1
+    assert f"another program has port {ports['GATEWAY_PORT']}" in done.stderr
+    assert "make run GATEWAY_PORT=" in done.stderr
+    assert running_below(tmp_path) == []
+
+
+def test_sigterm_stops_everything(terminal: Terminal, directory: Path):
+    """As Ctrl-C does; last, for it ends the one that the tests above share."""
+    assert terminal.send(signal.SIGTERM) == 0
+    assert running_below(directory) == []
+
+
+def answers(url: str) -> bool:
+    try:
+        return requests.get(url, timeout=5).status_code == 200
+    except requests.ConnectionError:
+        return False
