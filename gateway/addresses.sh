@@ -1,0 +1,13 @@
+#!/bin/sh
+# nginx asks for its upstreams' addresses when it starts, and never again. Under compose a container may come back with
+# another one, or in several (--scale): whenever Docker's DNS says something new, nginx reads its configuration anew. What
+# is being transferred goes on meanwhile.
+names=$(env | sed -n 's/^[A-Z]*_ADDR=\(.*\):.*/\1/p')
+addresses() { getent ahostsv4 $names | sort -u; }
+{
+    known=$(addresses)
+    while sleep 2; do
+        now=$(addresses)
+        if [ "$now" != "$known" ]; then nginx -s reload && known=$now; fi
+    done
+} &
