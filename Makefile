@@ -30,11 +30,14 @@ lock: .venv/dev ## choose the newest versions that requirements/*.in allow, and 
 	$(LOCK) --upgrade requirements/dev.in -o requirements/dev.txt
 	for set in light convert local; do $(LOCK) requirements/$$set.in -c requirements/dev.txt -o requirements/$$set.txt; done
 
+secrets: ## make the passwords and keys that docker compose reads from .secrets
+	@python3 -m events.emulator.passwords
+
 clean: ## remove .venv, the state of the system and what tools left
 	rm -rf .venv .local .coverage* .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run test lint bench lock clean
+.PHONY: help run test lint bench lock secrets clean
 
 # What is installed is what was tested: every file is checked against its hash.
 .venv/local .venv/dev: .venv/%: requirements/%.txt | .venv/bin/pip

@@ -78,6 +78,8 @@ def system(
             "VIDEO_QUEUE": f"{corner}.video",
             "MP3_QUEUE": f"{corner}.mp3",
             "MAX_UPLOAD_BYTES": "300000000",
+            # So that what runs in other processes is measured too.
+            "COVERAGE_PROCESS_CONFIG": os.environ.get("COVERAGE_PROCESS_CONFIG", ""),
         }
         with System(tmp_path_factory.mktemp("system"), environ) as system:
             yield system

@@ -26,10 +26,11 @@ _PAUSES = (0.5, 2.0, 8.0, 30.0)  # seconds before a part that died is started ag
 _RECENT = 120.0  # seconds after which a death is forgotten
 # What functions and bridge may be told by the environment; anything else of it stays here.
 _FOR_ALL = ("LOG_LEVEL", "COVERAGE_PROCESS_CONFIG")
-_FOR_FUNCTIONS = (
+FOR_FUNCTIONS = (
     *("PUBLIC_URL", "AUTH_SVC_ADDR", "TOKEN_SECONDS", "LINK_SECONDS", "LOGIN_FREE_ATTEMPTS", "MAX_UPLOAD_BYTES"),
     *("MAX_DURATION_SECONDS", "MAX_AUDIO_BYTES", "CONVERT_SECONDS", "MP3_QUALITY", "LEASE_SECONDS", "MAX_TRIES"),
-    *("MAIL_FROM", "MAILS_PER_HOUR", "NOTIFY_GIVE_UP_SECONDS"),
+    *("MAIL_FROM", "MAILS_PER_HOUR", "NOTIFY_GIVE_UP_SECONDS", "SOURCE_SECONDS", "RESULT_SECONDS", "UPLOAD_SECONDS"),
+    *("TRANSFER_SECONDS", "STRAY_SECONDS", "STRAY_PASS_SECONDS"),
 )
 _FOR_BRIDGE = ("VIDEO_QUEUE", "MP3_QUEUE", "EVENTS_EXCHANGE", "BRIDGE_DELAYS", "BRIDGE_RETRIES", "BRIDGE_GRACE")
 
@@ -68,7 +69,7 @@ class System:
             "MAIL_FROM": "video-to-mp3 <no-reply@video-to-mp3.example>",
             "SMTP_HOST": LOOPBACK,
             "SMTP_PORT": str(self.mailbox.smtp_port),
-            **self._chosen(_FOR_ALL + _FOR_FUNCTIONS),
+            **self._chosen(_FOR_ALL + FOR_FUNCTIONS),
         }
         self.functions = {each.name: self._function(each, plain) for each in catalogue.load()}
         urls = {f"{each.function.target.upper()}_URL": each.url for each in self.functions.values()}
@@ -105,15 +106,15 @@ class System:
         began = time.monotonic()
         for part in self.parts:
             part.start()
-        for part in self.parts:
-            if isinstance(part, Postgres):
-                self._await(part, began)
+        postgres = [part for part in self.parts if isinstance(part, Postgres)]
+        # Functions remember for a moment that a store was away, so they are asked after it; the slowest are asked last.
+        last = [part for part in self.parts if isinstance(part, Gateway | RabbitMQ | Bridge)]
+        for part in postgres:
+            self._await(part, began)
         self._migrate()
         self._say("schema", began, "its migrations have run")
-        # Functions remember for a moment that a store was away, so they are asked after it; the slowest are asked last.
-        for part in sorted(self.parts, key=lambda part: isinstance(part, Gateway | RabbitMQ | Bridge)):
-            if not isinstance(part, Postgres):
-                self._await(part, began)
+        for part in (*(part for part in self.parts if part not in (*postgres, *last)), *last):
+            self._await(part, began)
         Thread(target=self._keep_time, name="clock", daemon=True).start()
 
     def watch(self) -> None:
