@@ -1,0 +1,41 @@
+"""Memory of upload, convert (without ffmpeg) and download while one huge film of an hour passes."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+from tests.bench import reels
+from tests.bench.stage import Stage
+from tests.bench.table import Row
+
+LIMIT = 64  # MB
+MB = 1e6
+
+
+def rows(stage: Stage, directory: Path, megabytes: int) -> list[Row]:
+    film = reels.huge(directory, megabytes)
+    grown = {name: _watch(stage, name) for name in ("upload", "convert", "download")}
+    job = stage.upload(film, as_form=True)
+    stage.await_done(job)
+    stage.download(stage.offer(job))
+    what = f"memory above idle while {film.stat().st_size / 1e9:.1f} GB pass"
+    return [Row(f"{name}: {what}", [most()], "MB", at_most=LIMIT) for name, most in grown.items()]
+
+
+def _watch(stage: Stage, name: str) -> Callable[[], float]:
+    """Note what the function's processes hold now; the answer gives the most they held since, beyond that, in MB."""
+    master = psutil.Process(stage.system.functions[name].processes[0].pid)
+    processes = [master, *master.children()]  # gunicorn and its worker; ffmpeg would be the worker's
+    idle = sum(_bytes(process, "VmRSS") for process in processes)
+    for process in processes:
+        Path(f"/proc/{process.pid}/clear_refs").write_text("5")  # forgets the peak (proc(5))
+    return lambda: (sum(_bytes(process, "VmHWM") for process in processes) - idle) / MB
+
+
+def _bytes(process: psutil.Process, field: str) -> int:
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    found = re.search(rf"^{field}:\s+(\d+) kB$", status, re.MULTILINE)
+    assert found, f"/proc does not tell {field}"
+    return int(found[1]) * 1024

@@ -1,0 +1,88 @@
+"""Cold starts: from exec to the first 200 on /_/health, against a hello-world behind the same gunicorn settings."""
+
+import os
+import runpy
+import time
+from collections.abc import Iterator, Mapping
+from functools import partial
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from unittest.mock import patch
+
+from gunicorn.config import KNOWN_SETTINGS
+
+from events import catalogue
+from events.emulator.functions import ROOT
+from events.emulator.ports import LOOPBACK, reserve_port
+from events.emulator.processes import Process, python
+from tests.bench.table import Row, ratios
+
+CONF = "functions/gunicorn.conf.py"
+BIND = "import os; bind = os.environ['HOST'] + ':' + os.environ['PORT']"
+HELLO = """\
+import functions_framework
+
+
+@functions_framework.http
+def hello(request):
+    return "hello"
+"""
+# Nothing connects before it is asked to, so these need only be well-formed.
+ENVIRONMENT = {
+    "DATABASE_URL": "postgresql://nobody@localhost:1/none",
+    **dict.fromkeys(("MONGO_URI", "MONGO_MP3_URI"), "mongodb://localhost:1/none"),
+    **dict.fromkeys(("JWT_SECRET", "LINK_SECRET"), "no secret, but as long as one must be"),
+    **dict.fromkeys(("K_SINK", "PUBLIC_URL"), "http://localhost:1/"),
+    "MAIL_FROM": "bench@example.org",
+}
+PATIENCE = 60  # seconds
+
+
+def rows(directory: Path, rounds: int) -> Iterator[Row]:
+    directory.mkdir()
+    hello = _hello(directory)
+    for function in catalogue.load():
+        environment = {**ENVIRONMENT, "FUNCTION_TARGET": function.target}
+        ours = partial(_start, directory, CONF, environment)
+        limit = 2.0 if function.image == "convert" else 1.3
+        what = f"{function.name}: cold start against a hello-world"
+        yield Row(what, ratios(rounds, partial(_start, directory, *hello), ours), at_most=limit)
+
+
+def _hello(directory: Path) -> tuple[str, dict[str, str]]:
+    """Settings file and environment of a function that says hello: told gunicorn's settings of ours, and nothing else."""
+    (directory / "main.py").write_text(HELLO)
+    with patch.dict(os.environ, FUNCTION_TARGET="ui", FUNCTION_SOURCE=""):
+        settings = runpy.run_path(str(ROOT / CONF))
+    known = {setting.name for setting in KNOWN_SETTINGS} - {"bind", "logconfig_dict"}
+    plain = {name: value for name, value in settings.items() if name in known and not callable(value)}
+    conf = directory / "gunicorn.conf.py"
+    conf.write_text("\n".join([BIND, *(f"{name} = {value!r}" for name, value in plain.items())]))
+    return str(conf), {"FUNCTION_TARGET": "hello", "FUNCTION_SOURCE": str(directory / "main.py")}
+
+
+def _start(directory: Path, conf: str, environment: Mapping[str, str]) -> float:
+    port = reserve_port()
+    argv = python("-m", "gunicorn", "-c", conf, "functions_framework:create_app()")
+    process = Process("start", argv, directory, {**environment, "HOST": LOOPBACK, "PORT": str(port)}, cwd=ROOT)
+    began = time.perf_counter()
+    process.start()
+    try:
+        while not _is_healthy(port):
+            if not process.alive or time.perf_counter() > began + PATIENCE:
+                raise process.failed("does not start")
+            time.sleep(0.002)
+        return time.perf_counter() - began
+    finally:
+        process.stop()
+
+
+def _is_healthy(port: int) -> bool:
+    connection = HTTPConnection(LOOPBACK, port, timeout=PATIENCE)
+    try:
+        connection.request("GET", "/_/health")
+        return connection.getresponse().status == 200
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()

@@ -1,0 +1,57 @@
+"""Transcoding against one plain ffmpeg run of the same binary and settings."""
+
+import resource
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from functions.convert import transcode
+from functions.convert.transcode import Limits
+from functions.model.media import Container
+from tests.bench import reels
+from tests.bench.table import Row, in_turn, timed
+
+LIMITS = Limits()
+
+
+def rows(directory: Path, minutes: int, rounds: int) -> list[Row]:
+    """Looking at the film counts as ours: plain ffmpeg does both in one run. So does the time of our own process."""
+    film, audio = reels.talk(directory, minutes), directory / "audio.mp3"
+    costs = in_turn(rounds, _costing(lambda: run_plain(film, audio)), _costing(lambda: convert(film, audio)))
+    return [
+        Row(
+            f"transcoding {minutes} min, {kind} against plain ffmpeg",
+            [ours[at] / plain[at] for plain, ours in costs],
+            at_most=1.05,
+        )
+        for at, kind in enumerate(("time", "CPU"))
+    ]
+
+
+def convert(film: Path, audio: Path) -> None:
+    description = transcode.describe(film, Container.MP4, LIMITS)
+    transcode.transcode(film, audio, description, LIMITS, lambda _fraction: None)
+
+
+def run_plain(film: Path, audio: Path) -> None:
+    settings = ("-vn", "-c:a", "libmp3lame", "-q:a", "2", "-id3v2_version", "3")
+    run([transcode.binary(), "-nostdin", "-v", "error", "-y", "-i", str(film), *settings, str(audio)])
+
+
+def run(command: list[str]) -> None:
+    subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True)
+
+
+def _costing(deed: Callable[[], None]) -> Callable[[], tuple[float, float]]:
+    """Seconds by the clock, and of the CPU for us and our children."""
+
+    def watch() -> tuple[float, float]:
+        spent = _cpu()
+        return timed(deed)(), _cpu() - spent
+
+    return watch
+
+
+def _cpu() -> float:
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
