@@ -13,6 +13,7 @@ from typing import Any
 
 import psycopg2
 import psycopg2.errorcodes
+import psycopg2.errors
 import psycopg2.extensions
 import psycopg2.extras
 import psycopg2.pool
@@ -21,6 +22,7 @@ from functions.model.errors import Unavailable
 
 HERE = Path(__file__).parent
 ANSWER_WITHIN = 10.0  # seconds; a server that stalls without closing must not hold a request for ever
+KEPT = 2  # connections that wait for the next query; a Postgres has about 100 for all instances of all functions
 CONNECT: dict[str, Any] = {
     "connect_timeout": 3,
     "application_name": "video-to-mp3",
@@ -44,10 +46,14 @@ class AlreadyThere(Exception):
     """A row with that unique value exists."""
 
 
+class NothingThere(Exception):
+    """The row refers to one that is gone."""
+
+
 class Database:
     """Runs the named queries of one .sql file after the other; connections are made when the first is needed."""
 
-    def __init__(self, url: str, connections: int = 8) -> None:
+    def __init__(self, url: str, connections: int = 16) -> None:
         self._url = url
         self._connections = connections
         self._queries = {name: text for path in sorted(HERE.glob("*.sql")) for name, text in queries(path)}
@@ -56,16 +62,18 @@ class Database:
     def _pool(self) -> psycopg2.pool.ThreadedConnectionPool:
         psycopg2.extras.register_uuid()  # type: ignore[no-untyped-call] # the stubs leave it untyped
         psycopg2.extensions.set_wait_callback(_wait)
-        return psycopg2.pool.ThreadedConnectionPool(0, self._connections, self._url, **CONNECT)
+        pool = psycopg2.pool.ThreadedConnectionPool(0, self._connections, self._url, **CONNECT)
+        pool.minconn = KEPT  # the pool opens that many when it is made, and keeps as many: none yet, these from now on
+        return pool
 
     def all(self, query: str, **values: Any) -> list[dict[str, Any]]:
-        """Every row the named query returns. Raises Unavailable and AlreadyThere."""
+        """Every row the named query returns. Raises Unavailable, AlreadyThere and NothingThere."""
         with self._connection() as connection, connection.cursor() as cursor:
             cursor.execute(self._queries[query], values)
             return [dict(row) for row in cursor.fetchall()] if cursor.description else []
 
     def one(self, query: str, **values: Any) -> dict[str, Any] | None:
-        """The row the named query returns, or None. Raises Unavailable and AlreadyThere."""
+        """The row the named query returns, or None. Raises what `all` raises."""
         rows = self.all(query, **values)
         return rows[0] if rows else None
 
@@ -81,8 +89,12 @@ class Database:
             raise Unavailable("the database cannot be reached; try again soon") from error
         try:
             yield connection
-        except psycopg2.IntegrityError as error:
+        except psycopg2.errors.ForeignKeyViolation as error:
+            raise NothingThere(error.diag.constraint_name) from error
+        except psycopg2.errors.UniqueViolation as error:
             raise AlreadyThere(error.diag.constraint_name) from error
+        except psycopg2.errors.UndefinedTable as error:
+            raise Unavailable("the database has no tables yet: run `python -m functions.stores.migrate`") from error
         except psycopg2.Error as error:
             if _may_pass(error):
                 raise Unavailable("the database did not answer; try again soon") from error
@@ -115,7 +127,8 @@ def migrate(url: str) -> list[str]:
     Safe to run twice at once: an advisory lock makes the second wait. Raises Unavailable where Postgres is away.
     """
     try:
-        connection = psycopg2.connect(url, **CONNECT)
+        # Without the queries' time limit: another's migration, or a large table, may take longer.
+        connection = psycopg2.connect(url, **CONNECT | {"options": "-c timezone=UTC"})
     except psycopg2.OperationalError as error:
         raise Unavailable(f"the database cannot be reached: {str(error).splitlines()[0]}") from error
     applied = []
@@ -154,5 +167,5 @@ def _wait(connection: Any) -> None:
         readers = [connection] if state == psycopg2.extensions.POLL_READ else []
         writers = [connection] if state == psycopg2.extensions.POLL_WRITE else []
         if not any(select.select(readers, writers, [], max(0.0, until - time.monotonic()))):
-            connection.close()
+            # psycopg2 closes the connection for it. To close it here would wait for a lock that this very query holds.
             raise psycopg2.OperationalError("no answer in time")
