@@ -17,7 +17,7 @@ UPDATE jobs SET hints = hints + 1, next_hint_at = now() + make_interval(secs => 
 WHERE id = %(id)s AND generation = %(generation)s AND state = 'queued';
 
 -- name: find_job
-SELECT * FROM jobs WHERE id = %(id)s;
+SELECT * FROM jobs WHERE id = %(id)s AND deleted_at IS NULL;
 
 -- name: find_own_job
 SELECT * FROM jobs WHERE id = %(id)s AND owner = %(owner)s AND deleted_at IS NULL;

@@ -9,7 +9,7 @@ from flask import Request, Response
 
 from events.sink import SinkUnavailable
 from functions import announcement, meters, web, wiring
-from functions.model.errors import BadRequest, Unprocessable
+from functions.model.errors import BadRequest, Unauthorized, Unavailable, Unprocessable
 from functions.model.jobs import Job
 from functions.upload import incoming
 
@@ -34,19 +34,23 @@ def upload(request: Request) -> Response:
 def _add(request: Request, owner: UUID, key: str | None, film: incoming.Film, video: UUID) -> Job:
     """The job of this upload, or the one that its idempotency key has made before."""
     id_ = uuid4()
-    job = services.jobs.add(
-        id=id_,
-        owner=owner,
-        fid=uuid4(),
-        filename=film.filename,
-        container=film.container.value,
-        video=video,
-        video_size=film.size,
-        video_sha256=film.sha256,
-        idempotency_key=key,
-        traceparent=web.traceparent(request),
-        correlationid=request.headers.get("X-Request-Id", str(id_))[:64],
-    )
+    try:
+        job = services.jobs.add(
+            id=id_,
+            owner=owner,
+            fid=uuid4(),
+            filename=film.filename,
+            container=film.container.value,
+            video=video,
+            video_size=film.size,
+            video_sha256=film.sha256,
+            idempotency_key=key,
+            traceparent=web.traceparent(request),
+            correlationid=request.headers.get("X-Request-Id", str(id_))[:64],
+        )
+    except Unauthorized:
+        services.videos.delete(video)
+        raise
     if job is not None:
         return job
     services.videos.delete(video)
@@ -60,7 +64,7 @@ def _announce(job: Job) -> None:
     try:
         services.sink.send(announcement.uploaded(job, "/functions/upload"))
         services.jobs.note_hint(job)
-    except SinkUnavailable as error:
+    except (SinkUnavailable, Unavailable) as error:
         web.note(unannounced=str(error))
 
 
