@@ -1,0 +1,84 @@
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg2
+import pytest
+
+from functions.model.jobs import Job
+from functions.stores.gridfs import Bucket
+from functions.stores.jobs import Jobs
+from functions.stores.notifications import Notifications
+from functions.stores.postgres import Database
+
+LEASE, MAX_TRIES = 60, 3
+
+
+@pytest.fixture
+def postgres(database: str) -> Database:
+    return Database(database)
+
+
+@pytest.fixture
+def jobs(postgres: Database) -> Jobs:
+    return Jobs(postgres, LEASE, MAX_TRIES)
+
+
+@pytest.fixture
+def late(postgres: Database) -> Jobs:
+    """The same jobs to a worker whose leases have lapsed as soon as they are granted."""
+    return Jobs(postgres, -1, MAX_TRIES)
+
+
+@pytest.fixture
+def notifications(postgres: Database) -> Notifications:
+    return Notifications(postgres)
+
+
+@pytest.fixture
+def owner(postgres: Database) -> UUID:
+    return add_user(postgres)
+
+
+@pytest.fixture
+def add(jobs: Jobs, owner: UUID) -> Callable[..., Job]:
+    """A queued job, with what it is told otherwise."""
+
+    def make(**changes: Any) -> Job:
+        columns = {
+            "id": uuid4(), "owner": owner, "fid": uuid4(), "filename": "film.mp4", "container": "mov", "video": uuid4(),
+            "video_size": 10, "video_sha256": "0" * 64, "idempotency_key": None, "traceparent": None,
+            "correlationid": None,
+        }  # fmt: skip
+        job = jobs.add(**columns | changes)
+        assert job is not None
+        return job
+
+    return make
+
+
+@pytest.fixture
+def bucket(mongo_uri: str) -> Bucket:
+    return Bucket(mongo_uri)
+
+
+def add_user(postgres: Database, email: str = "ada@example.org") -> UUID:
+    row = postgres.one("add_user", username=uuid4().hex, name="Ada", email=email, password_hash="-")
+    assert row is not None
+    id_: UUID = row["id"]
+    return id_
+
+
+@pytest.fixture
+def sql(database: str) -> Iterator[Callable[..., list[tuple[Any, ...]]]]:
+    """Looks at rows, and makes them older, past the named queries."""
+    connection = psycopg2.connect(database)
+    connection.autocommit = True
+
+    def run(statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        with connection.cursor() as cursor:
+            cursor.execute(statement, [str(value) if isinstance(value, UUID) else value for value in values])
+            return cursor.fetchall() if cursor.description else []
+
+    yield run
+    connection.close()

@@ -1,0 +1,291 @@
+"""Every move of a job, legal and illegal; and what a worker that lost its lease can still do: nothing."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from functions.model.jobs import CANCELLED, CONVERTING, DONE, EXPIRED, FAILED, QUEUED, Job
+from functions.stores.expiry import Expiry
+from functions.stores.jobs import Jobs
+from functions.stores.postgres import Database
+from tests.stores.conftest import MAX_TRIES, add_user
+
+Add = Callable[..., Job]
+Sql = Callable[..., list[tuple[Any, ...]]]
+Move = Callable[[Jobs, Job], Any]
+
+
+def finish(jobs: Jobs, job: Job) -> Job | None:
+    return jobs.finish(job, audio=uuid4(), audio_size=5, duration=1.5)
+
+
+MOVES: dict[str, Move] = {
+    "claim": lambda jobs, job: jobs.claim(job.id),
+    "renew": lambda jobs, job: jobs.renew(job, 0.5),
+    "finish": finish,
+    "fail": lambda jobs, job: jobs.fail(job, "no_audio", "no stream"),
+    "hand back": lambda jobs, job: jobs.hand_back(job, "the store is away", refund=True),
+    "give up": lambda jobs, job: jobs.give_up(job.id),
+    "free": lambda jobs, _: jobs.free_lapsed(10),
+    "cancel": lambda jobs, job: jobs.cancel(job.id, job.owner),
+    "delete": lambda jobs, job: jobs.delete(job.id, job.owner),
+    "retry": lambda jobs, job: jobs.retry(job.id, job.owner),
+}
+LEGAL = {
+    (QUEUED, "claim"): CONVERTING,
+    (QUEUED, "cancel"): CANCELLED,
+    (CONVERTING, "renew"): CONVERTING,
+    (CONVERTING, "finish"): DONE,
+    (CONVERTING, "fail"): FAILED,
+    (CONVERTING, "hand back"): QUEUED,
+    (CONVERTING, "cancel"): CANCELLED,
+    (DONE, "delete"): DONE,
+    (FAILED, "delete"): FAILED,
+    (FAILED, "retry"): QUEUED,
+    (CANCELLED, "delete"): CANCELLED,
+    (CANCELLED, "retry"): QUEUED,
+    (EXPIRED, "delete"): EXPIRED,
+}
+PATHS = {
+    QUEUED: (),
+    CONVERTING: ("claim",),
+    DONE: ("claim", "finish"),
+    FAILED: ("claim", "fail"),
+    CANCELLED: ("claim", "cancel"),
+    EXPIRED: ("claim", "finish"),
+}
+
+
+@pytest.fixture
+def bring(jobs: Jobs, add: Add, postgres: Database) -> Callable[[str], Job]:
+    """A job in that state, as its last worker saw it."""
+
+    def to(state: str) -> Job:
+        job = add()
+        for move in PATHS[state]:
+            seen = MOVES[move](jobs, job)
+            job = seen if move == "claim" else job
+        if state == EXPIRED:
+            Expiry(postgres).expire_jobs(-1, 10)
+        return job
+
+    return to
+
+
+@pytest.mark.parametrize(("state", "move"), LEGAL, ids=lambda word: word)
+def test_a_legal_move_leads_where_the_design_says(
+    state: str, move: str, bring: Callable[[str], Job], jobs: Jobs, sql: Sql
+) -> None:
+    """queued → converting → done | failed | cancelled, back to queued, and hidden at the end."""
+    job = bring(state)
+    MOVES[move](jobs, job)
+    assert sql("SELECT state, deleted_at IS NOT NULL FROM jobs") == [(LEGAL[state, move], move == "delete")]
+
+
+@pytest.mark.parametrize("state", PATHS)
+def test_an_illegal_move_changes_nothing(state: str, bring: Callable[[str], Job], jobs: Jobs, sql: Sql) -> None:
+    """It finds no row, says so, and leaves every column as it was."""
+    job = bring(state)
+    before = sql("SELECT * FROM jobs"), sql("SELECT * FROM notifications")
+    for name, move in MOVES.items():
+        if (state, name) not in LEGAL:
+            assert not move(jobs, job), name
+            assert (sql("SELECT * FROM jobs"), sql("SELECT * FROM notifications")) == before, name
+
+
+@pytest.mark.parametrize("move", ["cancel", "delete", "retry"])
+def test_a_job_moves_for_its_owner_only(move: str, jobs: Jobs, add: Add, postgres: Database) -> None:
+    """Whoever else knows its id."""
+    job = add()
+    attempt = jobs.claim(job.id)
+    assert attempt
+    jobs.fail(attempt, "no_audio", "")
+    stranger = add_user(postgres)
+    assert getattr(jobs, move)(job.id, stranger) is None
+    assert jobs.find_own(job.id, stranger) is None
+    assert jobs.list_own(stranger, None, 10) == []
+
+
+def test_a_claim_raises_the_fence_and_spends_a_try(jobs: Jobs, add: Add) -> None:
+    """Each attempt is told from every other for ever."""
+    first = jobs.claim(add().id)
+    assert first
+    jobs.hand_back(first, "stopped", refund=False)
+    second = jobs.claim(first.id)
+    assert second
+    assert (first.fence, first.tries, second.fence, second.tries) == (1, 1, 2, 2)
+
+
+def test_of_many_claims_at_once_one_wins(jobs: Jobs, add: Add) -> None:
+    """A doubled event finds nothing to do."""
+    job = add()
+    with ThreadPoolExecutor(8) as pool:
+        claims = list(pool.map(jobs.claim, [job.id] * 8))
+    assert sum(claim is not None for claim in claims) == 1
+
+
+@pytest.mark.parametrize("move", ["renew", "finish", "fail", "hand back"])
+def test_a_worker_thought_dead_finds_no_row(move: str, jobs: Jobs, late: Jobs, add: Add, sql: Sql) -> None:
+    """Its lease lapsed, sweep freed the job, another claimed it: what it still writes is lost, the other's is not."""
+    stale = late.claim(add().id)
+    assert stale
+    jobs.free_lapsed(10)
+    fresh = jobs.claim(stale.id)
+    assert fresh
+    before = sql("SELECT * FROM jobs")
+    assert not MOVES[move](jobs, stale)
+    assert sql("SELECT * FROM jobs") == before
+    assert finish(jobs, fresh)
+
+
+def test_a_lapsed_lease_that_nobody_freed_can_still_be_finished(jobs: Jobs, late: Jobs, add: Add) -> None:
+    """Being late is no harm as long as no other has the job."""
+    attempt = late.claim(add().id)
+    assert attempt
+    assert finish(jobs, attempt)
+
+
+def test_freeing_a_lapsed_lease_makes_the_next_event_a_new_one(jobs: Jobs, late: Jobs, add: Add) -> None:
+    """Somebody may have answered the old one already."""
+    late.claim(add().id)
+    [freed] = jobs.free_lapsed(10)
+    assert (freed.state, freed.generation, freed.last_error) == (QUEUED, 1, "the worker was lost")
+
+
+def test_a_live_lease_is_not_freed(jobs: Jobs, add: Add) -> None:
+    """Its worker is at work."""
+    jobs.claim(add().id)
+    assert jobs.free_lapsed(10) == []
+
+
+def test_renewing_keeps_the_lease_and_the_furthest_progress(jobs: Jobs, late: Jobs, add: Add, sql: Sql) -> None:
+    """Late news of an earlier progress do not turn it back."""
+    attempt = late.claim(add().id)
+    assert attempt
+    assert jobs.renew(attempt, 0.5)
+    assert jobs.renew(attempt, 0.25)
+    assert jobs.free_lapsed(10) == []
+    assert sql("SELECT progress FROM jobs") == [(0.5,)]
+
+
+def test_a_job_without_tries_left_is_given_up_and_its_owner_is_owed_a_letter(
+    jobs: Jobs, late: Jobs, add: Add, sql: Sql
+) -> None:
+    """Not before its last lease has lapsed, though."""
+    job = add()
+    for _ in range(MAX_TRIES - 1):
+        late.claim(job.id)
+        jobs.free_lapsed(10)
+    last = jobs.claim(job.id)
+    assert last
+    assert jobs.give_up(job.id) == []
+    jobs.hand_back(last, "killed", refund=False)
+    assert jobs.claim(job.id) is None
+    [failed] = jobs.give_up(None, 10)
+    assert (failed.state, failed.reason, failed.last_error) == (FAILED, "retries_exhausted", "killed")
+    assert sql("SELECT outcome, state FROM notifications") == [("failed", "owed")]
+
+
+def test_an_outage_spends_no_try(jobs: Jobs, add: Add) -> None:
+    """However often it is met."""
+    job = add()
+    for _ in range(MAX_TRIES + 2):
+        attempt = jobs.claim(job.id)
+        assert attempt
+        jobs.hand_back(attempt, "the store is away", refund=True)
+    assert jobs.give_up(job.id) == []
+
+
+def test_retrying_starts_over_under_a_new_generation(jobs: Jobs, late: Jobs, add: Add, sql: Sql) -> None:
+    """All tries are there again; the letter about the failure is not owed any more; the fence rises on."""
+    job = add()
+    for _ in range(MAX_TRIES):
+        late.claim(job.id)
+        jobs.free_lapsed(10)
+    jobs.give_up(job.id)
+    retried = jobs.retry(job.id, job.owner)
+    assert retried
+    assert (retried.state, retried.tries, retried.reason, retried.generation) == (QUEUED, 0, None, MAX_TRIES)
+    assert sql("SELECT state FROM notifications") == [("given_up",)]
+    attempt = jobs.claim(job.id)
+    assert attempt
+    assert attempt.fence == MAX_TRIES + 1
+
+
+def test_a_job_whose_film_is_no_longer_kept_cannot_be_retried(jobs: Jobs, add: Add, sql: Sql) -> None:
+    """There is nothing to convert."""
+    job = add()
+    jobs.cancel(job.id, job.owner)
+    sql("UPDATE jobs SET video = NULL")
+    assert jobs.retry(job.id, job.owner) is None
+
+
+def test_a_deleted_job_is_found_by_nobody(jobs: Jobs, add: Add) -> None:
+    """Not by its owner, its MP3's id, a link, or a doubled event."""
+    job = add()
+    attempt = jobs.claim(job.id)
+    assert attempt
+    finish(jobs, attempt)
+    assert jobs.find_audio(job.fid, job.owner)
+    assert jobs.find_audio(job.fid, None)
+    jobs.delete(job.id, job.owner)
+    assert jobs.find_own(job.id, job.owner) is None
+    assert jobs.find_audio(job.fid, job.owner) is None
+    assert jobs.find_audio(job.fid, None) is None
+    assert jobs.find(job.id) is None
+    assert jobs.list_own(job.owner, None, 10) == []
+
+
+def test_an_idempotency_key_makes_one_job_however_many_come_at_once(jobs: Jobs, add: Add, owner: UUID) -> None:
+    """The others are led to it; another owner's same key is another key."""
+    columns = {name: getattr(add(), name) for name in ("owner", "filename", "container", "video_size", "video_sha256")}
+
+    def make(_: int) -> Job | None:
+        more = {"id": uuid4(), "fid": uuid4(), "video": uuid4(), "traceparent": None, "correlationid": None}
+        return jobs.add(**columns, **more, idempotency_key="k")
+
+    with ThreadPoolExecutor(8) as pool:
+        made = [job for job in pool.map(make, range(8)) if job]
+    assert made == [jobs.by_key(owner, "k")]
+
+
+def test_the_newest_jobs_come_first_and_page_by_page(jobs: Jobs, add: Add, owner: UUID) -> None:
+    """`before` is the end of the page that was seen."""
+    made = [add() for _ in range(3)]
+    newest = jobs.list_own(owner, None, 2)
+    assert newest == [made[2], made[1]]
+    assert jobs.list_own(owner, newest[-1].created_at, 2) == [made[0]]
+
+
+def test_a_queued_job_is_announced_again_at_growing_intervals(jobs: Jobs, add: Add, sql: Sql) -> None:
+    """2, 4, 8 … minutes and never more than an hour apart."""
+    add()
+    assert jobs.take_owed(10) == []
+    intervals = []
+    for _ in range(8):
+        sql("UPDATE jobs SET next_hint_at = now()")
+        assert len(jobs.take_owed(10)) == 1
+        [(seconds,)] = sql("SELECT extract(epoch FROM next_hint_at - now()) FROM jobs")
+        intervals.append(round(float(seconds) / 60))
+    assert intervals == [2, 4, 8, 16, 32, 60, 60, 60]
+
+
+def test_an_announced_job_is_left_alone_for_a_while(jobs: Jobs, add: Add, sql: Sql) -> None:
+    """Upload notes that its event is out; where it is not, the job is due again in half a minute."""
+    job = add()
+    jobs.note_hint(job)
+    assert sql("SELECT hints, next_hint_at > now() + interval '1 minute' FROM jobs") == [(1, True)]
+    jobs.postpone_hint(job)
+    assert sql("SELECT hints, next_hint_at < now() + interval '1 minute' FROM jobs") == [(0, True)]
+
+
+def test_two_sweeps_at_once_share_what_is_owed(jobs: Jobs, add: Add, sql: Sql) -> None:
+    """In batches; none is announced twice."""
+    made = {add().id for _ in range(20)}
+    sql("UPDATE jobs SET next_hint_at = now()")
+    with ThreadPoolExecutor(4) as pool:
+        taken = [job.id for batch in pool.map(jobs.take_owed, [5] * 8) for job in batch]
+    assert sorted(taken) == sorted(made)

@@ -1,0 +1,159 @@
+"""Telling the owner is owed until it is done or given up, once per job, outcome and generation."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from functions.model.jobs import Job
+from functions.stores.jobs import Jobs
+from functions.stores.notifications import Notifications
+
+Sql = Callable[..., list[tuple[Any, ...]]]
+
+
+@pytest.fixture
+def end(jobs: Jobs, add: Callable[..., Job]) -> Callable[..., Job]:
+    """A job that is done, or failed for the reason."""
+
+    def make(reason: str | None = None) -> Job:
+        attempt = jobs.claim(add().id)
+        assert attempt
+        job = (
+            jobs.fail(attempt, reason, "") if reason else jobs.finish(attempt, audio=uuid4(), audio_size=5, duration=1)
+        )
+        assert job
+        return job
+
+    return make
+
+
+def test_ending_a_job_owes_its_owner_a_letter(notifications: Notifications, end: Callable[..., Job]) -> None:
+    """With all that the letter needs."""
+    done, failed = notifications.claim(end().id), notifications.claim(end("no_audio").id)
+    assert done
+    assert failed
+    assert (done.outcome, done.filename, done.name, done.email) == ("done", "film.mp4", "Ada", "ada@example.org")
+    assert (failed.outcome, failed.reason) == ("failed", "no_audio")
+
+
+def test_of_many_claims_at_once_one_writes(notifications: Notifications, end: Callable[..., Job]) -> None:
+    """A doubled event brings no second letter."""
+    job = end()
+    with ThreadPoolExecutor(8) as pool:
+        claims = list(pool.map(notifications.claim, [job.id] * 8))
+    assert sum(claim is not None for claim in claims) == 1
+
+
+def test_what_was_sent_is_owed_no_more(notifications: Notifications, end: Callable[..., Job], sql: Sql) -> None:
+    """Nor announced again."""
+    owed = notifications.claim(end().id)
+    assert owed
+    notifications.sent(owed)
+    sql("UPDATE notifications SET next_hint_at = now()")
+    assert notifications.claim(owed.job) is None
+    assert notifications.take_owed(10) == []
+
+
+def test_a_writer_that_died_is_followed_by_another(
+    notifications: Notifications, end: Callable[..., Job], sql: Sql
+) -> None:
+    """Once its time is up; until then the letter may be on its way."""
+    job = end()
+    notifications.claim(job.id)
+    sql("UPDATE notifications SET next_hint_at = now()")
+    assert notifications.take_owed(10) == []
+    sql("UPDATE notifications SET lease_until = now() - interval '1 second'")
+    assert [taken.id for taken in notifications.take_owed(10)] == [job.id]
+    second = notifications.claim(job.id)
+    assert second
+    assert second.tries == 2
+
+
+def test_a_postponed_letter_is_owed_again(notifications: Notifications, end: Callable[..., Job], sql: Sql) -> None:
+    """Its result is announced when the time has come; whoever looks earlier may write it."""
+    owed = notifications.claim(end().id)
+    assert owed
+    notifications.postpone(owed, 600, "the mail server is away")
+    assert notifications.take_owed(10) == []
+    assert sql("SELECT state, last_error, next_hint_at > now() + interval '9 minutes' FROM notifications") == [
+        ("owed", "the mail server is away", True)
+    ]
+    assert notifications.claim(owed.job)
+
+
+def test_a_letter_that_is_given_up_touches_no_job(
+    notifications: Notifications, end: Callable[..., Job], sql: Sql
+) -> None:
+    """The MP3 is there, whether or not its owner can be told."""
+    owed = notifications.claim(end().id)
+    assert owed
+    notifications.give_up(owed, "no such mailbox")
+    assert sql("SELECT j.state, n.state FROM jobs j, notifications n") == [("done", "given_up")]
+
+
+def test_old_letters_are_given_up(notifications: Notifications, end: Callable[..., Job], sql: Sql) -> None:
+    """But not while somebody writes one."""
+    notifications.claim(end().id)
+    end()
+    assert notifications.give_up_old(3600) == 0
+    sql("UPDATE notifications SET created_at = now() - interval '2 hours'")
+    assert notifications.give_up_old(3600) == 1
+    assert sql("SELECT state FROM notifications ORDER BY state") == [("claimed",), ("given_up",)]
+
+
+@pytest.mark.parametrize("change", ["deleted", "retried"])
+def test_what_the_owner_has_seen_to_is_not_told(
+    change: str, notifications: Notifications, jobs: Jobs, end: Callable[..., Job]
+) -> None:
+    """A deleted job, and a failure that is being tried again."""
+    job = end("no_audio")
+    (jobs.delete if change == "deleted" else jobs.retry)(job.id, job.owner)
+    assert notifications.claim(job.id) is None
+
+
+def test_a_second_failure_after_a_retry_is_told_anew(
+    notifications: Notifications, jobs: Jobs, end: Callable[..., Job]
+) -> None:
+    """It is another generation."""
+    job = end("no_audio")
+    first = notifications.claim(job.id)
+    assert first
+    notifications.sent(first)
+    jobs.retry(job.id, job.owner)
+    attempt = jobs.claim(job.id)
+    assert attempt
+    jobs.fail(attempt, "no_audio", "")
+    second = notifications.claim(job.id)
+    assert second
+    assert (second.generation, second.mails_this_hour) == (1, 1)
+
+
+def test_letters_to_one_address_are_counted_for_an_hour(
+    notifications: Notifications, end: Callable[..., Job], sql: Sql
+) -> None:
+    """Those that were sent, whichever job they told of."""
+    for expected in (0, 1, 2):
+        owed = notifications.claim(end().id)
+        assert owed
+        assert owed.mails_this_hour == expected
+        notifications.sent(owed)
+    sql("UPDATE notifications SET sent_at = now() - interval '61 minutes'")
+    owed = notifications.claim(end().id)
+    assert owed
+    assert owed.mails_this_hour == 0
+
+
+def test_a_dead_letter_is_noted_on_what_is_still_owed(
+    notifications: Notifications, end: Callable[..., Job], sql: Sql
+) -> None:
+    """And on nothing else."""
+    job = end()
+    assert notifications.note_dead_letter(job.id, "given up")
+    assert sql("SELECT last_error FROM notifications") == [("given up",)]
+    owed = notifications.claim(job.id)
+    assert owed
+    notifications.sent(owed)
+    assert not notifications.note_dead_letter(job.id, "given up")

@@ -1,0 +1,177 @@
+"""The wrapper of Postgres: every trouble becomes one of ours, within a bounded time."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+import psycopg2
+import pytest
+
+from functions.model.errors import Unauthorized, Unavailable
+from functions.model.jobs import Job
+from functions.stores import postgres as module
+from functions.stores.postgres import ANSWER_WITHIN, KEPT, AlreadyThere, Database
+from tests.events.stage import until
+from tests.events.wire import Wire
+
+USER = {"username": "ada", "name": "Ada", "email": "ada@example.org", "password_hash": "-"}
+SESSIONS = "FROM pg_stat_activity WHERE application_name = 'video-to-mp3' AND datname = current_database()"
+ROOT = Path(__file__).parents[2]
+Sql = Callable[..., list[tuple[Any, ...]]]
+
+
+@pytest.fixture
+def wire(database: str) -> Iterator[Wire]:
+    """To Postgres."""
+    server = urlsplit(database)
+    wire = Wire(str(server.hostname), server.port or 5432)
+    yield wire
+    wire.close()
+
+
+@pytest.fixture
+def wired(database: str, wire: Wire) -> Database:
+    parts = urlsplit(database)
+    address = f"{parts.username}:{parts.password}@127.0.0.1:{wire.port}"
+    return Database(urlunsplit(parts._replace(netloc=address)))
+
+
+@pytest.fixture
+def locked(database: str) -> Iterator[None]:
+    """Somebody holds the table of users."""
+    connection = psycopg2.connect(database)
+    connection.cursor().execute("LOCK TABLE users")
+    yield
+    connection.close()
+
+
+@pytest.fixture
+def empty(database_url: str) -> Iterator[str]:
+    """A database without our tables."""
+    name = f"empty_{uuid4().hex}"
+    connection = psycopg2.connect(database_url)
+    connection.autocommit = True
+    connection.cursor().execute(f"CREATE DATABASE {name}")
+    yield urlunsplit(urlsplit(database_url)._replace(path=f"/{name}"))
+    connection.cursor().execute(f"DROP DATABASE {name} WITH (FORCE)")
+    connection.close()
+
+
+def test_a_connection_is_kept_for_the_next_query(postgres: Database, sql: Sql) -> None:
+    """Making one costs more than most queries."""
+    for _ in range(3):
+        postgres.ping()
+    assert sql(f"SELECT count(*) {SESSIONS}") == [(1,)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: postgres.ping(), range(32)))
+    assert sql(f"SELECT count(*) {SESSIONS}")[0][0] <= KEPT
+
+
+def test_a_value_that_must_be_unique_is_already_there(postgres: Database) -> None:
+    """The constraint's name tells which."""
+    postgres.one("add_user", **USER)
+    with pytest.raises(AlreadyThere, match="users_username_key"):
+        postgres.one("add_user", **USER)
+    postgres.ping()
+
+
+def test_a_job_for_a_user_who_is_gone_is_refused(add: Callable[..., Job]) -> None:
+    """A token may outlive its user."""
+    with pytest.raises(Unauthorized, match="log in"):
+        add(owner=uuid4())
+
+
+def test_no_server_is_unavailable() -> None:
+    """At once: nobody listens there."""
+    with pytest.raises(Unavailable, match="cannot be reached"):
+        Database("postgresql://127.0.0.1:1/app").ping()
+
+
+def test_a_database_without_our_tables_is_unavailable(empty: str) -> None:
+    """Its functions are not ready before it was migrated."""
+    with pytest.raises(Unavailable, match="migrate"):
+        Database(empty).ping()
+
+
+def test_a_session_that_ended_while_it_lay_in_the_pool_is_replaced(wired: Database, wire: Wire, sql: Sql) -> None:
+    """The server restarted, or the network forgot the connection: nobody sees a failure."""
+    wired.ping()
+    assert sql(f"SELECT pg_terminate_backend(pid, 5000) {SESSIONS}") == [(True,)]
+    wired.ping()
+    wire.cut()
+    wire.restore()
+    wired.ping()
+
+
+@pytest.mark.usefixtures("locked")
+def test_a_session_that_ends_within_a_query_is_unavailable(postgres: Database, sql: Sql) -> None:
+    """As a failover ends it; the next query gets another."""
+    with ThreadPoolExecutor() as pool:
+        stuck = pool.submit(postgres.one, "find_user", username="ada")
+        until(lambda: sql(f"SELECT pg_terminate_backend(pid, 5000) {SESSIONS} AND wait_event_type = 'Lock'"))
+        with pytest.raises(Unavailable, match="did not answer"):
+            stuck.result()
+    postgres.ping()
+
+
+@pytest.mark.usefixtures("locked")
+def test_a_server_that_stalls_is_waited_for_a_while(wired: Database, wire: Wire, postgres: Database) -> None:
+    """In a query, in making a connection, before a lock: a request ends and gives its thread back."""
+    wired.ping()
+    wire.stall()
+    began = time.monotonic()
+    with ThreadPoolExecutor() as pool:
+        stuck = [
+            pool.submit(wired.ping),
+            pool.submit(wired.ping),
+            pool.submit(postgres.one, "find_user", username="ada"),
+        ]
+        for each in stuck:
+            with pytest.raises(Unavailable):
+                each.result()
+    assert time.monotonic() - began < ANSWER_WITHIN + 3
+    wire.restore()
+    wired.ping()
+
+
+def test_each_query_has_one_name() -> None:
+    """Across all files: one would hide the other."""
+    names = [name for path in module.HERE.glob("*.sql") for name, _ in module.queries(path)]
+    assert len(names) == len(set(names))
+
+
+def test_migrating_twice_does_nothing_the_second_time(empty: str) -> None:
+    """It runs at every deployment."""
+    assert module.migrate(empty) == sorted(path.name for path in (module.HERE / "migrations").iterdir())
+    assert module.migrate(empty) == []
+    Database(empty).ping()
+
+
+def test_several_migrations_at_once_are_one(empty: str) -> None:
+    """Each instance may bring its own: one does the work, the others wait for it."""
+    with ThreadPoolExecutor(4) as pool:
+        applied = [names for names in pool.map(module.migrate, [empty] * 4) if names]
+    assert len(applied) == 1
+
+
+def test_migrate_says_what_is_missing(empty: str) -> None:
+    """In one line, and with an exit code that a deployment understands."""
+    done = migrate(DATABASE_URL=empty)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("migrate: 0001_")
+    assert migrate(DATABASE_URL=empty).stdout == "migrate: nothing to do\n"
+    away = migrate(DATABASE_URL="postgresql://127.0.0.1:1/app")
+    assert (away.returncode, away.stderr.count("\n")) == (1, 1)
+    assert "cannot be reached" in away.stderr
+    assert "DATABASE_URL is not set" in migrate().stderr
+
+
+def migrate(**environ: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "functions.stores.migrate"]
+    return subprocess.run(command, env={"PYTHONPATH": str(ROOT)} | environ, capture_output=True, text=True, check=False)
