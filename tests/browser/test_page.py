@@ -39,6 +39,31 @@ def test_films_chosen_together_all_arrive(visitor: Visitor, tmp_path: Path) -> N
     ]
 
 
+def test_a_film_can_be_dropped_anywhere(visitor: Visitor) -> None:
+    """The page shows that it would take it, and takes it."""
+    visitor.register()
+    for event in ("dragEnter", "dragOver", "drop"):
+        assert visitor.count("body.over") == (event == "drop")
+        visitor.drag(event, films.bunny())
+    visitor.await_state("done")
+    assert visitor.count("body.over") == 0
+
+
+def test_an_upload_can_be_called_off(visitor: Visitor) -> None:
+    """On a slow line its row shows how far it is; cancelled, it is gone and nothing arrives."""
+    visitor.register()
+    visitor.command("Network.enable")
+    visitor.command(
+        "Network.emulateNetworkConditions", offline=False, latency=0, downloadThroughput=-1, uploadThroughput=100_000
+    )
+    visitor.choose(films.bunny())
+    visitor.await_that(lambda: re.fullmatch(r"[1-9]\d?%", visitor.read(".track .figure")))
+    visitor.press("cancel")
+    visitor.await_that(lambda: visitor.sees("#nothing"))
+    visitor.chrome.refresh()
+    visitor.await_that(lambda: visitor.sees("#nothing"))
+
+
 def test_why_a_film_failed_stands_there_in_plain_words(visitor: Visitor, tmp_path: Path) -> None:
     """No sound: the reason is a sentence, trying again leads to the same, and deleting it is for good."""
     visitor.register()

@@ -32,6 +32,9 @@ class Visitor:
         """Closes the page, even one that asks whether to stay."""
         self.command("Network.enable")
         self.command("Network.setBlockedURLs", urls=[])
+        self.command(
+            "Network.emulateNetworkConditions", offline=False, latency=0, downloadThroughput=-1, uploadThroughput=-1
+        )
         self.command("Emulation.clearDeviceMetricsOverride")
         self.run("sessionStorage.clear()")
         self.chrome.get("about:blank")
@@ -53,6 +56,11 @@ class Visitor:
 
     def choose(self, *films: Path) -> None:
         self.find("#films").send_keys("\n".join(map(str, films)))
+
+    def drag(self, event: str, film: Path) -> None:
+        """One step of dragging a file from outside over the middle of the page."""
+        data = {"items": [], "files": [str(film)], "dragOperationsMask": 1}
+        self.command("Input.dispatchDragEvent", type=event, x=600, y=400, data=data)
 
     def press(self, action: str) -> None:
         """Presses a button of the topmost track."""
