@@ -4,13 +4,12 @@ The documents are those of the GridFS specification; reading and writing them is
 writer keeps 48 MB before it sends and its reader takes 16 MB at once (field notes, 6), these a few chunks.
 """
 
-import queue
-import threading
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import pymongo
@@ -20,8 +19,7 @@ from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 from functions.model.errors import Missing, Unavailable
 
 CHUNK = 1024 * 1024  # bytes; larger than the driver's 255 KiB: a quarter of the documents, well below MongoDB's 16 MB
-BATCH = 4  # chunks in one insert
-AHEAD = 1  # batches read while one is being sent
+BATCH = 4  # chunks sent or fetched at once
 CONNECT: dict[str, Any] = {
     "serverSelectionTimeoutMS": 3000,
     "connectTimeoutMS": 3000,
@@ -29,6 +27,7 @@ CONNECT: dict[str, Any] = {
     "uuidRepresentation": "standard",
     "appname": "video-to-mp3",
 }
+T = TypeVar("T")
 
 
 class Bucket:
@@ -55,16 +54,8 @@ class Bucket:
 
     def write(self, file_id: UUID, pieces: Iterable[bytes]) -> int:
         """Stores what arrives under that id and returns its size; its chunks are removed before an error leaves."""
-        batches = _Ahead(self._chunks)
         try:
-            size = count = 0
-            for batch in _batches(pieces):
-                batches.send(
-                    [{"files_id": file_id, "n": count + i, "data": Binary(data)} for i, data in enumerate(batch)]
-                )
-                count += len(batch)
-                size += sum(map(len, batch))
-            batches.finish()
+            size = self._write_chunks(file_id, pieces)
             with _translated():
                 self._database["fs.files"].insert_one(
                     {
@@ -76,10 +67,29 @@ class Bucket:
                     }
                 )
         except BaseException:
-            batches.abandon()
             self._abort(file_id)
             raise
         return size
+
+    def _write_chunks(self, file_id: UUID, pieces: Iterable[bytes]) -> int:
+        """The size of all; while one batch is being stored the next arrives."""
+        size = 0
+        rows: Iterator[dict[str, Any]] = (
+            {"files_id": file_id, "n": n, "data": Binary(chunk)} for n, chunk in enumerate(_chunked(pieces))
+        )
+        with ThreadPoolExecutor(1, "gridfs-writer") as writer:
+            stored = writer.submit(self._insert, [])
+            for batch in _groups(rows, BATCH):
+                size += sum(len(row["data"]) for row in batch)
+                stored.result()
+                stored = writer.submit(self._insert, batch)
+            stored.result()
+        return size
+
+    def _insert(self, batch: list[dict[str, Any]]) -> None:
+        if batch:
+            with _translated():
+                self._chunks.insert_many(batch)
 
     def read(self, file_id: UUID, start: int = 0, length: int | None = None) -> Iterator[bytes]:
         """The file's bytes from `start` on. Raises Missing before the first byte, or where the file ends too soon."""
@@ -91,23 +101,27 @@ class Bucket:
         return self._pieces(file_id, found["chunkSize"], start, end)
 
     def _pieces(self, file_id: UUID, chunk_size: int, start: int, end: int) -> Iterator[bytes]:
-        if start >= end:
-            return
-        first, last = start // chunk_size, (end - 1) // chunk_size
-        wanted = {"files_id": file_id, "n": {"$gte": first, "$lte": last}}
-        with (
-            _translated(),
-            self._database["fs.chunks"].find(wanted, {"data": 1, "n": 1}, batch_size=BATCH).sort("n") as cursor,
-        ):
-            n = first
-            for chunk in cursor:
-                if chunk["n"] != n:
-                    break
-                offset = n * chunk_size
-                yield bytes(chunk["data"][max(0, start - offset) : end - offset])
-                n += 1
-        if n <= last:
-            raise Missing(f"the file ends before its chunk {n}")
+        """While one batch is being used the next is fetched."""
+        wanted = range(start // chunk_size, -(-end // chunk_size)) if start < end else range(0)
+        with ThreadPoolExecutor(1, "gridfs-reader") as reader:
+            fetched = reader.submit(self._fetch, file_id, wanted[:BATCH])
+            while wanted:
+                batch, wanted = zip(wanted, fetched.result(), strict=False), wanted[BATCH:]
+                fetched = reader.submit(self._fetch, file_id, wanted[:BATCH])
+                for n, chunk in batch:
+                    offset = n * chunk_size
+                    yield chunk[max(0, start - offset) : end - offset]
+
+    def _fetch(self, file_id: UUID, wanted: range) -> list[bytes]:
+        """Those chunks. Raises Missing where one of them is."""
+        if not wanted:
+            return []
+        these = {"files_id": file_id, "n": {"$gte": wanted.start, "$lt": wanted.stop}}
+        with _translated():
+            found = list(self._database["fs.chunks"].find(these, {"data": 1, "n": 1}).sort("n"))
+        if [chunk["n"] for chunk in found] != list(wanted):
+            raise Missing(f"the file lacks one of its chunks {wanted.start} to {wanted.stop - 1}")
+        return [chunk["data"] for chunk in found]
 
     def delete(self, file_id: UUID) -> None:
         """Removes the file; without one of that id, whatever chunks it left."""
@@ -146,63 +160,21 @@ class Bucket:
             self.delete(file_id)
 
 
-class _Ahead:
-    """Sends batches of chunks from a thread of its own, so that reading the next overlaps with storing the last."""
-
-    def __init__(self, chunks: Any) -> None:
-        self._chunks = chunks
-        self._queue: queue.Queue[list[dict[str, Any]] | None] = queue.Queue(AHEAD)
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="gridfs-writer", daemon=True)
-        self._thread.start()
-
-    def send(self, batch: list[dict[str, Any]]) -> None:
-        self._queue.put(batch)
-        if self._error:
-            raise self._error
-
-    def finish(self) -> None:
-        """Returns once all is stored."""
-        self._queue.put(None)
-        self._thread.join()
-        if self._error:
-            raise self._error
-
-    def abandon(self) -> None:
-        if self._thread.is_alive():
-            self._error = self._error or Missing("given up")
-            self._queue.put(None)
-            self._thread.join()
-
-    def _run(self) -> None:
-        while (batch := self._queue.get()) is not None:
-            if self._error is None:
-                try:
-                    with _translated():
-                        self._chunks.insert_many(batch, ordered=True)
-                except BaseException as error:
-                    self._error = error
-
-
-def _batches(pieces: Iterable[bytes]) -> Iterator[list[bytes]]:
-    """Pieces of any length as lists of at most BATCH chunks of CHUNK bytes (the last one shorter)."""
-    batch, chunk = [], bytearray()
+def _chunked(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Pieces of any length as chunks of CHUNK bytes (the last one shorter)."""
+    chunk = bytearray()
     for piece in pieces:
         chunk += piece
         while len(chunk) >= CHUNK:
-            batch.append(bytes(chunk[:CHUNK]))
+            yield bytes(chunk[:CHUNK])
             del chunk[:CHUNK]
-            if len(batch) == BATCH:
-                yield batch
-                batch = []
     if chunk:
-        batch.append(bytes(chunk))
-    if batch:
-        yield batch
+        yield bytes(chunk)
 
 
-def _groups(items: Iterable[UUID], size: int) -> Iterator[list[UUID]]:
-    group: list[UUID] = []
+def _groups(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Lists of that many, the last one shorter."""
+    group: list[T] = []
     for item in items:
         group.append(item)
         if len(group) == size:
