@@ -5,10 +5,13 @@ The framework's own command passes none of these settings on (field notes, 1). A
 """
 
 import os
+import shutil
 import signal
 import sys
+import tempfile
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from events import journal
 from functions import settings, shutdown
@@ -52,3 +55,9 @@ def post_worker_init(_worker: object) -> None:
             drain(signum, frame)
 
     signal.signal(signal.SIGTERM, terminate)
+
+
+def child_exit(_server: object, worker: Any) -> None:
+    """A worker that was killed (out of memory) leaves the film it worked on behind, and its successor has the same disk."""
+    for left in Path(tempfile.gettempdir()).glob(f"convert-{worker.pid}-*"):
+        shutil.rmtree(left, ignore_errors=True)

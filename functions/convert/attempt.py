@@ -3,6 +3,7 @@
 The row decides everything: whether there is work (the claim), and whether this attempt's result counts (the fence).
 """
 
+import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -48,7 +49,8 @@ def make(services: Services, job_id: UUID) -> Job | None:
 def _convert(services: Services, attempt: Job) -> Job | None:
     """The finished job, or None where another's fence is on it; then only this attempt's own file is removed."""
     began = time.monotonic()
-    with Lease(services.jobs, attempt) as lease, tempfile.TemporaryDirectory(prefix="convert-") as folder:
+    private = tempfile.TemporaryDirectory(prefix=f"convert-{os.getpid()}-")  # gunicorn.conf.py knows it by that name
+    with Lease(services.jobs, attempt) as lease, private as folder:
         source, target = Path(folder, "film"), Path(folder, "audio.mp3")
         _fetch(services, attempt, source, lease)
         result = _transcode(services, attempt, source, target, lease)

@@ -7,7 +7,7 @@ from flask import Request, Response
 
 from events.sink import SinkUnavailable
 from functions import announcement, web, wiring
-from functions.model.errors import BadRequest, Conflict, NotFound
+from functions.model.errors import BadRequest, Conflict, NotFound, Unavailable
 from functions.model.jobs import CANCELLED, FAILED, Job
 
 services = wiring.Services("jobs")
@@ -69,7 +69,7 @@ def _retry(id_: UUID, owner: UUID) -> Response:
     try:
         services.sink.send(announcement.uploaded(job, "/functions/jobs"))
         services.jobs.note_hint(job)
-    except SinkUnavailable as error:
+    except (SinkUnavailable, Unavailable) as error:
         web.note(unannounced=str(error))
     return web.answer(job.public(), 202, Location=f"/jobs/{job.id}")
 
