@@ -20,6 +20,8 @@ _http = urllib3.PoolManager(retries=False, timeout=3, headers={"Connection": "cl
 class Function(Part):
     """One function of the catalogue on a port of its own."""
 
+    configuration = "functions/gunicorn.conf.py"
+
     def __init__(self, function: catalogue.Function, directory: Path, env: Mapping[str, str]) -> None:
         super().__init__(function.name, directory)
         self.function = function
@@ -42,7 +44,7 @@ class Function(Part):
         """Start it, without the temporary files of one that was killed. Raises PartFailed."""
         shutil.rmtree(self._temporary, ignore_errors=True)
         self._temporary.mkdir(parents=True)
-        argv = python("-m", "gunicorn", "-c", "functions/gunicorn.conf.py", "functions_framework:create_app()")
+        argv = python("-m", "gunicorn", "-c", self.configuration, "functions_framework:create_app()")
         self.run(Process(self.name, argv, self.directory, self._env, cwd=ROOT))
 
     def is_ready(self) -> bool:

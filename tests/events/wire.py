@@ -6,10 +6,13 @@ from threading import Event, Lock, Thread
 
 
 class Wire:
-    """Listens on a port of its own and passes bytes both ways, until told otherwise."""
+    """Listens on a port of its own and passes bytes both ways, until told otherwise.
 
-    def __init__(self, host: str, port: int) -> None:
-        self._target = (host, port)
+    Where it leads to several ports, each connection goes to the next one that takes it, as a Kubernetes Service has it.
+    """
+
+    def __init__(self, host: str, *ports: int) -> None:
+        self.targets = [(host, port) for port in ports]
         self._flowing, self._whole = Event(), Event()
         self._flowing.set()
         self._whole.set()
@@ -44,14 +47,21 @@ class Wire:
         with contextlib.suppress(OSError):
             while True:
                 near, _ = self._listener.accept()
-                if not self._whole.is_set():
+                far = self._reach() if self._whole.is_set() else None
+                if far is None:
                     _close(near)
                     continue
-                far = socket.create_connection(self._target)
                 with self._lock:
-                    self._ends += [near, far]
+                    self._ends = [end for end in self._ends if end.fileno() >= 0] + [near, far]
                 Thread(target=self._pass_on, args=(near, far), daemon=True).start()
                 Thread(target=self._pass_on, args=(far, near), daemon=True).start()
+
+    def _reach(self) -> socket.socket | None:
+        for _ in self.targets:
+            self.targets.append(self.targets.pop(0))
+            with contextlib.suppress(OSError):
+                return socket.create_connection(self.targets[-1])
+        return None
 
     def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
         with contextlib.suppress(OSError):

@@ -1,0 +1,56 @@
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from events.emulator.processes import PartFailed
+from tests.acceptance.person import Person, until
+from tests.faults.stage import Stage
+
+Upload = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="session")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    stage = Stage(tmp_path_factory.mktemp("faults"))
+    try:
+        stage.__enter__()
+    except PartFailed as failure:
+        pytest.fail(str(failure)) if os.environ.get("CI") else pytest.skip(str(failure))
+    yield stage
+    stage.__exit__()
+
+
+@pytest.fixture
+def stage(unbroken: Stage) -> Iterator[Stage]:
+    """A system that nobody has broken yet; whatever the test breaks is whole again for the next."""
+    yield unbroken
+    unbroken.heal()
+
+
+@pytest.fixture
+def person(stage: Stage) -> Person:
+    return Person(stage)
+
+
+@pytest.fixture(scope="session")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where films are kept."""
+    return tmp_path_factory.mktemp("films")
+
+
+@pytest.fixture
+def upload(person: Person) -> Upload:
+    """The job of a film that was accepted."""
+
+    def send(film: Path, *, retried: bool = False, **headers: str) -> dict[str, Any]:
+        def once() -> dict[str, Any] | None:
+            answer = person.ask("POST", "/upload", params={"filename": film.name}, data=film.read_bytes(), headers=headers)
+            assert answer.status_code == 202 or (retried and answer.status_code == 503), answer.text
+            return dict(answer.json()) if answer.ok else None
+
+        return dict(until(once))
+
+    return send

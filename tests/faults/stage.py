@@ -1,0 +1,256 @@
+"""The whole system, with a wire before every server and every function, and mines in every function."""
+
+import json
+import os
+import secrets
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, Self
+from uuid import UUID, uuid5
+
+import psutil
+import psycopg2
+import psycopg2.extras
+import requests
+
+from events import catalogue
+from events.emulator.functions import Bridge, Function
+from events.emulator.gateway import Gateway
+from events.emulator.mailbox import Mailbox
+from events.emulator.mongo import Mongo
+from events.emulator.ports import LOOPBACK, reserve_port
+from events.emulator.postgres import Postgres
+from events.emulator.processes import Part
+from events.emulator.rabbitmq import RabbitMQ
+from functions.stores.gridfs import Bucket
+from functions.stores.postgres import migrate
+from tests.acceptance.person import until
+from tests.events.wire import Wire
+from tests.faults import mines
+
+FAST = {
+    "LEASE_SECONDS": "3",
+    "STRAY_SECONDS": "4",
+    "STRAY_PASS_SECONDS": "0",
+    "MAILS_PER_HOUR": "100000",
+    "BRIDGE_DELAYS": "0.2 0.5 1 2",
+    "BRIDGE_GRACE": "8",
+}
+DOMAIN = "video-to-mp3.example"
+NAMED = "SELECT video FROM jobs WHERE video IS NOT NULL UNION SELECT audio FROM jobs WHERE audio IS NOT NULL"
+
+
+class Instance(Function):
+    """One of the instances of a function, with mines in it."""
+
+    configuration = "tests/faults/gunicorn.conf.py"
+
+
+class Stage:
+    """Everything in `directory`, convert twice, and so is whatever else is named in `twice`.
+
+    `settings` go to functions, bridge and gateway.
+    """
+
+    def __init__(
+        self, directory: Path, twice: Sequence[str] = ("convert",), settings: Mapping[str, str] = FAST
+    ) -> None:
+        self.postgres, self.mongo = Postgres(directory / "postgres"), Mongo(directory / "mongo")
+        self.rabbitmq, self.mailbox = RabbitMQ(directory / "rabbitmq"), Mailbox(directory / "mailbox")
+        ingress, port = reserve_port(), reserve_port()
+        self.wires = {
+            "postgres": Wire(LOOPBACK, self.postgres.port),
+            "mongo": Wire(LOOPBACK, self.mongo.port),
+            "rabbitmq": Wire(LOOPBACK, self.rabbitmq.port),
+            "mail": Wire(LOOPBACK, self.mailbox.smtp_port),
+            "sink": Wire(LOOPBACK, ingress),
+        }
+        through = {name: f"{LOOPBACK}:{wire.port}" for name, wire in self.wires.items()}
+        self._mines = directory / "mines"
+        env = {
+            **{name: os.environ[name] for name in ("COVERAGE_PROCESS_CONFIG",) if name in os.environ},
+            **{name: secrets.token_hex(32) for name in ("JWT_SECRET", "LINK_SECRET")},
+            "DATABASE_URL": _by_way_of(through["postgres"], self.postgres.url),
+            "MONGO_URI": f"mongodb://{through['mongo']}/videos",
+            "MONGO_MP3_URI": f"mongodb://{through['mongo']}/mp3s",
+            "AMQP_URL": _by_way_of(through["rabbitmq"], self.rabbitmq.url),
+            "K_SINK": f"http://{through['sink']}/",
+            "PUBLIC_URL": f"http://{LOOPBACK}:{port}",
+            "MAIL_FROM": f"video-to-mp3 <no-reply@{DOMAIN}>",
+            "SMTP_HOST": LOOPBACK,
+            "SMTP_PORT": str(self.wires["mail"].port),
+            "MINES": str(self._mines),
+            **settings,
+        }
+        self.functions = {
+            function.name: [
+                Instance(function, directory / f"{function.name}-{n}", env) for n in range(1 + (function.name in twice))
+            ]
+            for function in catalogue.load()
+        }
+        self.services = {name: Wire(LOOPBACK) for name in self.functions}
+        addresses = {name: f"{LOOPBACK}:{wire.port}" for name, wire in self.services.items()}
+        urls = {f"{name.upper().replace('-', '_')}_URL": f"http://{to}/" for name, to in addresses.items()}
+        self.bridge = Bridge(directory / "bridge", f"{LOOPBACK}:{ingress}", env | urls)
+        self.gateway = Gateway(
+            directory / "gateway", port=port, auth_port=reserve_port(), addresses=addresses, settings=settings
+        )
+        self.directory = directory
+        self.videos, self.audios = Bucket(f"{self.mongo.url}videos"), Bucket(f"{self.mongo.url}mp3s")
+
+    @property
+    def parts(self) -> list[Part]:
+        instances = [each for instances in self.functions.values() for each in instances]
+        servers = [self.gateway, self.postgres, self.mongo, self.rabbitmq, self.mailbox]
+        return [*servers, *instances, self.bridge]
+
+    def __enter__(self) -> Self:
+        self._mines.mkdir(parents=True, exist_ok=True)
+        try:
+            self.heal()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for part in self.parts:
+            wake(part)
+        with ThreadPoolExecutor(4) as side_by_side:
+            list(side_by_side.map(lambda part: part.stop(), reversed(self.parts)))
+
+    def heal(self) -> None:
+        """Nothing is cut, stopped, mined or dead any more; returns once everything serves."""
+        for mine in self._mines.iterdir():
+            mine.unlink()
+        for wire in self.wires.values():
+            wire.restore()
+        for name, instances in self.functions.items():
+            self.lead(name, *instances)
+        for part in self.parts:
+            wake(part)
+            if not part.processes or not all(process.alive for process in part.processes):
+                part.kill()
+                part.start()
+        self.postgres.wait()
+        migrate(self.postgres.url)
+        for part in self.parts:
+            part.wait(120)
+
+    def lead(self, name: str, *instances: Function) -> None:
+        """New connections to that function go to these instances, as a Kubernetes Service is told which are ready."""
+        self.services[name].targets = [(LOOPBACK, int(each.address.rpartition(":")[2])) for each in instances]
+
+    def mine(self, point: str, number: signal.Signals = signal.SIGKILL) -> Path:
+        """Laid for whoever comes to that point next."""
+        return mines.lay(self._mines, point, number)
+
+    def restart(self, part: Part) -> None:
+        """As after a crash."""
+        part.kill()
+        part.start()
+        part.wait(120)
+
+    def sql(self, statement: str, *values: Any) -> list[dict[str, Any]]:
+        with closing(psycopg2.connect(self.postgres.url)) as connection, connection:
+            cursor = connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor)
+            cursor.execute(statement, [str(value) for value in values])
+            return [dict(row) for row in cursor.fetchall()] if cursor.description else []
+
+    def row(self, job: Mapping[str, Any]) -> dict[str, Any]:
+        return self.sql("SELECT * FROM jobs WHERE id = %s", job["id"])[0]
+
+    def let_pass(self, seconds: float) -> None:
+        """All that waits for its time has waited that much longer; leases of conversions alone are real time."""
+        ago = f"- interval '{seconds} seconds'"
+        self.sql(
+            f"UPDATE jobs SET next_hint_at = next_hint_at {ago}, finished_at = finished_at {ago},"
+            f" deleted_at = deleted_at {ago}, expired_at = expired_at {ago}, created_at = created_at {ago};"
+            f"UPDATE notifications SET next_hint_at = next_hint_at {ago}, lease_until = lease_until {ago},"
+            f" created_at = created_at {ago}, sent_at = sent_at {ago}"
+        )
+
+    def sweep(self) -> dict[str, int]:
+        """What it says it did; nothing where it could not."""
+        answer = requests.post(self.functions["sweep"][0].url, timeout=60)
+        return dict(answer.json()) if answer.ok else {}
+
+    def until_swept(self, condition: Callable[[], Any], within: float = 60, minutes: float = 3) -> Any:
+        """What the condition gives once it is true; until then sweep comes by as the clock would send it."""
+
+        def look() -> Any:
+            if found := condition():
+                return found
+            self.let_pass(minutes * 60)
+            self.sweep()
+            return condition()
+
+        return until(look, within)
+
+    def journal(self, part: Part) -> list[dict[str, Any]]:
+        """What that part has written, line by line."""
+        lines = (part.directory / f"{part.name}.log").read_text().splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
+
+    def strays(self) -> set[UUID]:
+        """Files of either bucket, whole or not, that no row names."""
+        return self.files() - {UUID(row["video"]) for row in self.sql(NAMED)}
+
+    def files(self) -> set[UUID]:
+        buckets = (self.videos, self.audios)
+        whole = {id_ for bucket in buckets for ids in bucket.files_older_than(-60) for id_ in ids}
+        return whole | {id_ for bucket in buckets for id_ in bucket.unfinished_older_than(-60)}
+
+    def mails(self, job: Mapping[str, Any]) -> int:
+        """How often the owner was told how the job ended."""
+        row = self.row(job)
+        return self.message_ids().count(message_id(row))
+
+    def message_ids(self) -> list[str]:
+        """Of every mail there is."""
+        listed = requests.get(f"{self.mailbox.url}/api/v1/messages", {"limit": 1_000_000}, timeout=30).json()
+        return [mail["MessageID"] for mail in listed["messages"]]
+
+
+def message_id(row: Mapping[str, Any]) -> str:
+    """Of the mail that tells how that job ended."""
+    return f"{uuid5(UUID(str(row['id'])), '{state}/{generation}'.format_map(row))}@{DOMAIN}"
+
+
+@contextmanager
+def asleep(part: Part) -> Iterator[None]:
+    """Stopped without being told, as a machine that swaps or a virtual machine that is moved."""
+    freeze(part)
+    yield
+    wake(part)
+
+
+def is_asleep(part: Part) -> bool:
+    """Whether any of its processes is stopped."""
+    roots = [psutil.Process(process.pid) for process in part.processes if process.alive]
+    return any(each.status() == psutil.STATUS_STOPPED for root in roots for each in root.children(recursive=True))
+
+
+def freeze(part: Part) -> None:
+    _signal(part, signal.SIGSTOP)
+
+
+def wake(part: Part) -> None:
+    _signal(part, signal.SIGCONT)
+
+
+def _signal(part: Part, number: signal.Signals) -> None:
+    for process in part.processes:
+        if process.alive:
+            root = psutil.Process(process.pid)
+            for each in (root, *root.children(recursive=True)):
+                each.send_signal(number)
+
+
+def _by_way_of(address: str, url: str) -> str:
+    """The same with another host and port."""
+    before, at, behind = url.rpartition("@")
+    return f"{before}{at}{address}/{behind.partition('/')[2]}"

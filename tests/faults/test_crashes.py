@@ -1,0 +1,179 @@
+"""One test for each row of the design's table: a process dies at that very point. Docstrings: break, symptom, recovery."""
+
+import shutil
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from tests import films
+from tests.acceptance.person import Person, until
+from tests.faults.conftest import Upload
+from tests.faults.stage import Stage, asleep, is_asleep, wake
+
+Job = Mapping[str, Any]
+
+
+def is_done(stage: Stage, job: Job) -> bool:
+    return stage.row(job)["state"] == "done"
+
+
+def is_told_once(stage: Stage, job: Job) -> bool:
+    return is_done(stage, job) and stage.mails(job) == 1
+
+
+def deliveries(stage: Stage, job: Job) -> list[dict[str, Any]]:
+    """What became of each event about it that the bridge has carried to convert."""
+    lines = stage.journal(stage.bridge)
+    return [line for line in lines if (line.get("job"), line.get("function")) == (f"jobs/{job['id']}", "convert")]
+
+
+def test_a_video_that_no_job_names_is_removed(stage: Stage, person: Person, upload: Upload) -> None:
+    """Break: upload dies once the video is stored. Symptom: 503, and a file that no job names.
+    Recovery: the client sends the film again; sweep removes the file by its age.
+    """
+    mine = stage.mine("videos.write")
+    job = upload(films.bunny(), retried=True)
+    assert not mine.exists()
+    assert len(person.ask("GET", "/jobs").json()["jobs"]) == 1
+    assert len(stage.strays()) == 1
+    assert person.ended(job)["state"] == "done"
+    stage.until_swept(lambda: not stage.strays())
+
+
+def test_a_job_that_nobody_was_told_about_is_announced(stage: Stage, person: Person) -> None:
+    """Break: upload dies once the row stands. Symptom: 503, and a job that waits. Recovery: sweep sends its event."""
+    stage.mine("jobs.add")
+    answer = person.ask("POST", "/upload", data=films.bunny().read_bytes())
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    (job,) = person.ask("GET", "/jobs").json()["jobs"]
+    assert job["state"] == "queued"
+    stage.until_swept(lambda: is_told_once(stage, job))
+
+
+def test_an_upload_does_not_wait_for_the_ingress(stage: Stage, upload: Upload) -> None:
+    """Break: the ingress is silent. Symptom: the job waits, though its upload is answered 202 within 2 s.
+    Recovery: sweep sends its event.
+    """
+    stage.wires["sink"].stall()
+    job = upload(films.bunny())
+    (line,) = (line for line in stage.journal(stage.functions["upload"][0]) if line.get("job") == job["id"])
+    assert line["milliseconds"] < 2000
+    assert "no answer from the event sink" in line["unannounced"]
+    stage.wires["sink"].restore()
+    stage.until_swept(lambda: is_told_once(stage, job))
+
+
+def test_an_event_that_was_sent_but_not_noted_is_sent_twice(stage: Stage, person: Person) -> None:
+    """Break: upload dies once the event is sent. Symptom: sweep sends the same one again. Recovery: the claim finds
+    nothing to do.
+    """
+    converts = stage.functions["convert"]
+    with asleep(converts[0]), asleep(converts[1]):
+        stage.mine("sink.send")
+        assert person.ask("POST", "/upload", data=films.bunny().read_bytes()).status_code == 503
+        (job,) = person.ask("GET", "/jobs").json()["jobs"]
+        stage.let_pass(60)
+        assert stage.sweep()["jobs_announced"] == 1
+    until(lambda: len(deliveries(stage, job)) == 2)
+    assert len({each["event"] for each in deliveries(stage, job)}) == 1
+    until(lambda: is_told_once(stage, job))
+    assert stage.row(job)["fence"] == 1
+    assert not stage.strays()
+
+
+def test_a_conversion_that_died_is_begun_anew(stage: Stage, upload: Upload, shelf: Path) -> None:
+    """Break: convert dies in the middle. Symptom: its lease is live, so the redelivery gets 202; then it lapses.
+    Recovery: sweep frees the job and sends a new event.
+    """
+    stage.mine("jobs.renew")
+    job = upload(films.long(shelf, 1))
+    stage.until_swept(lambda: is_told_once(stage, job))
+    assert (stage.row(job)["tries"], stage.row(job)["generation"]) == (2, 1)
+    assert [each["outcome"] for each in deliveries(stage, job)] == ["retry", "done", "replied"]
+    assert not list(stage.directory.glob("convert-*/tmp/convert-*"))
+
+
+def test_an_mp3_that_no_job_names_is_removed(stage: Stage, upload: Upload) -> None:
+    """Break: convert dies once its MP3 is stored. Symptom: a file that no job names. Recovery: sweep frees the job, the
+    next attempt writes a file of its own, and the first is removed by its age.
+    """
+    stage.mine("audios.write")
+    job = upload(films.bunny())
+    until(stage.strays)
+    (stray,) = stage.strays()
+    stage.until_swept(lambda: is_told_once(stage, job))
+    assert stage.row(job)["audio"] != str(stray)
+    stage.until_swept(lambda: not stage.strays())
+
+
+def test_a_finished_job_whose_reply_died_with_convert_is_told(stage: Stage, upload: Upload) -> None:
+    """Break: convert dies once the job is finished. Symptom: its reply is lost. Recovery: the redelivery replies."""
+    stage.mine("jobs.finish")
+    job = upload(films.bunny())
+    until(lambda: is_told_once(stage, job))
+    assert [each["outcome"] for each in deliveries(stage, job)] == ["retry", "replied"]
+
+
+def test_a_finished_job_whose_reply_died_with_the_bridge_is_told(stage: Stage, upload: Upload) -> None:
+    """Break: the bridge dies while convert holds its reply. Symptom: the reply reaches nobody. Recovery: the next bridge
+    asks again, and gets the same reply.
+    """
+    mine = stage.mine("jobs.finish", signal.SIGSTOP)
+    job = upload(films.bunny())
+    until(lambda: is_done(stage, job) and not mine.exists())
+    stage.bridge.kill()
+    for convert in stage.functions["convert"]:
+        wake(convert)
+    stage.bridge.start()
+    until(lambda: is_told_once(stage, job))
+
+
+def test_a_letter_that_was_sent_but_not_noted_may_come_twice(stage: Stage, upload: Upload) -> None:
+    """Break: notify dies once the mail is sent. Symptom: it is still owed. Recovery: it is sent once more, with the same
+    Message-ID, so that mail programs show one.
+    """
+    stage.mine("mailer.send")
+    job = upload(films.bunny())
+    stage.until_swept(lambda: is_done(stage, job) and stage.mails(job) == 2)
+    assert stage.sql("SELECT state FROM notifications WHERE job = %s", job["id"]) == [{"state": "sent"}]
+
+
+def test_nothing_is_lost_with_the_broker(stage: Stage, upload: Upload, shelf: Path) -> None:
+    """Break: the broker loses everything it has. Symptom: a job nobody was told about, one whose worker has died, one that
+    is finished while its owner does not know. Recovery: sweep.
+    """
+    (notify,) = stage.functions["notify"]
+    with asleep(notify):
+        untold = upload(films.bunny())
+        until(lambda: is_done(stage, untold))
+        stage.mine("jobs.renew")
+        lapsed = upload(films.long(shelf, 1))
+        until(lambda: not (stage.directory / "mines" / "jobs.renew").exists())
+        converts = stage.functions["convert"]
+        with asleep(converts[0]), asleep(converts[1]):
+            waiting = upload(films.bunny())
+            stage.bridge.kill()
+            stage.rabbitmq.kill()
+            shutil.rmtree(stage.rabbitmq.directory / "state")
+    stage.heal()
+    for job in (untold, lapsed, waiting):
+        stage.until_swept(lambda job=job: is_told_once(stage, job), within=90)
+
+
+def test_a_worker_that_was_thought_dead_removes_its_own_file_only(stage: Stage, upload: Upload) -> None:
+    """Break: convert is stopped once its MP3 is stored, and wakes when another has finished the job. Symptom: two MP3s.
+    Recovery: its fence is too old, so it removes its own.
+    """
+    stage.mine("audios.write", signal.SIGSTOP)
+    job = upload(films.bunny())
+    until(lambda: any(map(is_asleep, stage.functions["convert"])))
+    (sleeper,) = filter(is_asleep, stage.functions["convert"])
+    stage.lead("convert", *(each for each in stage.functions["convert"] if each is not sleeper))
+    (stray,) = stage.strays()
+    stage.until_swept(lambda: is_done(stage, job))
+    wake(sleeper)
+    until(lambda: stray not in stage.files())
+    assert UUID(stage.row(job)["audio"]) in stage.files()
+    until(lambda: is_told_once(stage, job))
