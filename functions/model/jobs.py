@@ -5,6 +5,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from functions.model.media import Reason
+
 QUEUED, CONVERTING, DONE, FAILED, CANCELLED, EXPIRED = "queued", "converting", "done", "failed", "cancelled", "expired"
 
 
@@ -55,6 +57,6 @@ class Job:
             seen["finished_at"] = self.finished_at.isoformat()
         if self.state == DONE:
             seen |= {"mp3_size": self.audio_size, "duration": self.duration, "download": f"/download?fid={self.fid}"}
-        if self.state == FAILED:
-            seen["reason"] = self.reason
+        if self.state == FAILED and self.reason:
+            seen |= {"reason": self.reason, "detail": Reason(self.reason).sentence}
         return seen

@@ -88,8 +88,13 @@ def too_large(limit: int) -> TooLarge:
 
 
 def _body(request: Request) -> Iterator[bytes]:
+    """Raises BadRequest where the client hangs up early: gunicorn then just ends the stream."""
+    missing = request.content_length or 0
     while piece := request.stream.read(PIECE):
+        missing -= len(piece)
         yield piece
+    if missing > 0:
+        raise BadRequest("the request ended before its body did; send it again")
 
 
 def _from_form(request: Request, boundary: bytes) -> tuple[str, Iterator[bytes]]:
