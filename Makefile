@@ -13,7 +13,7 @@ run: .venv/local ## start the whole system; with VIDEO=film.mp4: make film.mp3 b
 	@exec $(BIN)/python -m events.emulator
 
 test: .venv/dev ## run every test against real servers, and measure coverage
-	$(BIN)/python -m events.emulator.packages
+	$(BIN)/python -m events.emulator.packages browser
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
 
 lint: .venv/dev ## ruff, and mypy --strict over functions and events

@@ -1,13 +1,15 @@
-"""What must come from the distribution (`python -m events.emulator.packages` installs it)."""
+"""What must come from the distribution; `python -m events.emulator.packages` installs it (`… browser`: for tests too)."""
 
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from events.emulator.processes import PartFailed
 
+BROWSER = {"chromium": Path("/usr/bin/chromium"), "chromium-driver": Path("/usr/bin/chromedriver")}
 PROGRAMS = {"rabbitmq-server": Path("/usr/lib/rabbitmq/bin/rabbitmq-server"), "nginx-light": Path("/usr/sbin/nginx")}
 _UNITS = {"rabbitmq-server": "rabbitmq-server.service epmd.service epmd.socket", "nginx-light": "nginx.service"}
 # Services may start neither now nor at the next boot. Installing a package starts its service, unless policy-rc.d
@@ -29,9 +31,9 @@ exit 0
 """
 
 
-def list_missing() -> list[str]:
+def list_missing(programs: Mapping[str, Path] = PROGRAMS) -> list[str]:
     """Name the packages whose program is not there."""
-    return [package for package, program in PROGRAMS.items() if not program.exists()]
+    return [package for package, program in programs.items() if not program.exists()]
 
 
 def install(packages: list[str]) -> None:
@@ -44,10 +46,10 @@ def install(packages: list[str]) -> None:
     as_root = [] if os.geteuid() == 0 else ["sudo", "-n"]
     if as_root and not _succeeds([*as_root, "true"]):
         raise PartFailed("packages", f"{', '.join(packages)} not installed", f"run `{by_hand}` as root")
-    units = " ".join(_UNITS[package] for package in packages)
+    units = " ".join(_UNITS.get(package, "") for package in packages)
     script = f"PACKAGES='{' '.join(packages)}'\nUNITS='{units}'\n{_INSTALL}"
     run = subprocess.run([*as_root, "sh", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    if run.returncode != 0 or list_missing():
+    if run.returncode != 0:
         remedy = f"run `apt-get update && {by_hand}` as root"
         raise PartFailed("packages", f"apt-get failed\n{run.stdout[-2000:]}", remedy)
 
@@ -60,7 +62,7 @@ def _succeeds(command: list[str]) -> bool:
 
 
 if __name__ == "__main__":
-    if missing := list_missing():
+    if missing := list_missing(PROGRAMS | BROWSER if sys.argv[1:] == ["browser"] else PROGRAMS):
         print(f"installing {', '.join(missing)} …", flush=True)
     try:
         install(missing)
