@@ -1,4 +1,4 @@
-"""What must come from the distribution; `python -m events.emulator.packages` installs it (`… browser`: for tests too)."""
+"""What must come from the distribution; `python -m events.emulator.packages` installs it (`browser`: for tests too)."""
 
 import os
 import shutil
