@@ -182,11 +182,11 @@ class Dispatcher:
                 self._abandoned.wait(PAUSE)
         raise BrokerAway("the delivery was lost, or the bridge stops")
 
-    def _settle(self, route: Route, delivery: Delivery, outcome: str, **told: Any) -> None:
+    def _settle(self, route: Route, delivery: Delivery, outcome: str, **known: Any) -> None:
         delivery.ack()
         metrics.deliveries.labels(route.function, outcome).inc()
         level = logging.INFO if outcome in ("done", "replied") else logging.WARNING
-        log.log(level, "delivery", extra=fields(function=route.function, outcome=outcome, **told))
+        log.log(level, "delivery", extra=fields(function=route.function, outcome=outcome, **known))
 
 
 def structured(event: Event) -> Message:
