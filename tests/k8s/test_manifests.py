@@ -1,0 +1,216 @@
+import json
+import os
+import re
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import kubernetes_validate
+import pytest
+import yaml
+from jsonschema import Draft7Validator
+
+from tests.k8s import rules
+from tests.k8s.manifests import K8S, KNATIVE, ROOT, Manifests, build, combine
+from tests.k8s.rules import RULES, Rule
+
+OVERLAYS = sorted(path.parent.name for path in K8S.glob("overlays/*/kustomization.yaml"))
+CRDS = ROOT.parent / "shared" / "crds"  # made from the projects' CRDs; no part of this repository
+CORE = {"v1", "apps/v1", "batch/v1", "policy/v1", "autoscaling/v2", "networking.k8s.io/v1"}
+
+
+def subsets(*names: str) -> list[tuple[str, ...]]:
+    return [chosen for size in range(len(names) + 1) for chosen in combinations(names, size)]
+
+
+STORES = ("postgres", "mongo", "mail")
+# Resources of k8s/ with every choice of the components that go with them. Without Knative the stores, the same there,
+# go in together.
+SYSTEMS = {
+    "+".join((*resources, *components)).replace("/", "."): (resources, components)
+    for resources, components in (
+        *((("base",), chosen) for chosen in subsets(*STORES, "ingress", "long-conversions")),
+        *(
+            (("base/system",), (*bridge, *rabbitmq, *stores))
+            for bridge in (("openfaas-bridge",), ("bridge", "clock"))
+            for rabbitmq in subsets("rabbitmq")
+            for stores in ((), STORES)
+        ),
+    )
+}
+
+
+@pytest.fixture(params=OVERLAYS)
+def overlay(request: pytest.FixtureRequest) -> Manifests:
+    return build(K8S / "overlays" / request.param)
+
+
+@pytest.fixture(scope="session")
+def systems(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Manifests]:
+    """All at once: kustomize takes half a second for each, and leaves the other processors idle."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        built = pool.map(lambda system: combine(tmp_path_factory.mktemp("overlay"), *system), SYSTEMS.values())
+        return dict(zip(SYSTEMS, built, strict=True))
+
+
+def test_every_object_of_an_overlay_is_valid(overlay: Manifests) -> None:
+    """No field that the cluster would refuse, or silently drop."""
+    for each in overlay:
+        validate(each)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_an_overlay_keeps_the_rule(overlay: Manifests, rule: Rule) -> None:
+    """The stricter rules: what a cluster would accept, and lose events or secrets by."""
+    assert list(rule(overlay)) == []
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_components_go_together(systems: dict[str, Manifests], name: str) -> None:
+    """Any choice of components builds, is valid and keeps every rule but that images are pinned, which overlays do."""
+    for each in systems[name]:
+        validate(each)
+    assert [wrong for rule in RULES if rule is not rules.images_are_pinned for wrong in rule(systems[name])] == []
+
+
+def test_names_are_followed_into_custom_resources(tmp_path: Path) -> None:
+    """A prefix, another namespace and the hash of a ConfigMap reach every reference."""
+    built = combine(tmp_path, ("base",), ("long-conversions",), namePrefix="second-", namespace="elsewhere")
+    assert list(rules.references_resolve(built)) == []
+    assert list(rules.namespaces_agree(built)) == []
+    assert {each["metadata"]["namespace"] for each in built if each["kind"] != "Namespace"} == {"elsewhere"}
+    settings = [pod.container["envFrom"][0]["configMapRef"]["name"] for pod in built.pods() if pod.function]
+    assert len(set(settings)) == 1
+    assert settings[0].startswith("second-settings-")
+
+
+def test_the_readme_names_what_there_is() -> None:
+    """Every overlay, component and key of the Secret, and none that there is not."""
+    named = re.findall(r"^\| `([^`]+)` \|", (K8S / "README.md").read_text(), re.MULTILINE)
+    parts = {str(path.parent.relative_to(K8S)) for path in K8S.glob("[co]*/*/kustomization.yaml")}
+    assert sorted(named) == sorted(parts | rules.secrets_made())
+
+
+# How each rule is broken: in an overlay, at an object, at a path (manifests.SHORTHAND), where something else is put, or
+# nothing is left.
+BREAKS = """
+references_resolve local Trigger/video-uploaded spec/subscriber/ref/name = transcode
+references_resolve local Trigger/video-uploaded spec/delivery/deadLetterSink/ref/name = deadletter
+references_resolve local Trigger/video-uploaded spec/broker = default
+references_resolve local PingSource/sweep spec/sink/ref/kind = Deployment
+references_resolve local Service/ui box/envFrom/0/configMapRef/name = settings
+references_resolve local Service/jobs pod/serviceAccountName = admin
+references_resolve local Service/jobs secret/name = other
+references_resolve plain HorizontalPodAutoscaler/convert spec/scaleTargetRef/name = transcode
+namespaces_agree local Trigger/video-uploaded spec/subscriber/ref/namespace = default
+functions_are_those_of_the_catalogue local Service/ui box/env/0/value = jobs
+functions_are_those_of_the_catalogue plain Deployment/convert box/image = video-to-mp3/light:dev
+limits_are_those_of_the_catalogue local Service/ui box/resources/limits/memory = 1Gi
+limits_are_those_of_the_catalogue local Service/convert pod/timeoutSeconds = 300
+limits_are_those_of_the_catalogue local Service/upload pod/responseStartTimeoutSeconds
+limits_are_those_of_the_catalogue local Service/jobs pod/containerConcurrency = 80
+limits_are_those_of_the_catalogue plain Deployment/jobs box/env/1/value = "80"
+limits_are_those_of_the_catalogue plain Deployment/jobs box/env/2/value = "620"
+secrets_are_those_of_the_catalogue local Service/convert secret/items/0/key = jwt-secret
+secrets_are_those_of_the_catalogue local Service/convert box/volumeMounts/1/mountPath = /secrets
+secrets_can_be_made plain Deployment/bridge secret/items/0/key = amqp
+every_event_has_its_trigger local Trigger/video-uploaded spec/filter/attributes/type = video
+every_event_has_its_trigger local Trigger/video-uploaded spec/filters = [{exact: {type: video}}]
+every_event_has_its_trigger local Trigger/video-uploaded spec/subscriber/ref/name = notify
+no_event_is_dropped local Trigger/audio-converted spec/delivery/deadLetterSink
+no_event_is_dropped local Trigger/audio-converted spec/delivery/retry
+no_event_is_dropped local Trigger/audio-converted spec/delivery/backoffPolicy = linear
+no_event_is_dropped local Trigger/video-uploaded spec/delivery/timeout = PT300S
+no_event_is_dropped local Broker/events spec/delivery
+parallelism_fits_the_scale local Service/dead-letter max-scale = "5"
+parallelism_fits_the_scale production Service/notify max-scale = "2"
+parallelism_fits_the_scale plain HorizontalPodAutoscaler/convert spec/minReplicas = 1
+rabbitmq_waits_long_enough local RabbitmqCluster/rabbitmq spec/rabbitmq/additionalConfig = ""
+knative_needs_no_feature_flag local Service/ui pod/securityContext = {runAsUser: 65532}
+knative_needs_no_feature_flag local Service/ui pod/initContainers = [{name: wait}]
+knative_needs_no_feature_flag local Service/ui pod/terminationGracePeriodSeconds = 600
+knative_needs_no_feature_flag local Service/ui pod/volumes/0/persistentVolumeClaim = {claimName: disk}
+knative_needs_no_feature_flag local Service/ui box/env/0/name = PORT
+knative_needs_no_feature_flag local Service/ui box/env/0/valueFrom = {fieldRef: {fieldPath: metadata.name}}
+knative_needs_no_feature_flag local Trigger/video-uploaded spec/delivery/retryAfterMax = PT1S
+volumes_are_mounted local Service/jobs box/volumeMounts/1/readOnly
+volumes_are_mounted local Service/jobs box/volumeMounts/1
+functions_have_no_door_of_their_own local Service/convert metadata/labels/networking.knative.dev~visibility
+functions_have_no_door_of_their_own plain Service/convert spec/type = LoadBalancer
+functions_have_no_door_of_their_own plain Ingress/gateway spec/rules/0/http/paths/0/backend/service/name = ui
+the_gateway_knows_http_functions_only plain Deployment/gateway box/env/6/name = SWEEP_ADDR
+the_gateway_knows_http_functions_only plain Deployment/gateway box/env/6/value = register
+the_gateway_knows_http_functions_only plain Deployment/gateway box/env/3/value = "1000"
+doors_are_closed local NetworkPolicy/closed spec/policyTypes = [Ingress]
+doors_are_closed local NetworkPolicy/functions spec/ingress = [{}]
+labels_open_no_more_than_is_needed local Service/convert template/metadata/labels/org.videotomp3~reaches-events = "true"
+labels_open_no_more_than_is_needed plain Deployment/notify template/metadata/labels/org.videotomp3~called-by = gateway
+containers_can_do_little local ServiceAccount/convert automountServiceAccountToken
+containers_can_do_little local Service/ui pod/automountServiceAccountToken
+containers_can_do_little local Service/ui box/resources/limits/memory
+containers_can_do_little local Service/ui box/securityContext/readOnlyRootFilesystem = false
+containers_can_do_little local StatefulSet/postgres box/securityContext/runAsUser = 0
+containers_can_do_little plain Deployment/gateway pod/enableServiceLinks
+functions_can_be_asked_how_they_are local Service/ui box/readinessProbe
+scratch_space_is_disk local Service/convert pod/volumes/0/emptyDir/medium = Memory
+scratch_space_is_disk local Service/convert pod/volumes/0/emptyDir/sizeLimit = 4Gi
+images_are_pinned production Service/ui box/image = video-to-mp3/light:latest
+images_are_pinned production Deployment/gateway box/image = nginx
+sweep_is_woken plain CronJob/sweep spec/schedule = 0 * * * *
+disruptions_are_few local PodDisruptionBudget/gateway spec/minAvailable = 1
+disruptions_are_few local PodDisruptionBudget/gateway spec/selector/matchLabels/app.kubernetes.io~name = edge
+""".strip().splitlines()
+
+
+@pytest.mark.parametrize("broken", BREAKS)
+def test_a_rule_sees_what_breaks_it(broken: str) -> None:
+    """A rule that nothing can break would hold nothing."""
+    told, _, value = broken.partition(" = ")
+    rule, overlay, target, path = told.split()
+    kind, name = target.split("/")
+    built = build(K8S / "overlays" / overlay)
+    knative = KNATIVE if kind == "Service" and built.has(kind, name, KNATIVE) else ""
+    assert list(getattr(rules, rule)(built.spoilt(kind, name, knative, path, yaml.safe_load(value or "null"))))
+
+
+def test_every_rule_is_broken_once() -> None:
+    assert {broken.split()[0] for broken in BREAKS} == {rule.__name__ for rule in RULES}
+
+
+def test_validation_sees_unknown_fields() -> None:
+    """In objects of Kubernetes itself and, where their schemas are at hand, in others."""
+    built = build(K8S / "overlays" / "local")
+    for kind, name in (("Deployment", "gateway"), ("Trigger", "video-uploaded")):
+        spoilt = built.spoilt(kind, name, "", "spec/deliver", {})
+        with pytest.raises((kubernetes_validate.ValidationError, jsonschema.ValidationError)):
+            validate(spoilt.get(kind, name))
+
+
+def validate(each: dict[str, Any]) -> None:
+    """Raises where the object is not what its kind's schema says. Each distinct object is looked at once."""
+    _validate(json.dumps(each, sort_keys=True))
+
+
+@cache
+def _validate(text: str) -> None:
+    each = json.loads(text)
+    if each["apiVersion"] in CORE:
+        kubernetes_validate.validate(each, kubernetes_validate.latest_version(), strict=True)
+    else:
+        schemas()[each["apiVersion"], each["kind"]].validate(each)
+
+
+@cache
+def schemas() -> dict[tuple[str, str], Any]:
+    """By apiVersion and kind."""
+    if not CRDS.is_dir():
+        assert not os.environ.get("CI"), f"CI checks custom resources too, and {CRDS} is not there"
+        pytest.skip(f"{CRDS} is not there: custom resources are held by our own rules alone")
+    found = [json.loads(path.read_text()) for path in CRDS.glob("*.json")]
+    return {
+        (schema["properties"]["apiVersion"]["const"], schema["properties"]["kind"]["const"]): Draft7Validator(schema)
+        for schema in found
+    }
