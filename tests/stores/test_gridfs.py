@@ -1,0 +1,172 @@
+"""GridFS: bytes in are bytes out, nothing half is left, and little is held in memory."""
+
+import hashlib
+import time
+import tracemalloc
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID, uuid4
+
+import gridfs
+import pymongo
+import pytest
+
+from functions.model.errors import Missing, Unavailable
+from functions.stores.gridfs import BATCH, CHUNK, Bucket
+from tests.conftest import with_name
+from tests.events.wire import Wire
+
+PATTERN = bytes(range(251)) * (3 * CHUNK // 251 + 1)  # 251 is prime, so no two chunks are alike
+NOTHING = UUID(int=0)
+
+
+@pytest.fixture
+def raw(mongo_uri: str) -> Iterator[Any]:
+    """The same database by the driver alone."""
+    with pymongo.MongoClient(mongo_uri, uuidRepresentation="standard") as client:
+        yield client.get_default_database()
+
+
+def left(raw: Any) -> tuple[int, int]:
+    """Files and chunks."""
+    return raw["fs.files"].count_documents({}), raw["fs.chunks"].count_documents({})
+
+
+def stored(bucket: Bucket, content: bytes) -> UUID:
+    file_id = uuid4()
+    bucket.write(file_id, [content])
+    return file_id
+
+
+@pytest.mark.parametrize("size", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, BATCH * CHUNK, BATCH * CHUNK + 1])
+@pytest.mark.parametrize("piece", [CHUNK // 3 + 1, 9 * CHUNK])
+def test_bytes_in_are_bytes_out(size: int, piece: int, bucket: Bucket) -> None:
+    """Around the borders of chunks and batches, in pieces smaller and larger."""
+    content = (PATTERN * 2)[:size]
+    file_id = uuid4()
+    assert bucket.write(file_id, (content[at : at + piece] for at in range(0, size, piece))) == size
+    assert b"".join(bucket.read(file_id)) == content
+
+
+@pytest.mark.parametrize(
+    ("start", "length"),
+    [(0, 1), (5, 10), (CHUNK - 1, 2), (CHUNK, CHUNK), (CHUNK + 1, None), (2 * CHUNK + 7, 10**9), (0, 0), (10**9, 5)],
+)
+def test_a_range_is_read_from_the_chunks_it_lies_in(start: int, length: int | None, bucket: Bucket) -> None:
+    """A player that jumps does not wait for what it skips."""
+    content = PATTERN[: 2 * CHUNK + 100]
+    wanted = content[start:] if length is None else content[start : start + length]
+    assert b"".join(bucket.read(stored(bucket, content), start, length)) == wanted
+
+
+def test_the_driver_reads_what_we_write(bucket: Bucket, raw: Any) -> None:
+    """The documents are the specification's, so other tools can."""
+    file_id = stored(bucket, PATTERN)
+    file = gridfs.GridFS(raw).get(file_id)
+    assert (file.length, file.read()) == (len(PATTERN), PATTERN)
+
+
+def test_we_read_what_the_driver_writes(bucket: Bucket, raw: Any) -> None:
+    """Its chunks are smaller."""
+    file_id = uuid4()
+    gridfs.GridFS(raw).put(PATTERN, _id=file_id)
+    assert b"".join(bucket.read(file_id, 100, 10**6)) == PATTERN[100 : 100 + 10**6]
+
+
+@pytest.mark.parametrize("trouble", [RuntimeError("the client hung up"), KeyboardInterrupt()])
+def test_a_writer_that_breaks_off_leaves_nothing(trouble: BaseException, bucket: Bucket, raw: Any) -> None:
+    """Neither a file nor a chunk, however much was stored before."""
+
+    def pieces() -> Iterator[bytes]:
+        yield PATTERN * 4
+        raise trouble
+
+    with pytest.raises(type(trouble)):
+        bucket.write(uuid4(), pieces())
+    assert left(raw) == (0, 0)
+
+
+def test_a_writer_that_breaks_off_touches_no_other_file(bucket: Bucket) -> None:
+    """Each has an id of its own."""
+    kept = stored(bucket, b"kept")
+    with pytest.raises(ZeroDivisionError):
+        bucket.write(uuid4(), (bytes(1 // number) for number in (1, 0)))
+    assert b"".join(bucket.read(kept)) == b"kept"
+
+
+def test_no_file_is_missing_before_the_first_byte(bucket: Bucket) -> None:
+    """So the answer can still be 404."""
+    with pytest.raises(Missing):
+        bucket.read(uuid4())
+
+
+@pytest.mark.parametrize("lost", [0, 1, BATCH])
+def test_a_lost_chunk_is_noticed(lost: int, bucket: Bucket, raw: Any) -> None:
+    """A gap is never read over, nor an end taken for the end."""
+    file_id = stored(bucket, PATTERN + PATTERN)
+    raw["fs.chunks"].delete_one({"files_id": file_id, "n": lost})
+    with pytest.raises(Missing):
+        hashlib.sha256().update(b"".join(bucket.read(file_id)))
+
+
+def test_deleting_removes_the_file_and_its_chunks_and_no_other(bucket: Bucket, raw: Any) -> None:
+    """What is not there is no trouble."""
+    gone, kept = stored(bucket, PATTERN), stored(bucket, b"kept")
+    bucket.delete(gone)
+    bucket.delete(gone)
+    assert left(raw) == (1, 1)
+    assert b"".join(bucket.read(kept)) == b"kept"
+
+
+def test_old_files_and_unfinished_chunks_are_found_by_age(bucket: Bucket, raw: Any) -> None:
+    """A running upload looks just like what a crash left, so age is all that tells them apart."""
+    finished = stored(bucket, PATTERN)
+    unfinished = uuid4()
+    raw["fs.chunks"].insert_many([{"files_id": unfinished, "n": n, "data": b"x"} for n in range(3)])
+    assert list(bucket.files_older_than(3600)) == []
+    assert list(bucket.unfinished_older_than(3600)) == []
+    assert list(bucket.files_older_than(-2)) == [[finished]]
+    assert list(bucket.unfinished_older_than(-2)) == [unfinished]
+
+
+def test_little_is_held_in_memory(bucket: Bucket) -> None:
+    """However large the file: some batches on their way in, some on their way out."""
+    file_id, size = uuid4(), 64 * CHUNK
+    tracemalloc.start()
+    try:
+        bucket.write(file_id, repeat(bytes(256 * 1024), size // (256 * 1024)))
+        assert sum(map(len, bucket.read(file_id))) == size
+        assert tracemalloc.get_traced_memory()[1] < 6 * BATCH * CHUNK
+    finally:
+        tracemalloc.stop()
+
+
+def test_no_server_is_unavailable_soon() -> None:
+    """For whatever is asked of it; an upload is then refused, not lost."""
+    bucket = Bucket("mongodb://127.0.0.1:1/films")
+    began = time.monotonic()
+    with ThreadPoolExecutor() as pool:
+        asked = pool.submit(bucket.ping), pool.submit(bucket.write, NOTHING, [b"x"]), pool.submit(bucket.read, NOTHING)
+        for each in asked:
+            with pytest.raises(Unavailable, match="try again"):
+                each.result()
+    assert time.monotonic() - began < 10
+
+
+def test_a_server_lost_within_a_file_is_unavailable_and_the_next_read_works(mongo_uri: str) -> None:
+    """The driver connects anew."""
+    server = urlsplit(mongo_uri)
+    wire = Wire(str(server.hostname), server.port or 27017)
+    bucket = Bucket(with_name(f"mongodb://127.0.0.1:{wire.port}", server.path.strip("/")))
+    file_id = stored(bucket, PATTERN * 4)
+    pieces = bucket.read(file_id)
+    next(pieces)
+    wire.cut()
+    with pytest.raises(Unavailable):
+        list(pieces)
+    wire.restore()
+    assert sum(map(len, bucket.read(file_id))) == len(PATTERN) * 4
+    wire.close()
