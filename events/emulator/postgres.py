@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from events.emulator.ports import LOOPBACK, reserve_port
-from events.emulator.processes import Part, PartFailed, Process, answers
+from events.emulator.processes import Part, PartFailed, Process
 
 _SETTINGS = {
     "listen_addresses": LOOPBACK,
@@ -21,8 +21,7 @@ _SETTINGS = {
     "timezone": "UTC",
 }
 _CARELESS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-# The start of a session without TLS: its answer shows that sessions are taken, and is one byte, N.
-_SSL_REQUEST, _NO_SSL = b"\0\0\0\x08\x04\xd2\x16\x2f", b"N"
+_STATUS = 7  # lines of postmaster.pid before the one that says how far the server is (PostgreSQL, pidfile.h)
 
 
 class Postgres(Part):
@@ -62,8 +61,10 @@ class Postgres(Part):
         )
 
     def is_ready(self) -> bool:
-        """Look once whether it takes sessions."""
-        return answers(self.port, _SSL_REQUEST, _NO_SSL)
+        """Look once whether it takes sessions, as pg_ctl does: a port that answers may still be recovering from a crash."""
+        with suppress(OSError):
+            return (self._data / "postmaster.pid").read_text().splitlines()[_STATUS:] == ["ready   "]
+        return False
 
     def _create_data(self, programs: Path, privileges: list[str]) -> None:
         unfinished = self.directory / "data.unfinished"
