@@ -50,7 +50,7 @@ def rows(directory: Path, rounds: int) -> Iterator[Row]:
 
 
 def _hello(directory: Path) -> tuple[str, dict[str, str]]:
-    """Settings file and environment of a function that says hello: told gunicorn's settings of ours, and nothing else."""
+    """Settings file and environment of one that says hello: gunicorn is set as for ours, and nothing else is ours."""
     (directory / "main.py").write_text(HELLO)
     with patch.dict(os.environ, FUNCTION_TARGET="ui", FUNCTION_SOURCE=""):
         settings = runpy.run_path(str(ROOT / CONF))
