@@ -17,6 +17,12 @@ from events.emulator.rabbitmq import RabbitMQ
 from events.emulator.system import System
 from functions.stores.postgres import migrate
 
+EMPTY = """
+    SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid();
+    DELETE FROM jobs; DELETE FROM users; DELETE FROM login_attempts; DELETE FROM passes
+"""
+
 
 @pytest.fixture(scope="session")
 def database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
@@ -44,11 +50,19 @@ def template(database_url: str) -> Iterator[str]:
         yield url.rpartition("/")[2]
 
 
-@pytest.fixture
-def database(database_url: str, template: str) -> Iterator[str]:
-    """A migrated database for this test alone."""
+@pytest.fixture(scope="session")
+def kept_database(database_url: str, template: str) -> Iterator[str]:
+    """A migrated database for whoever leaves it empty."""
     with database_like(database_url, template) as url:
         yield url
+
+
+@pytest.fixture
+def database(kept_database: str) -> Iterator[str]:
+    """A migrated, empty database: emptied after each test, which takes a tenth of the time of making one."""
+    yield kept_database
+    with closing(psycopg2.connect(kept_database)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(EMPTY)
 
 
 @pytest.fixture

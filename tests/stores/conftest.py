@@ -1,5 +1,4 @@
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,28 +10,8 @@ from functions.stores.gridfs import Bucket
 from functions.stores.jobs import Jobs
 from functions.stores.notifications import Notifications
 from functions.stores.postgres import Database
-from tests.conftest import database_like
 
-EMPTY = """
-    SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
-    WHERE datname = current_database() AND pid <> pg_backend_pid();
-    DELETE FROM jobs; DELETE FROM users; DELETE FROM login_attempts; DELETE FROM passes
-"""
 LEASE, MAX_TRIES = 60, 3
-
-
-@pytest.fixture(scope="session")
-def kept_database(database_url: str, template: str) -> Iterator[str]:
-    with database_like(database_url, template) as url:
-        yield url
-
-
-@pytest.fixture
-def database(kept_database: str) -> Iterator[str]:
-    """The same for every test here, and emptied after each: that takes a tenth of the time of a new one."""
-    yield kept_database
-    with closing(psycopg2.connect(kept_database)) as connection, connection, connection.cursor() as cursor:
-        cursor.execute(EMPTY)
 
 
 @pytest.fixture
