@@ -5,6 +5,7 @@ Two things done in turn, as ratios within one run: what else the machine does is
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -26,6 +27,7 @@ def main() -> int:
     chosen = parser.parse_args()
     if unknown := set(chosen.parts) - set(PARTS):
         parser.error(f"there is no {', '.join(unknown)}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # so that nothing is left behind
     began = time.monotonic()
     say(f"{os.cpu_count()} cores, load {_load()}\n\n{HEAD}")
     missed = 0

@@ -74,7 +74,7 @@ def _start(directory: Path, conf: str, environment: Mapping[str, str]) -> float:
             time.sleep(0.002)
         return time.perf_counter() - began
     finally:
-        process.stop()
+        process.kill()
 
 
 def _is_healthy(port: int) -> bool:
