@@ -6,7 +6,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name what; do printf '  make %-10s%s\n' "$$name" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name what; do printf '  make %-13s%s\n' "$$name" "$$what"; done
 
 run: export VIDEO := $(value VIDEO)
 run: .venv/local ## start the whole system; with VIDEO=film.mp4: make film.mp3 beside it and stop
@@ -33,11 +33,20 @@ lock: .venv/dev ## choose the newest versions that requirements/*.in allow, and 
 secrets: ## make the passwords and keys that docker compose reads from .secrets
 	@python3 -m events.emulator.passwords
 
+images: ## build video-to-mp3/light and video-to-mp3/convert
+	for target in light convert; do docker build --target $$target --tag video-to-mp3/$$target:$(or $(TAG),latest) .; done
+
+# Where there is a maker of the official images beside the checkout, there is no registry to pull them from.
+STANDINS := ../shared/standins/build.sh
+compose-test: .venv/dev secrets ## restart every service of docker-compose.yml in mid-work; is anything lost?
+	if [ -x $(STANDINS) ]; then $(STANDINS) --buildkit $$($(STANDINS) --tags docker-compose.yml Dockerfile 2>/dev/null); fi
+	$(BIN)/python -m tests.compose.journey
+
 clean: ## remove .venv, the state of the system and what tools left
 	rm -rf .venv .local .coverage* .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run test lint bench lock secrets clean
+.PHONY: help run test lint bench lock secrets images compose-test clean
 
 # What is installed is what was tested: every file is checked against its hash.
 .venv/local .venv/dev: .venv/%: requirements/%.txt | .venv/bin/pip

@@ -23,7 +23,8 @@ def write(folder: Path) -> list[str]:
         return path.read_text(encoding="utf-8").strip()
 
     folder.mkdir(mode=0o700, exist_ok=True)
-    postgres, mongo, rabbitmq = (keep(f"{store}-password", token_hex(KEY_BYTES)) for store in ("postgres", "mongo", "rabbitmq"))
+    stores = ("postgres", "mongo", "rabbitmq")
+    postgres, mongo, rabbitmq = (keep(f"{store}-password", token_hex(KEY_BYTES)) for store in stores)
     keep("database-url", f"postgresql://video:{postgres}@postgres:5432/video")
     keep("mongo-uri", f"mongodb://video:{mongo}@mongo:27017/videos?authSource=admin")
     keep("mongo-mp3-uri", f"mongodb://video:{mongo}@mongo:27017/mp3s?authSource=admin")

@@ -1,0 +1,318 @@
+"""`make compose-test`: the system of docker-compose.yml at work, while each of its services is restarted once.
+
+People upload films all the while. Every film that was accepted must end done, its owner must be mailed, and its MP3
+must be, byte for byte, the one that an undisturbed run makes. Some services are killed too, without a SIGTERM, and
+convert is scaled to three. A table says what was done and what became of it. Needs Docker and compose.
+"""
+
+import hashlib
+import io
+import os
+import re
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Event, Thread
+from typing import Any
+from uuid import uuid4
+
+import urllib3
+import yaml
+from imageio_ffmpeg import get_ffmpeg_exe
+
+from events.emulator.ports import reserve_port
+from functions.convert.container import measure_mp3
+
+ROOT = Path(__file__).resolve().parents[2]
+LOGS = ROOT / ".local" / "compose-test.log"
+PORTS = ("GATEWAY_PORT", "AUTH_PORT", "POSTGRES_PORT", "MONGO_PORT", "AMQP_PORT", "RABBITMQ_PAGE_PORT", "MAILPIT_PORT")
+ONE_SHOT = "migrate"
+KILLED = ("convert", "bridge", "upload", "postgres", "rabbitmq")
+REPLICAS = 3
+SECONDS = 60.0  # that the film plays
+SLOWLY = 2.0  # seconds one upload takes at least, so that there is always one under way
+FILMS = 9  # of one person at most: ten mails an hour go to one address
+PATIENCE = 300.0  # seconds: a killed converter's lease lapses, sweep looks every minute, retries wait up to a minute
+HEALTH = "{{.State.Health.Status}}"
+BEGUN = time.monotonic()
+
+
+class Lost(Exception):
+    """Something that the system had accepted did not arrive, or it refused what it must take."""
+
+
+def main() -> int:
+    compose = Compose()
+    with TemporaryDirectory() as folder, compose.running():
+        film = make_film(Path(folder, "film.mp4"))
+        postbox = Postbox(compose.url("MAILPIT_PORT"))
+        undisturbed = Round("nothing", "disturbed", person := Person(compose, film, postbox))
+        person.upload("first.mp4")
+        (audio,) = person.settle()
+        if abs(measure_mp3(io.BytesIO(audio)) - SECONDS) > 0.1:
+            raise Lost(f"the MP3 of {SECONDS} s plays {measure_mp3(io.BytesIO(audio))} s")
+        services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+        rounds = [
+            undisturbed,
+            *(disturb(Round(each, "killed", Person(compose, film, postbox)), compose.kill) for each in KILLED),
+            *(disturb(Round(each, "restarted", Person(compose, film, postbox)), compose.restart) for each in services),
+            spread(Round("convert", f"scaled to {REPLICAS}", Person(compose, film, postbox)), compose),
+        ]
+        for each in rounds:
+            each.judge(audio)
+    print_table(rounds)
+    return 0 if all(each.flawless for each in rounds) else 1
+
+
+class Compose:
+    """The project of docker-compose.yml under a name and on ports of its own, beside whatever else is running."""
+
+    def __init__(self) -> None:
+        self._command = find_compose()
+        self.environ = {**os.environ, "TAG": "compose-test", **{name: str(reserve_port()) for name in PORTS}}
+
+    def __call__(self, *words: str, **environ: str) -> str:
+        command = [*self._command, "--project-name", "video-to-mp3-test", "--ansi", "never", *words]
+        run = subprocess.run(command, cwd=ROOT, env=self.environ | environ, capture_output=True, text=True, check=False)
+        if run.returncode:
+            raise Lost(f"{' '.join(command)}: {run.stderr[-2000:]}")
+        return run.stdout
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        try:
+            say("building the images")
+            self("build")
+            say("starting")
+            self("up", "--detach", "--wait")
+            yield
+        finally:
+            LOGS.parent.mkdir(exist_ok=True)
+            with suppress(Lost):
+                LOGS.write_text(self("logs", "--no-color", "--timestamps"))
+            say(f"stopping; what was logged is in {LOGS.relative_to(ROOT)}")
+            self("down", "--volumes", "--remove-orphans", "--timeout", "5")
+
+    def url(self, port: str) -> str:
+        return f"http://127.0.0.1:{self.environ[port]}"
+
+    def restart(self, service: str) -> None:
+        if service == ONE_SHOT:
+            self("run", "--rm", "--no-deps", service)
+        else:
+            self("restart", service)
+            self.await_health(service)
+
+    def kill(self, service: str) -> None:
+        self("kill", service)
+        self("start", service)
+        self.await_health(service)
+
+    def await_health(self, service: str) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while set(docker("inspect", "--format", HEALTH, *self.containers(service)).split()) != {"healthy"}:
+            if time.monotonic() > deadline:
+                raise Lost(f"{service} is not healthy after {PATIENCE:g} s")
+            time.sleep(0.2)
+
+    def containers(self, service: str) -> list[str]:
+        return self("ps", "--quiet", service).split()
+
+
+class Postbox(Thread):
+    """Reads all mail as it comes (the mail catcher, restarted too, may forget it), and notes what film it is about."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(daemon=True)
+        self._url, self._read = url, set[str]()
+        self.told = set[str]()  # the public ids in the links
+        self.start()
+
+    def run(self) -> None:
+        while True:
+            with suppress(urllib3.exceptions.HTTPError, KeyError, ValueError):
+                for mail in self._ask("messages?limit=500")["messages"]:
+                    if mail["ID"] not in self._read:
+                        self.told |= set(re.findall(r"fid=([0-9a-f-]{36})", self._ask(f"message/{mail['ID']}")["Text"]))
+                        self._read.add(mail["ID"])
+            time.sleep(0.2)
+
+    def _ask(self, path: str) -> Any:
+        return urllib3.request("GET", f"{self._url}/api/v1/{path}", timeout=3, retries=False).json()
+
+
+class Person:
+    """Somebody who registers, sends films whatever happens, and wants every one of them back as an MP3."""
+
+    def __init__(self, compose: Compose, film: bytes, postbox: Postbox) -> None:
+        self._film, self._postbox, self._url = film, postbox, compose.url("GATEWAY_PORT")
+        self._http = urllib3.PoolManager(timeout=620, retries=False)
+        self._token: dict[str, str] = {}
+        self.accepted: list[dict[str, Any]] = []
+        self.refused = 0
+        self.half_sent, self.enough = Event(), Event()
+        name, password = f"{secrets.token_hex(4)}@video-to-mp3.example", secrets.token_hex(16)
+        self._insist("POST", "/register", json={"name": "Somebody", "username": name, "password": password})
+        basic = urllib3.make_headers(basic_auth=f"{name}:{password}")
+        token = self._insist("POST", "/login", headers=basic).json()["access_token"]
+        self._token = {"Authorization": f"Bearer {token}"}
+        self.refused = 0
+
+    def upload(self, name: str, slowly: float = 0.0) -> None:
+        """Send the film until it is accepted; a repeat has the same key, so that it makes no second job."""
+        headers = {**self._token, "Content-Length": str(len(self._film)), "Idempotency-Key": str(uuid4())}
+        path = f"/upload?filename={name}"
+        self.accepted.append(self._insist("POST", path, headers=headers, body=lambda: self._pieces(slowly)).json())
+
+    def keep_uploading(self) -> None:
+        for number in range(FILMS):
+            if not self.enough.is_set():
+                self.upload(f"{number}.mp4", SLOWLY)
+
+    def settle(self) -> list[bytes]:
+        """The MP3s of all films, once they are done and the mails about them are there. Raises Lost."""
+        deadline = time.monotonic() + PATIENCE
+        for sent in self.accepted:
+            while (job := self._insist("GET", f"/jobs/{sent['id']}", headers=self._token).json())["state"] != "done":
+                if job["state"] in ("failed", "cancelled") or time.monotonic() > deadline:
+                    raise Lost(f"job {job['id']} is {job['state']}, {job.get('reason', 'and stays so')}")
+                time.sleep(0.2)
+            while job["fid"] not in self._postbox.told:
+                if time.monotonic() > deadline:
+                    raise Lost(f"no mail about job {job['id']}")
+                time.sleep(0.2)
+        return [self._insist("GET", f"/download?fid={sent['fid']}", headers=self._token).data for sent in self.accepted]
+
+    def is_converting(self) -> bool:
+        job = self._insist("GET", f"/jobs/{self.accepted[-1]['id']}", headers=self._token).json()
+        return bool(job["state"] != "queued")
+
+    def _pieces(self, slowly: float) -> Iterator[bytes]:
+        piece = len(self._film) // 20 + 1
+        for start in range(0, len(self._film), piece):
+            yield self._film[start : start + piece]
+            time.sleep(slowly / 20)
+            if start > len(self._film) / 2 and self.accepted:
+                self.half_sent.set()
+
+    def _insist(self, method: str, path: str, body: Callable[[], Any] = lambda: None, **options: Any) -> Any:
+        """Ask until somebody answers with other than `try again`. Raises Lost where that is no answer to rely on."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            with suppress(urllib3.exceptions.HTTPError):
+                answer = self._http.request(method, self._url + path, body=body(), **options)
+                if answer.status < 400:
+                    return answer
+                if answer.status != 503:
+                    raise Lost(f"{method} {path.partition('?')[0]} is answered {answer.status}: {answer.data[:300]!r}")
+            self.refused += 1
+            if time.monotonic() > deadline:
+                raise Lost(f"{method} {path.partition('?')[0]} was refused for {PATIENCE:g} s")
+            time.sleep(0.2)
+
+
+@dataclass
+class Round:
+    """One row of the table: what was done to a service while a person worked, and what became of the person's films."""
+
+    service: str
+    how: str
+    person: Person
+    seconds: float = 0.0
+    refused: int = 0
+    whole: int = 0
+    remark: str = ""
+
+    @property
+    def flawless(self) -> bool:
+        return self.whole == len(self.person.accepted) > 0
+
+    def judge(self, wanted: bytes) -> None:
+        say(f"looking for the films of {self.service} {self.how}")
+        try:
+            found = [hashlib.sha256(audio).digest() for audio in self.person.settle()]
+            self.whole = found.count(hashlib.sha256(wanted).digest())
+        except Lost as loss:
+            self.remark = str(loss)
+
+
+def disturb(round_: Round, act: Callable[[str], None]) -> Round:
+    """Act on the service while one film is being converted and the next one is on its way."""
+    person, work = round_.person, Thread(target=round_.person.keep_uploading, daemon=True)
+    work.start()
+    while not (person.half_sent.wait(PATIENCE) and person.is_converting()):
+        time.sleep(0.05)
+    began = time.monotonic()
+    act(round_.service)
+    round_.seconds = time.monotonic() - began
+    person.enough.set()
+    work.join(PATIENCE)
+    round_.refused = person.refused
+    say(f"{round_.service} {round_.how}: {round_.seconds:.1f} s, {len(person.accepted)} films accepted")
+    return round_
+
+
+def spread(round_: Round, compose: Compose) -> Round:
+    """Three converters, and more films at once than one of them takes."""
+    began = time.monotonic()
+    compose("up", "--detach", "--wait", "--scale", f"convert={REPLICAS}", CONVERT_PARALLELISM=str(2 * REPLICAS))
+    round_.seconds = time.monotonic() - began
+    uploads = [Thread(target=round_.person.upload, args=(f"{number}.mp4",)) for number in range(FILMS)]
+    for each in uploads:
+        each.start()
+    for each in uploads:
+        each.join(PATIENCE)
+    with suppress(Lost):
+        round_.person.settle()
+    since = f"{time.monotonic() - began:.0f}s"
+    shares = [docker("logs", "--since", since, each).count("POST convert") for each in compose.containers("convert")]
+    round_.remark = f"converted by each: {', '.join(map(str, shares))}"
+    return round_
+
+
+def make_film(path: Path) -> bytes:
+    """A tone in noise, which costs the encoder something, under a small picture."""
+    picture = ("-f", "lavfi", "-i", f"testsrc=s=64x48:r=5:d={SECONDS}")
+    sound = ("-f", "lavfi", "-i", f"aevalsrc=0.3*sin(880*PI*t)+0.1*random(0)|0.3*sin(660*PI*t):s=44100:d={SECONDS}")
+    subprocess.run([get_ffmpeg_exe(), "-nostdin", "-v", "error", *picture, *sound, str(path)], check=True)
+    return path.read_bytes()
+
+
+def print_table(rounds: list[Round]) -> None:
+    form = "{:<13}{:<13}{:>8}{:>10}{:>9}{:>24}  {}"
+    say(form.format("service", "was", "back in", "accepted", "retried", "done, mailed and whole", ""))
+    for each in rounds:
+        back = f"{each.seconds:.1f} s" if each.seconds else ""
+        counts = len(each.person.accepted), each.refused, each.whole
+        say(form.format(each.service, each.how, back, *counts, each.remark))
+    whole, accepted = sum(each.whole for each in rounds), sum(len(each.person.accepted) for each in rounds)
+    say(f"{whole} of {accepted} accepted films were converted, whole, and their owners told")
+
+
+def say(what: str) -> None:
+    sys.stdout.write(f"{time.monotonic() - BEGUN:6.1f} s  {what}\n")
+    sys.stdout.flush()
+
+
+def docker(*words: str) -> str:
+    return subprocess.run(["docker", *words], capture_output=True, text=True, check=True).stdout
+
+
+def find_compose() -> list[str]:
+    """The plugin, or the program of old."""
+    for command in (["docker", "compose"], ["docker-compose"]):
+        with suppress(OSError, subprocess.CalledProcessError):
+            docker("info")
+            subprocess.run([*command, "version"], capture_output=True, check=True)
+            return command
+    raise SystemExit("compose-test needs Docker and compose; `docker info` or `docker compose version` does not answer")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
