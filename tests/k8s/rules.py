@@ -102,7 +102,9 @@ def secrets_are_those_of_the_catalogue(built: Manifests) -> Iterator[str]:
 
 @rule
 def secrets_can_be_made(built: Manifests) -> Iterator[str]:
-    """`make secrets` makes each file that a container is to see."""
+    """`make secrets` makes each file that a container is to see, and none of them is kept here."""
+    if any(built.of("Secret")):
+        yield "a Secret is among the manifests"
     for pod in built.pods():
         if unknown := pod.files - secrets_made():
             yield f"{pod.name} wants {sorted(unknown)}, which `make secrets` does not make"
