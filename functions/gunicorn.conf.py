@@ -58,6 +58,6 @@ def post_worker_init(_worker: object) -> None:
 
 
 def child_exit(_server: object, worker: Any) -> None:
-    """A worker that was killed (out of memory) leaves the film it worked on behind, and its successor has the same disk."""
+    """A worker that was killed (out of memory) leaves its film behind, and its successor has the same disk."""
     for left in Path(tempfile.gettempdir()).glob(f"convert-{worker.pid}-*"):
         shutil.rmtree(left, ignore_errors=True)

@@ -90,6 +90,7 @@ def _mount(name: str, ready: Callable[[], None], census: meters.Census | None) -
     app.add_url_rule("/_/health", "health", lambda: answer({"function": name}))
     app.add_url_rule("/_/ready", "ready", is_ready)
     app.add_url_rule("/metrics", "metrics", lambda: Response(meters.page(census), mimetype="text/plain; version=0.0.4"))
+    app.register_error_handler(Problem, problem)
     app.register_error_handler(HTTPException, lambda _: problem(NotFound("there is nothing at this address")))
 
 

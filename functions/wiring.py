@@ -25,6 +25,7 @@ class Services:
     def __init__(self, function: str) -> None:
         self.settings: Settings = settings.load(function)
         self._needs = settings.NEEDS[function]
+        self._is_validate = function == "validate"
 
     @cached_property
     def database(self) -> "Database":
@@ -84,7 +85,7 @@ class Services:
     def bearer(self) -> "Bearer":
         from functions.bearer import LocalBearer, RemoteBearer
 
-        if self.settings.auth_svc_addr:
+        if self.settings.auth_svc_addr and not self._is_validate:  # or it would ask itself, and wait for itself
             return RemoteBearer(self.settings.auth_svc_addr)
         return LocalBearer(self.tokens)
 

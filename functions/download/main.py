@@ -64,10 +64,12 @@ def _range(request: Request, audio: UUID, size: int) -> tuple[int, int] | None:
     condition = request.if_range
     if (condition.date or condition.etag) and condition.etag != audio.hex:
         return None
-    found = wanted.range_for_length(size)
-    if found is None:
+    start, stop = wanted.ranges[0]
+    if start < 0:  # that many from the end; of a shorter file all (RFC 9110, 14.1.2)
+        start = max(0, size + start)
+    if start >= size:
         raise RangeNotSatisfiable(size)
-    return found[0], found[1] or size
+    return start, min(stop or size, size)
 
 
 def _disposition(name: str) -> str:

@@ -1,6 +1,6 @@
 """Jobs: what became of my films; cancel one, delete one, try one again."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 from flask import Request, Response
@@ -36,13 +36,13 @@ def _list(request: Request, owner: UUID) -> Response:
     """The newest first; `next` is the `before` of the following page."""
     before = request.args.get("before")
     try:
-        since = datetime.fromisoformat(before) if before else None
-    except ValueError as error:
+        since = datetime.fromisoformat(before).astimezone(UTC) if before else None
+    except (ValueError, OverflowError) as error:
         raise BadRequest("before must be the `next` of an earlier page", field="before") from error
     page = services.jobs.list_own(owner, since, PAGE)
     body: dict[str, object] = {"jobs": [job.public() for job in page]}
     if len(page) == PAGE:
-        body["next"] = page[-1].created_at.isoformat()
+        body["next"] = page[-1].created_at.isoformat().replace("+00:00", "Z")  # a plus in an address is a space
     return web.answer(body)
 
 
