@@ -1,0 +1,208 @@
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg2
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from functions.model.jobs import Job
+from functions.model.tokens import Links, Tokens
+from functions.stores.gridfs import Bucket
+from functions.stores.jobs import Jobs
+from functions.stores.postgres import Database
+from tests.conftest import collections
+from tests.events import stage as events_stage
+from tests.functions.stage import FILM, Person, Served, load
+
+SECRETS = {"JWT_SECRET": "j" * 32, "LINK_SECRET": "l" * 32}
+
+
+@pytest.fixture(scope="session")
+def films_uri(mongo_url: str) -> Iterator[str]:
+    with collections(mongo_url) as uri:
+        yield uri
+
+
+@pytest.fixture(scope="session")
+def mp3s_uri(mongo_url: str) -> Iterator[str]:
+    with collections(mongo_url) as uri:
+        yield uri
+
+
+@pytest.fixture(scope="session")
+def kept_sink() -> Iterator[events_stage.Function]:
+    function = events_stage.Function()
+    yield function
+    function.close()
+
+
+@pytest.fixture
+def sink(kept_sink: events_stage.Function) -> events_stage.Function:
+    """Where events are posted; `asked` holds them, `behave` decides the answer."""
+    kept_sink.asked.clear()
+    kept_sink.behave = events_stage.answers(202)
+    return kept_sink
+
+
+@pytest.fixture(scope="session")
+def environ(kept_database: str, films_uri: str, mp3s_uri: str, kept_sink: events_stage.Function) -> dict[str, str]:
+    """All that any function needs."""
+    return SECRETS | {
+        "DATABASE_URL": kept_database,
+        "MONGO_URI": films_uri,
+        "MONGO_MP3_URI": mp3s_uri,
+        "K_SINK": kept_sink.url,
+        "PUBLIC_URL": "https://films.example.org/",
+        "MAIL_FROM": "Films <films@example.org>",
+        "SECRETS_DIR": "/nowhere",
+    }
+
+
+@pytest.fixture(scope="session")
+def loaded(environ: dict[str, str]) -> Callable[..., Flask]:
+    """A function's application, with what it is told otherwise; each is loaded once."""
+    applications: dict[Any, Flask] = {}
+
+    def get(name: str, **changes: str) -> Flask:
+        key = (name, *sorted(changes.items()))
+        if key not in applications:
+            applications[key] = load(name, environ | changes)
+        return applications[key]
+
+    return get
+
+
+@pytest.fixture
+def function(loaded: Callable[..., Flask], database: str) -> Callable[..., FlaskClient]:  # noqa: ARG001 -- it is emptied afterwards
+    """A client of a function, with what the function is told otherwise."""
+
+    def client(name: str, **changes: str) -> FlaskClient:
+        return loaded(name, **changes).test_client()
+
+    return client
+
+
+@pytest.fixture(scope="session")
+def served(environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Served]]:
+    """A function behind gunicorn; each is started once."""
+    started: dict[Any, Served] = {}
+
+    def get(name: str, **changes: str) -> Served:
+        key = (name, *sorted(changes.items()))
+        if key not in started:
+            started[key] = Served(name, environ | changes, tmp_path_factory.mktemp("served") / f"{name}.log")
+        return started[key].ready()
+
+    yield get
+    for each in started.values():
+        each.stop()
+
+
+@pytest.fixture
+def postgres(database: str) -> Database:
+    return Database(database)
+
+
+@pytest.fixture
+def jobs(postgres: Database) -> Jobs:
+    return Jobs(postgres, 60, 3)
+
+
+@pytest.fixture
+def person(postgres: Database) -> Callable[..., Person]:
+    """Somebody new."""
+
+    def make(**changes: str) -> Person:
+        username = f"{uuid4().hex}@example.org"
+        columns = {"username": username, "name": "Ada", "email": username, "password_hash": "-"} | changes
+        row = postgres.one("add_user", **columns)
+        assert row is not None
+        return Person(row["id"], username, Tokens(SECRETS["JWT_SECRET"], 60).issue(row["id"], username))
+
+    return make
+
+
+@pytest.fixture
+def ada(person: Callable[..., Person]) -> Person:
+    return person()
+
+
+@pytest.fixture
+def eve(person: Callable[..., Person]) -> Person:
+    """Another."""
+    return person()
+
+
+@pytest.fixture(scope="session")
+def links() -> Links:
+    return Links(SECRETS["LINK_SECRET"], 60)
+
+
+@pytest.fixture
+def films(films_uri: str) -> Iterator[Bucket]:
+    yield from emptied(Bucket(films_uri))
+
+
+@pytest.fixture
+def mp3s(mp3s_uri: str) -> Iterator[Bucket]:
+    yield from emptied(Bucket(mp3s_uri))
+
+
+def emptied(bucket: Bucket) -> Iterator[Bucket]:
+    """The bucket, with nothing in it before and after."""
+    yield bucket
+    for old in bucket.files_older_than(-60):
+        for file in old:
+            bucket.delete(file)
+    for file in list(bucket.unfinished_older_than(-60)):
+        bucket.delete(file)
+
+
+@pytest.fixture
+def add(jobs: Jobs, films: Bucket, ada: Person) -> Callable[..., Job]:
+    """A queued job of Ada's, its film stored; with what it is told otherwise."""
+
+    def make(content: bytes = FILM, **changes: Any) -> Job:
+        columns = {
+            "id": uuid4(), "owner": ada.id, "fid": uuid4(), "filename": "film.mp4", "container": "mov",
+            "video": uuid4(), "video_size": len(content), "video_sha256": "0" * 64, "idempotency_key": None,
+            "traceparent": None, "correlationid": None,
+        } | changes  # fmt: skip
+        films.write(columns["video"], [content])
+        job = jobs.add(**columns)
+        assert job is not None
+        return job
+
+    return make
+
+
+@pytest.fixture
+def finish(jobs: Jobs, mp3s: Bucket, add: Callable[..., Job]) -> Callable[..., Job]:
+    """A job that is done, its MP3 stored."""
+
+    def make(content: bytes = b"ID3" + bytes(range(256)), **changes: Any) -> Job:
+        attempt, audio = jobs.claim(add(**changes).id), uuid4()
+        assert attempt
+        mp3s.write(audio, [content])
+        job = jobs.finish(attempt, audio=audio, audio_size=len(content), duration=1.5)
+        assert job
+        return job
+
+    return make
+
+
+@pytest.fixture
+def sql(database: str) -> Iterator[Callable[..., list[tuple[Any, ...]]]]:
+    """Looks at rows, and makes them older, past the named queries."""
+    with closing(psycopg2.connect(database)) as connection:
+        connection.autocommit = True
+
+        def run(statement: str, *values: Any) -> list[tuple[Any, ...]]:
+            with connection.cursor() as cursor:
+                cursor.execute(statement, [str(value) if isinstance(value, UUID) else value for value in values])
+                return cursor.fetchall() if cursor.description else []
+
+        yield run

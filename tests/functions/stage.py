@@ -1,0 +1,125 @@
+"""What the functions' tests stand on: functions loaded as the framework loads them, and people who use them."""
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import functions_framework
+import pytest
+import requests
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+import functions
+from events import contract, envelope
+from functions.stores.gridfs import Bucket
+from tests.events.stage import free_port, until
+
+KEPT = {name: value for name, value in os.environ.items() if name == "PATH" or name.startswith("COVERAGE")}
+FUNCTIONS = Path(functions.__file__).parent
+PROBLEM = "urn:videotomp3:problem:"
+FILM = b"\0\0\0\x20ftypisom\0\0\2\0isomiso2avc1mp41" + bytes(range(256)) * 40  # begins like MP4
+
+
+def load(name: str, environ: dict[str, str]) -> Flask:
+    """The function's application, started with that in its environment."""
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, value in environ.items():
+            patch.setenv(variable, value)
+        application: Flask = functions_framework.create_app(target=name, source=str(FUNCTIONS / name / "main.py"))
+    return application
+
+
+class Served:
+    """A function behind gunicorn, as every platform starts it; for tests in which sockets matter."""
+
+    def __init__(self, name: str, environ: dict[str, str], log: Path) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = log
+        own = {"FUNCTION_TARGET": name, "HOST": "127.0.0.1", "PORT": str(self.port), "GRACE_SECONDS": "2"}
+        command = ["-c", str(FUNCTIONS / "gunicorn.conf.py"), "functions_framework:create_app()"]
+        with log.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "gunicorn", *command],
+                env={**KEPT, "PYTHONPATH": str(FUNCTIONS.parent), **environ, **own},
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    def ready(self) -> "Served":
+        until(self._answers, within=60)
+        return self
+
+    def _answers(self) -> bool:
+        assert self.process.poll() is None, self.log.read_text()
+        try:
+            return requests.get(f"{self.url}/_/health", timeout=5).ok
+        except requests.ConnectionError:
+            return False
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody with an account and a token."""
+
+    id: UUID
+    username: str
+    token: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}
+
+
+def problem(answer: TestResponse | requests.Response, status: int, slug: str, **more: str) -> dict[str, Any]:
+    """The problem that the answer must be, in the one shape that all have (RFC 9457)."""
+    told = answer.json if isinstance(answer, TestResponse) else answer.json()
+    assert (answer.status_code, answer.headers["Content-Type"]) == (status, "application/problem+json"), told
+    assert isinstance(told, dict)
+    assert (told["type"], told["status"]) == (PROBLEM + slug, status)
+    assert told["title"]
+    assert told["detail"]
+    assert {name: told.get(name) for name in more} == more
+    assert set(told) <= {"type", "title", "status", "detail", "field", "reason"}
+    return told
+
+
+def deliver(client: FlaskClient, event: contract.Event) -> TestResponse:
+    """As the bridge delivers it."""
+    headers, body = envelope.to_http(event)
+    return client.post("/", data=body, headers={**headers, "Prefer": "reply"})
+
+
+def replied(answer: TestResponse) -> contract.Event:
+    """The event that the answer is."""
+    assert answer.status_code == HTTPStatus.OK, answer.text
+    return envelope.from_http(dict(answer.headers), answer.data)
+
+
+def nothing_follows(answer: TestResponse) -> bool:
+    """202, and no header of an event."""
+    tells = any(name.lower().startswith("ce-") for name, _ in answer.headers)
+    return answer.status_code == HTTPStatus.ACCEPTED and not tells
+
+
+def files(bucket: Bucket) -> tuple[int, int]:
+    """Files and chunks."""
+    database = bucket._database
+    return database["fs.files"].count_documents({}), database["fs.chunks"].count_documents({})

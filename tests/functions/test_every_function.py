@@ -1,0 +1,145 @@
+"""What every function owes a platform: health, readiness, one shape of error, and a start that costs little."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from flask.testing import FlaskClient
+
+from events import catalogue
+from functions.settings import NEEDS
+from tests.events.stage import uploaded
+from tests.functions.stage import FUNCTIONS, Person, Served, deliver, problem
+
+Function = Callable[..., FlaskClient]
+
+ALL = [entry.target for entry in catalogue.load()]
+EVENT_FUNCTIONS = [entry.target for entry in catalogue.load() if entry.events or entry.dead_letter]
+METHODS = {"ui": "GET", "validate": "GET, POST", "jobs": "GET, POST, DELETE", "download": "GET"}
+AWAY = {
+    "DATABASE_URL": "postgresql://127.0.0.1:1/app",
+    "MONGO_URI": "mongodb://127.0.0.1:1/films",
+    "MONGO_MP3_URI": "mongodb://127.0.0.1:1/mp3s",
+}
+DRIVERS = ("psycopg2", "pymongo", "boto3", "moviepy", "numpy", "urllib3", "fastjsonschema", "prometheus_client")
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_it_is_ready_where_its_stores_are(name: str, function: Function) -> None:
+    """Asked once, believed for two seconds."""
+    answer = function(name).get("/_/ready")
+    assert (answer.status_code, answer.json) == (200, {"function": name, "ready": True})
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if "database_url" in NEEDS[name]])
+def test_it_is_healthy_and_not_ready_where_they_are_away(name: str, function: Function) -> None:
+    """A platform must not restart it for that, nor send it work."""
+    client = function(name, **AWAY)
+    assert client.get("/_/health").json == {"function": name}
+    told = problem(client.get("/_/ready"), 503, "unavailable")
+    assert "127.0.0.1" not in told["detail"]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_wrong_method_is_told_the_right_one(name: str, function: Function, ada: Person) -> None:
+    """In the answer's words and in its Allow header."""
+    answer = function(name).patch("/", headers=ada.headers)
+    problem(answer, 405, "method-not-allowed")
+    assert answer.headers["Allow"] == METHODS.get(name, "POST")
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_nothing_is_told_of_what_the_framework_adds(name: str, function: Function) -> None:
+    """Its own errors take our shape too."""
+    problem(function(name).get("/favicon.ico"), 404, "not-found")
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_what_it_counts_can_be_watched(name: str, function: Function) -> None:
+    """In Prometheus' format; sweep counts the rows."""
+    client = function(name)
+    client.get("/")
+    page = client.get("/metrics")
+    assert (page.status_code, page.mimetype) == (200, "text/plain")
+    assert f'videotomp3_requests_total{{function="{name}"' in page.text
+
+
+def test_rows_cannot_be_watched_while_postgres_is_away(function: Function) -> None:
+    """A watcher is told so; a page without them would look like an empty table."""
+    problem(function("sweep", **AWAY).get("/metrics"), 503, "unavailable")
+
+
+NO_EVENTS = {
+    "nothing": (b"", {}),
+    "JSON that is no event": (b"{}", {"Content-Type": "application/cloudevents+json"}),
+    "no JSON": (b"{", {"Content-Type": "application/cloudevents+json"}),
+    "an event of another house": (
+        b"{}", {"ce-id": "1", "ce-source": "/x", "ce-type": "com.example", "ce-specversion": "1.0", "ce-subject": "y"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EVENT_FUNCTIONS)
+@pytest.mark.parametrize(("body", "headers"), NO_EVENTS.values(), ids=NO_EVENTS)
+def test_what_is_no_event_of_ours_is_refused(
+    name: str, body: bytes, headers: dict[str, str], function: Function
+) -> None:
+    """And what came with it is not repeated."""
+    answer = function(name).post("/", data=body, headers={**headers, "Authorization": "Bearer secret"})
+    problem(answer, 400, "bad-request")
+    assert "secret" not in answer.text
+
+
+@pytest.mark.parametrize("name", EVENT_FUNCTIONS)
+def test_an_event_function_believes_no_event_beyond_its_id(name: str, function: Function) -> None:
+    """On OpenFaaS anybody can send one: without a row nothing follows from it."""
+    answer = deliver(function(name), uploaded())
+    assert (answer.status_code, answer.data) == (202, b"")
+
+
+@pytest.mark.parametrize("name", [*EVENT_FUNCTIONS, "register"])
+@pytest.mark.parametrize("declared", [True, False])
+def test_a_body_that_should_be_small_is_not_read_further(name: str, declared: bool, function: Function) -> None:
+    """Whether it says how long it is or not."""
+    client = function(name)
+    length = {} if declared else {"environ_overrides": {"CONTENT_LENGTH": "", "wsgi.input_terminated": True}}
+    problem(client.post("/", data=b" " * 70_000, **length), 413, "too-large")
+
+
+def test_loading_connects_to_nothing_and_imports_no_driver() -> None:
+    """A cold start pays only for what the first request uses; convert alone may know MoviePy, and does not yet."""
+    script = f"""
+import json, socket, sys
+def refuse(*_): raise AssertionError("connected")
+socket.socket.connect = refuse
+import functions_framework
+found = {{}}
+for name in {ALL!r}:
+    functions_framework.create_app(target=name, source="{FUNCTIONS}/" + name + "/main.py")
+    found[name] = [driver for driver in {DRIVERS!r} if driver in sys.modules]
+print(json.dumps(found))
+"""
+    whole = {name.upper(): "x" * 32 + "://y/z" for names in NEEDS.values() for name in names}
+    environ = {"PYTHONPATH": str(FUNCTIONS.parent), **whole}
+    run = subprocess.run([sys.executable, "-c", script], env=environ, capture_output=True, text=True, check=True)
+    assert json.loads(run.stdout) == {name: [] for name in ALL}
+
+
+def test_a_start_without_its_settings_names_them_all_and_ends(tmp_path: Path) -> None:
+    """In one line, before anything is forked."""
+    log = tmp_path / "log"
+    served = Served("upload", {"JWT_SECRET": "short", "SECRETS_DIR": "/nowhere"}, log)
+    assert served.process.wait(30) != 0
+    [line] = log.read_text().splitlines()
+    for name in ("DATABASE_URL", "MONGO_URI", "K_SINK", "JWT_SECRET is shorter"):
+        assert name in line
+
+
+def test_a_start_without_a_target_names_those_there_are(tmp_path: Path) -> None:
+    """A misspelt one too."""
+    log = tmp_path / "log"
+    assert Served("dead-letter", {}, log).process.wait(30) != 0
+    assert "dead_letter" in log.read_text()
