@@ -182,13 +182,15 @@ def test_every_rule_is_broken_once() -> None:
     assert {broken.split()[0] for broken in BREAKS} == {rule.__name__ for rule in RULES}
 
 
-def test_validation_sees_unknown_fields() -> None:
+@pytest.mark.parametrize(("kind", "name"), [("Deployment", "gateway"), ("Trigger", "video-uploaded")])
+def test_validation_sees_unknown_fields(kind: str, name: str) -> None:
     """In objects of Kubernetes itself and, where their schemas are at hand, in others."""
-    built = build(K8S / "overlays" / "local")
-    for kind, name in (("Deployment", "gateway"), ("Trigger", "video-uploaded")):
-        spoilt = built.spoilt(kind, name, "", "spec/deliver", {})
-        with pytest.raises((kubernetes_validate.ValidationError, jsonschema.ValidationError)):
-            validate(spoilt.get(kind, name))
+    if kind == "Trigger" and not schemas():
+        missing = f"{CRDS} is not there: custom resources are held by our own rules alone"
+        pytest.fail(missing) if "CI" in os.environ else pytest.skip(missing)
+    spoilt = build(K8S / "overlays" / "local").spoilt(kind, name, "", "spec/deliver", {})
+    with pytest.raises((kubernetes_validate.ValidationError, jsonschema.ValidationError)):
+        validate(spoilt.get(kind, name))
 
 
 def validate(each: dict[str, Any]) -> None:
@@ -201,16 +203,13 @@ def _validate(text: str) -> None:
     each = json.loads(text)
     if each["apiVersion"] in CORE:
         kubernetes_validate.validate(each, kubernetes_validate.latest_version(), strict=True)
-    else:
+    elif schemas():
         schemas()[each["apiVersion"], each["kind"]].validate(each)
 
 
 @cache
 def schemas() -> dict[tuple[str, str], Any]:
-    """By apiVersion and kind."""
-    if not CRDS.is_dir():
-        assert not os.environ.get("CI"), f"CI checks custom resources too, and {CRDS} is not there"
-        pytest.skip(f"{CRDS} is not there: custom resources are held by our own rules alone")
+    """By apiVersion and kind; empty where they are not at hand."""
     found = [json.loads(path.read_text()) for path in CRDS.glob("*.json")]
     return {
         (schema["properties"]["apiVersion"]["const"], schema["properties"]["kind"]["const"]): Draft7Validator(schema)
