@@ -53,14 +53,15 @@ def test_every_secret_is_marked_as_one():
 
 def test_every_reason_of_failure_is_listed():
     """Clients match on these words."""
-    assert set(re.findall(r"`([a-z_]+)`", README.partition("one of these reasons:")[2].partition("\n\n")[0])) == set(Reason)
+    listed = README.partition("one of these reasons:")[2].partition("\n\n")[0]
+    assert set(re.findall(r"`([a-z_]+)`", listed)) == set(Reason)
 
 
 def test_every_make_target_the_documents_name_exists():
     """`make help` and the README speak of the same targets."""
     listed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for target in set(re.findall(r"`?make ([a-z][a-z-]*)", README + ARCHITECTURE)):
-        assert re.search(rf"\bmake {target}\b|^\s*{target}\b", listed, re.MULTILINE), f"make {target} is not in make help"
+        assert re.search(rf"\bmake {target}\b", listed), f"make {target} is not in make help"
 
 
 def test_every_path_the_documents_name_exists():
