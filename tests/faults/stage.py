@@ -4,6 +4,7 @@ import json
 import os
 import secrets
 import signal
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -27,7 +28,6 @@ from events.emulator.processes import Part
 from events.emulator.rabbitmq import RabbitMQ
 from functions.stores.gridfs import Bucket
 from functions.stores.postgres import migrate
-from tests.acceptance.person import until
 from tests.events.wire import Wire
 from tests.faults import mines
 
@@ -178,17 +178,15 @@ class Stage:
         answer = requests.post(self.functions["sweep"][0].url, timeout=60)
         return dict(answer.json()) if answer.ok else {}
 
-    def until_swept(self, condition: Callable[[], Any], within: float = 60, minutes: float = 3) -> Any:
-        """What the condition gives once it is true; until then sweep comes by as the clock would send it."""
-
-        def look() -> Any:
-            if found := condition():
-                return found
-            self.let_pass(minutes * 60)
+    def until_swept(self, condition: Callable[[], Any], within: float = 60) -> Any:
+        """What the condition gives once it is true; sweep comes by every second, and two minutes pass in between."""
+        deadline = time.monotonic() + within
+        while True:
+            self.let_pass(120)
             self.sweep()
-            return condition()
-
-        return until(look, within)
+            if found := holds(condition, 1):
+                return found
+            assert time.monotonic() < deadline, f"not within {within:g} s, for all that sweep did"
 
     def journal(self, part: Part) -> list[dict[str, Any]]:
         """What that part has written, line by line."""
@@ -218,6 +216,14 @@ class Stage:
 def message_id(row: Mapping[str, Any]) -> str:
     """Of the mail that tells how that job ended."""
     return f"{uuid5(UUID(str(row['id'])), '{state}/{generation}'.format_map(row))}@{DOMAIN}"
+
+
+def holds(condition: Callable[[], Any], within: float) -> Any:
+    """What the condition gives once it is true, or at last."""
+    deadline = time.monotonic() + within
+    while not (found := condition()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return found
 
 
 @contextmanager

@@ -1,0 +1,180 @@
+"""Whatever workers, sweeps and owners do at once, a job is as if they had done it one after the other.
+
+Hypothesis chooses who does what, Postgres carries it out at the same time, and the row must be what some order of the
+same moves makes of the model below.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import permutations
+from threading import Barrier
+from typing import Any
+from uuid import UUID, uuid4
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as some
+from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+
+from functions.model.jobs import CANCELLED, CONVERTING, DONE, FAILED, QUEUED, Job
+from functions.stores.jobs import Jobs
+from tests.stores.conftest import MAX_TRIES
+
+Sql = Callable[..., list[tuple[Any, ...]]]
+Said = int | bool | None  # what whoever made a move was told: a claim's fence, or whether it was one
+
+
+@dataclass(frozen=True)
+class Model:
+    """A job, and each move as the design tells it: the job afterwards, or None where the move is not one now."""
+
+    state: str = QUEUED
+    generation: int = 0
+    fence: int = 0
+    tries: int = 0
+    lapsed: bool = False  # its lease
+    deleted: bool = False
+    winner: int | None = None  # the fence of the attempt whose MP3 the row names
+    owed: frozenset[tuple[int, str]] = frozenset()  # what its owner is ever to be told: generation, outcome
+
+    def claim(self, _: int) -> "Model | None":
+        able = self.state == QUEUED and self.tries < MAX_TRIES
+        return self._to(CONVERTING, fence=self.fence + 1, tries=self.tries + 1) if able else None
+
+    def renew(self, fence: int) -> "Model | None":
+        return self._to(CONVERTING) if self._is_held_by(fence) else None
+
+    def finish(self, fence: int) -> "Model | None":
+        return self._end(DONE, winner=fence) if self._is_held_by(fence) else None
+
+    def fail(self, fence: int) -> "Model | None":
+        return self._end(FAILED) if self._is_held_by(fence) else None
+
+    def hand_back(self, fence: int) -> "Model | None":
+        return self._to(QUEUED, tries=self.tries - 1) if self._is_held_by(fence) else None
+
+    def interrupt(self, fence: int) -> "Model | None":
+        return self._to(QUEUED) if self._is_held_by(fence) else None
+
+    def lapse(self, fence: int) -> "Model | None":
+        return replace(self, lapsed=True) if self._is_held_by(fence) else None
+
+    def free(self, _: int) -> "Model | None":
+        able = self.lapsed and self.tries < MAX_TRIES
+        return self._to(QUEUED, generation=self.generation + 1) if able else None
+
+    def give_up(self, _: int) -> "Model | None":
+        able = (self.lapsed or self.state == QUEUED) and self.tries >= MAX_TRIES
+        return self._end(FAILED) if able else None
+
+    def cancel(self, _: int) -> "Model | None":
+        return self._to(CANCELLED) if self.state in (QUEUED, CONVERTING) else None
+
+    def delete(self, _: int) -> "Model | None":
+        able = self.state in (DONE, FAILED, CANCELLED) and not self.deleted
+        return replace(self, deleted=True) if able else None
+
+    def retry(self, _: int) -> "Model | None":
+        able = self.state in (FAILED, CANCELLED) and not self.deleted
+        return self._to(QUEUED, generation=self.generation + 1, tries=0) if able else None
+
+    def _is_held_by(self, fence: int) -> bool:
+        return self.state == CONVERTING and self.fence == fence
+
+    def _to(self, state: str, **changes: Any) -> "Model":
+        return replace(self, state=state, lapsed=False, **changes)
+
+    def _end(self, state: str, **changes: Any) -> "Model":
+        return self._to(state, owed=self.owed | {(self.generation, state)}, **changes)
+
+
+MOVES = [name for name, made in vars(Model).items() if callable(made) and not name.startswith("_")]
+SAID_NOTHING = ("hand_back", "interrupt")  # these tell nobody whether they were moves
+SKIPS = ("free", "give_up")  # these leave alone what another is just moving
+
+
+class Machine(RuleBasedStateMachine):
+    """One job. Every fence that was ever given out is still in some worker's hands."""
+
+    def __init__(self, jobs: Jobs, late: Jobs, owner: UUID, sql: Sql) -> None:
+        super().__init__()
+        self._jobs, self._late, self._sql = jobs, late, sql
+        job = jobs.add(
+            id=uuid4(), owner=owner, fid=uuid4(), filename="film.mp4", container="mov", video=uuid4(), video_size=10,
+            video_sha256="0" * 64, idempotency_key=None, traceparent=None, correlationid=None,
+        )  # fmt: skip
+        assert job
+        self._workers = [job]
+        self._winners: dict[str, int] = {}
+        self._model = Model()
+
+    @rule(chosen=some.lists(some.tuples(some.sampled_from(MOVES), some.integers(0, 2)), min_size=1, max_size=4))
+    def move_at_once(self, chosen: list[tuple[str, int]]) -> None:
+        """Each by the latest worker, or by one of those before."""
+        moves = [(name, self._workers[-1 - min(age, len(self._workers) - 1)]) for name, age in chosen]
+        start = Barrier(len(moves))
+
+        def make(name: str, worker: Job) -> tuple[str, int, Said]:
+            start.wait()
+            return name, worker.fence, self._make(name, worker)
+
+        with ThreadPoolExecutor(len(moves)) as pool:
+            made = list(pool.map(lambda move: make(*move), moves))
+        seen = self._look()
+        assert seen in map(self._replay, permutations(made)), f"{self._model} became {seen} by {made}, in no order"
+        self._model = seen
+
+    def _make(self, name: str, worker: Job) -> Said:
+        jobs, id_ = self._jobs, worker.id
+        match name:
+            case "claim":
+                if claimed := jobs.claim(id_):
+                    self._workers.append(claimed)
+                return claimed.fence if claimed else False
+            case "renew":
+                return jobs.renew(worker, 0.5)
+            case "finish":
+                self._winners[str(audio := uuid4())] = worker.fence
+                return jobs.finish(worker, audio=audio, audio_size=5, duration=1.5) is not None
+            case "fail":
+                return jobs.fail(worker, "no_audio", "") is not None
+            case "hand_back" | "interrupt":
+                return jobs.hand_back(worker, "", refund=name == "hand_back")
+            case "lapse":
+                return self._late.renew(worker, 0.5)
+            case "free":
+                return id_ in [job.id for job in jobs.free_lapsed(1000)]
+            case "give_up":
+                return bool(jobs.give_up(id_))
+            case _:
+                return getattr(jobs, name)(id_, worker.owner) is not None
+
+    def _replay(self, order: tuple[tuple[str, int, Said], ...]) -> Model | None:
+        """The model after these moves, or None where somebody was told something else."""
+        model = self._model
+        for name, fence, said in order:
+            after = getattr(model, name)(fence)
+            if name in SKIPS and not said:
+                continue
+            if name not in SAID_NOTHING and said != (after.fence if after and name == "claim" else after is not None):
+                return None
+            model = after or model
+        return model
+
+    def _look(self) -> Model:
+        id_ = self._workers[0].id
+        columns = "state, generation, fence, tries, coalesce(lease_until < now(), false), deleted_at IS NOT NULL, audio"
+        [(*seen, audio)] = self._sql(f"SELECT {columns} FROM jobs WHERE id = %s", id_)
+        owed = self._sql("SELECT generation, outcome FROM notifications WHERE job = %s", id_)
+        return Model(*seen, self._winners.get(str(audio)), frozenset(owed))
+
+
+def test_moves_made_at_once_are_as_moves_made_in_turn(jobs: Jobs, late: Jobs, owner: UUID, sql: Sql) -> None:
+    """Concurrent claims, lapses, cancels, retries and late workers: no order of them ever surprises."""
+    run_state_machine_as_test(
+        lambda: Machine(jobs, late, owner, sql),
+        settings=settings(
+            max_examples=40, stateful_step_count=25, deadline=None, database=None,
+            suppress_health_check=[HealthCheck.too_slow],
+        ),
+    )  # fmt: skip
