@@ -6,6 +6,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from http import HTTPStatus
 from typing import Any
@@ -13,6 +14,7 @@ from uuid import UUID
 
 import flask
 from flask import Request, Response
+from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import ClientDisconnected, HTTPException
 
 from events import envelope, journal
@@ -28,6 +30,8 @@ LINGER_SECONDS = 30.0  # how long an early answer waits for the rest of its requ
 LINGER_PIECE = 256 * 1024
 PROBLEM_TYPE = "urn:videotomp3:problem:"
 TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context, 3.2
+# What the stream of a body raises when a client hangs up, stands still, or breaks the rules of chunks.
+BROKEN_OFF = (ClientDisconnected, OSError, ParseException)
 READY_FOR = 2.0  # seconds an answer of the stores is believed
 
 log = logging.getLogger("functions")
@@ -55,8 +59,6 @@ def serves(
             try:
                 only(request, *methods)
                 response = handler(request)
-            except (ClientDisconnected, TimeoutError):
-                response = problem(BadRequest("the request ended before its body did"))
             except Problem as trouble:
                 response = problem(trouble)
             except Exception:
@@ -185,10 +187,18 @@ def trace_id(request: Request) -> str | None:
     return found[1] if found else None
 
 
+def read(request: Request, count: int) -> bytes:
+    """The next bytes of the body, at most that many; none at its end. Raises BadRequest where it breaks off."""
+    try:
+        return request.stream.read(count)
+    except BROKEN_OFF as error:
+        raise BadRequest("the request broke off, or its chunks cannot be read; send it again") from error
+
+
 def _small_body(request: Request) -> bytes:
     if (request.content_length or 0) > JSON_LIMIT:
         raise TooLarge(f"the body must not be larger than {JSON_LIMIT} bytes")
-    body = request.stream.read(JSON_LIMIT + 1)
+    body = read(request, JSON_LIMIT + 1)
     if len(body) > JSON_LIMIT:
         raise TooLarge(f"the body must not be larger than {JSON_LIMIT} bytes")
     return body
@@ -224,11 +234,9 @@ def _lingering(request: Request, response: Response) -> Response:
 
     def linger() -> None:
         until = time.monotonic() + LINGER_SECONDS
-        try:
-            while request.stream.read(LINGER_PIECE) and time.monotonic() < until:
+        with suppress(BadRequest, ValueError):  # who asked has hung up: what we waited for
+            while read(request, LINGER_PIECE) and time.monotonic() < until:
                 pass
-        except (ClientDisconnected, OSError, ValueError):
-            pass  # who asked has hung up: what we waited for
 
     response.call_on_close(linger)
     return response

@@ -12,6 +12,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.http import parse_options_header
 from werkzeug.sansio.multipart import Data, Epilogue, File, MultipartDecoder, NeedData
 
+from functions import web
 from functions.model import media
 from functions.model.errors import BadRequest, RequestTimeout, TooLarge, Unprocessable, UnsupportedMedia
 
@@ -90,7 +91,7 @@ def too_large(limit: int) -> TooLarge:
 def _body(request: Request) -> Iterator[bytes]:
     """Raises BadRequest where the client hangs up early: gunicorn then just ends the stream."""
     missing = request.content_length or 0
-    while piece := request.stream.read(PIECE):
+    while piece := web.read(request, PIECE):
         missing -= len(piece)
         yield piece
     if missing > 0:
@@ -119,7 +120,7 @@ def _events(request: Request, decoder: MultipartDecoder) -> Iterator[object]:
         event = decoder.next_event()
         if isinstance(event, NeedData):
             # An empty read is the body's end; the decoder then says whether the form may end here.
-            decoder.receive_data(request.stream.read(PIECE) or None)
+            decoder.receive_data(web.read(request, PIECE) or None)
         elif isinstance(event, Epilogue):
             return
         else:
