@@ -152,7 +152,7 @@ def mp3s(mp3s_uri: str) -> Iterator[Bucket]:
 
 
 def emptied(bucket: Bucket) -> Iterator[Bucket]:
-    """The bucket, with nothing in it before and after."""
+    """The bucket, and nothing in it afterwards."""
     yield bucket
     for old in bucket.files_older_than(-60):
         for file in old:

@@ -1,0 +1,254 @@
+"""Upload: a film comes in whole or not at all, and its job is made once."""
+
+import hashlib
+import re
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from flask.testing import FlaskClient
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from werkzeug.test import TestResponse
+
+from functions.model.jobs import QUEUED
+from functions.model.tokens import Tokens
+from functions.stores.gridfs import Bucket
+from functions.stores.jobs import Jobs
+from tests.events import stage
+from tests.functions.conftest import SECRETS
+from tests.functions.stage import FILM, Person, files, problem
+
+Function = Callable[..., FlaskClient]
+Sql = Callable[..., list[tuple[Any, ...]]]
+LIMIT = 100_000
+ALMOST = FILM.ljust(LIMIT, b"\0")
+
+
+@pytest.fixture
+def upload(function: Function, ada: Person, films: Bucket) -> Callable[..., TestResponse]:  # noqa: ARG001 -- emptied afterwards
+    """Posts what it is given; MAX_UPLOAD_BYTES is LIMIT."""
+
+    def post(**request: Any) -> TestResponse:
+        request["headers"] = {**ada.headers, **request.get("headers", {})}
+        return function("upload", MAX_UPLOAD_BYTES=str(LIMIT)).post("/", **request)
+
+    return post
+
+
+def form(content: bytes, name: str = "film.mp4", **more: Any) -> dict[str, Any]:
+    return {"data": {**more, "file": (BytesIO(content), name)}, "content_type": "multipart/form-data"}
+
+
+WAYS = {"raw": {"data": FILM}, "form": form(FILM), "form with fields": form(FILM, language="de")}
+
+
+@pytest.mark.parametrize("request_", WAYS.values(), ids=WAYS)
+def test_a_film_becomes_a_job_and_an_event(
+    request_: dict[str, Any], upload: Callable[..., TestResponse], jobs: Jobs, ada: Person, films: Bucket,
+    sink: stage.Function,
+) -> None:  # fmt: skip
+    """As the raw body, as a form's field `file`, and with other fields before it."""
+    answer = upload(**request_)
+    assert answer.status_code == 202
+    job = jobs.find_own(UUID(answer.json["id"]), ada.id)
+    assert job
+    assert job.video
+    assert answer.json == job.public()
+    assert answer.headers["Location"] == f"/jobs/{job.id}"
+    assert b"".join(films.read(job.video)) == FILM
+    assert (job.state, job.container, job.video_size) == (QUEUED, "mov", len(FILM))
+    assert job.video_sha256 == hashlib.sha256(FILM).hexdigest()
+    [told] = [asked.event for asked in sink.asked]
+    assert (told.job, told.source, told.data["size"]) == (job.id, "/functions/upload", len(FILM))
+
+
+NAMES = {
+    "of the form": (form(FILM, "Mein Fïlm 日本.mp4"), "Mein Fïlm 日本.mp4"),
+    "with folders": (form(FILM, "/films/../film.mp4"), "film.mp4"),
+    "in the address": ({"data": FILM, "query_string": {"filename": "größe.mp4"}}, "größe.mp4"),
+    "in the header": (
+        {"data": FILM, "headers": {"Content-Disposition": "attachment; filename*=UTF-8''gr%C3%B6%C3%9Fe.mp4"}},
+        "größe.mp4",
+    ),
+    "with a line in it": ({"data": FILM, "query_string": {"filename": "a\r\nBcc: b\0.mp4"}}, "aBcc: b.mp4"),
+    "without one": ({"data": FILM}, "film"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("request_", "name"), NAMES.values(), ids=NAMES)
+def test_a_film_keeps_its_name(request_: dict[str, Any], name: str, upload: Callable[..., TestResponse]) -> None:
+    """Without what could do harm."""
+    assert upload(**request_).json["filename"] == name
+
+
+REFUSED: dict[str, tuple[dict[str, Any], int, str]] = {
+    "no media": ({"data": b"#!/bin/sh\n" * 100}, 415, "unsupported-media"),
+    "no media in a form": (form(b"<html>" * 1000), 415, "unsupported-media"),
+    "empty": ({"data": b""}, 422, "unprocessable"),
+    "empty in a form": (form(b""), 422, "unprocessable"),
+    "declared too large": ({"data": FILM.ljust(LIMIT + 100_000)}, 413, "too-large"),
+    "too large by one byte": ({"data": ALMOST + b"\0"}, 413, "too-large"),
+    "too large by one byte in a form": (form(ALMOST + b"\0"), 413, "too-large"),
+    "a form without the field": ({"data": {"film": (BytesIO(FILM), "a.mp4")}}, 400, "bad-request"),
+    "a form whose field is no file": (
+        {"data": {"file": "text"}, "content_type": "multipart/form-data"}, 400, "bad-request",
+    ),
+    "a form without a boundary": ({"data": FILM, "content_type": "multipart/form-data"}, 400, "bad-request"),
+    "a form of another boundary": (
+        {"data": FILM * 200, "content_type": "multipart/form-data; boundary=x"}, 413, "too-large",
+    ),
+    "a form that is none": ({"data": FILM, "content_type": "multipart/form-data; boundary=x"}, 400, "bad-request"),
+    "a form that ends before its file": (
+        {"data": b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n' + FILM,
+         "content_type": "multipart/form-data; boundary=x"}, 400, "bad-request",
+    ),
+    "a form that hides its file behind megabytes": (form(FILM, note="x" * 70_000), 400, "bad-request"),
+    "an empty idempotency key": ({"data": FILM, "headers": {"Idempotency-Key": ""}}, 400, "bad-request"),
+    "a long idempotency key": ({"data": FILM, "headers": {"Idempotency-Key": "k" * 201}}, 400, "bad-request"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("request_", "status", "slug"), REFUSED.values(), ids=REFUSED)
+def test_what_is_refused_leaves_nothing(
+    request_: dict[str, Any], status: int, slug: str, upload: Callable[..., TestResponse], films: Bucket,
+    sink: stage.Function, sql: Sql,
+) -> None:  # fmt: skip
+    """Neither a file, nor a chunk, nor a job, nor an event."""
+    problem(upload(**request_), status, slug)
+    assert (files(films), sql("SELECT * FROM jobs"), sink.asked) == ((0, 0), [], [])
+
+
+def test_a_film_of_just_the_limit_is_taken(upload: Callable[..., TestResponse]) -> None:
+    """The form around it does not count."""
+    assert upload(data=ALMOST).status_code == upload(**form(ALMOST)).status_code == 202
+
+
+BOUNDARY = "xYz"
+borders = st.sampled_from([b"\r\n", b"\n--", b"--xY", b"-", b"\r", b"\n" * 300, b"\r\n--xY"])
+tricky = st.lists(borders).map(b"".join)
+
+
+@pytest.mark.usefixtures("films")
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], database=None, deadline=None, max_examples=25)
+@given(tricky, st.integers(0, 600_000))
+@example(b"\r\n", 256 * 1024 - len(FILM))
+@example(b"\n", 300_000)
+def test_every_byte_of_a_form_s_file_arrives(function: Function, ada: Person, content: bytes, padding: int) -> None:
+    """Line ends and half boundaries among them, wherever the pieces that are read happen to end."""
+    content = FILM + content + bytes(padding) + content
+    body = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="a.mp4"\r\n\r\n'.encode()
+    body += content + f"\r\n--{BOUNDARY}--\r\n".encode()
+    headers = {**ada.headers, "Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+    answer = function("upload").post("/", data=body, headers=headers)
+    assert (answer.status_code, answer.json["size"]) == (202, len(content))
+
+
+def test_the_token_is_checked_before_a_byte_is_read(function: Function) -> None:
+    """Else anybody could make us read."""
+
+    class Untouchable(BytesIO):
+        def read(self, *_: Any) -> bytes:
+            raise AssertionError("it was read")
+
+        readinto = read
+
+    client = function("upload")
+    with client.post("/", input_stream=Untouchable(), content_length=10**9, buffered=False) as answer:
+        assert answer.status_code == 401
+        answer.response = []  # the rest of the request is read after the answer has left
+
+
+def test_a_token_that_outlived_its_user_uploads_nothing(function: Function, films: Bucket) -> None:
+    """The account may have been removed since."""
+    token = Tokens(SECRETS["JWT_SECRET"], 60).issue(uuid4(), "nobody")
+    answer = function("upload").post("/", data=FILM, headers={"Authorization": f"Bearer {token}"})
+    problem(answer, 401, "unauthorized")
+    assert files(films) == (0, 0)
+
+
+KEY = {"Idempotency-Key": "k"}
+
+
+def test_a_repeated_upload_is_the_same_job(upload: Callable[..., TestResponse], films: Bucket, sql: Sql) -> None:
+    """A client that got no answer asks again; the second film is not kept."""
+    first, second = upload(data=FILM, headers=KEY), upload(data=FILM, headers=KEY)
+    assert first.status_code == second.status_code == 202
+    assert first.json["id"] == second.json["id"]
+    assert (files(films)[0], len(sql("SELECT * FROM jobs"))) == (1, 1)
+
+
+def test_two_at_once_are_one_job(upload: Callable[..., TestResponse], films: Bucket) -> None:
+    """Whichever is first."""
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: upload(data=FILM, headers=KEY), range(4)))
+    assert {answer.status_code for answer in answers} == {202}
+    assert len({answer.json["id"] for answer in answers}) == 1
+    assert files(films)[0] == 1
+
+
+def test_a_key_is_for_one_film_of_one_person(
+    upload: Callable[..., TestResponse], function: Function, eve: Person, films: Bucket
+) -> None:
+    """Another film under it is a mistake; another person's same key is another key."""
+    upload(data=FILM, headers=KEY)
+    problem(upload(data=FILM + b"x", headers=KEY), 422, "unprocessable", field="Idempotency-Key")
+    assert function("upload").post("/", data=FILM, headers=KEY | eve.headers).status_code == 202
+    assert files(films)[0] == 2
+
+
+def test_a_key_is_free_again_when_its_job_is_deleted(
+    upload: Callable[..., TestResponse], jobs: Jobs, ada: Person
+) -> None:
+    """What is gone cannot be answered with."""
+    first = UUID(upload(data=FILM, headers=KEY).json["id"])
+    jobs.cancel(first, ada.id)
+    jobs.delete(first, ada.id)
+    assert upload(data=FILM, headers=KEY).json["id"] != str(first)
+
+
+def away(_: stage.Asked) -> stage.Answer:
+    time.sleep(3)  # longer than anybody is waited for
+    return stage.Answer(202)
+
+
+@pytest.mark.parametrize("behave", [stage.answers(503), away], ids=["refuses", "stalls"])
+def test_an_upload_stands_though_nobody_takes_its_event(
+    behave: stage.Behaviour, upload: Callable[..., TestResponse], sink: stage.Function, sql: Sql
+) -> None:
+    """Within 2 s; sweep sends the event in half a minute."""
+    sink.behave = behave
+    began = time.monotonic()
+    assert upload(data=FILM).status_code == 202
+    assert time.monotonic() - began < 2
+    assert sql("SELECT state, hints, next_hint_at < now() + interval '31 seconds' FROM jobs") == [("queued", 0, True)]
+
+
+def test_a_delivered_event_is_noted(upload: Callable[..., TestResponse], sink: stage.Function, sql: Sql) -> None:  # noqa: ARG001
+    """Sweep leaves the job alone for a while."""
+    upload(data=FILM)
+    assert sql("SELECT hints, next_hint_at > now() + interval '1 minute' FROM jobs") == [(1, True)]
+
+
+def test_an_upload_carries_its_trace_through(upload: Callable[..., TestResponse], sink: stage.Function) -> None:
+    """W3C's traceparent and the gateway's request id reach the event; without them it gets its own."""
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    upload(data=FILM, headers={"traceparent": trace, "X-Request-Id": "r1"})
+    upload(data=FILM, headers={"traceparent": "nonsense"})
+    first, second = (asked.event for asked in sink.asked)
+    assert (first.traceparent, first.correlationid) == (trace, "r1")
+    assert re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-01", second.traceparent or "")
+    assert second.correlationid
+
+
+@pytest.mark.parametrize("store", ["MONGO_URI", "DATABASE_URL"])
+def test_an_upload_is_refused_while_a_store_is_away(store: str, function: Function, ada: Person) -> None:
+    """503 and when to come back; nothing was promised."""
+    uri = {"MONGO_URI": "mongodb://127.0.0.1:1/films", "DATABASE_URL": "postgresql://127.0.0.1:1/app"}[store]
+    answer = function("upload", **{store: uri}).post("/", data=FILM, headers=ada.headers)
+    problem(answer, 503, "unavailable")
+    assert answer.headers["Retry-After"]

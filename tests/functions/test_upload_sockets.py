@@ -1,0 +1,131 @@
+"""Upload behind a real socket: clients that hang up, lie, dawdle and send too much."""
+
+import json
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
+
+import psutil
+import pytest
+import requests
+
+from functions.stores.gridfs import CHUNK, Bucket
+from tests.events.stage import until
+from tests.functions.stage import FILM, Person, Served, files, problem
+
+LIMIT = 30 * CHUNK
+MEGABYTE = 1024 * 1024
+
+
+@pytest.fixture
+def upload(served: Callable[..., Served], database: str) -> Served:  # noqa: ARG001 -- emptied afterwards
+    return served("upload", MAX_UPLOAD_BYTES=str(LIMIT))
+
+
+def talk(upload: Served, ada: Person, *lines: str) -> socket.socket:
+    """A request of which only the head was sent."""
+    connection = socket.create_connection(("127.0.0.1", upload.port), timeout=30)
+    head = ["POST / HTTP/1.1", "Host: x", f"Authorization: {ada.headers['Authorization']}", *lines]
+    connection.sendall("\r\n".join([*head, "", ""]).encode())
+    return connection
+
+
+def answered(connection: socket.socket) -> tuple[int, dict[str, Any]]:
+    """Its status and JSON."""
+    received = b""
+    while b"}" not in received and (data := connection.recv(65536)):
+        received += data
+    head, _, body = received.partition(b"\r\n\r\n")
+    return int(head.split()[1]), json.loads(body)
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+HALVES = {
+    "a raw body": (["Content-Length: 20000000"], FILM.ljust(6 * CHUNK)),
+    "a chunked body": (["Transfer-Encoding: chunked"], chunk(FILM.ljust(6 * CHUNK))),
+    "a form": (
+        ["Content-Length: 20000000", "Content-Type: multipart/form-data; boundary=x"],
+        b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n' + FILM.ljust(6 * CHUNK),
+    ),
+}
+
+
+@pytest.mark.parametrize(("head", "body"), HALVES.values(), ids=HALVES)
+def test_a_client_that_hangs_up_leaves_nothing(
+    head: list[str], body: bytes, upload: Served, ada: Person, films: Bucket, sql: Callable[..., Any]
+) -> None:
+    """Though megabytes of its film were stored already."""
+    with closing(talk(upload, ada, *head)) as connection:
+        connection.sendall(body)
+        until(lambda: files(films)[1])
+    until(lambda: files(films) == (0, 0))
+    assert sql("SELECT * FROM jobs") == []
+    assert '"status": 500' not in upload.log.read_text()
+
+
+@pytest.mark.usefixtures("films")
+def test_a_chunked_film_arrives(upload: Served, ada: Person) -> None:
+    """Nobody said how long it would be."""
+    answer = requests.post(upload.url, data=iter([FILM, FILM]), headers=ada.headers, timeout=30)
+    assert (answer.status_code, answer.json()["size"]) == (202, 2 * len(FILM))
+
+
+def test_a_chunked_body_is_refused_once_it_passes_the_limit(upload: Served, ada: Person, films: Bucket) -> None:
+    """While it is being read: its end may never come. The client gets to read its answer."""
+
+    def endless() -> Iterator[bytes]:
+        yield FILM
+        for _ in range(LIMIT // MEGABYTE + 20):
+            yield bytes(MEGABYTE)
+
+    answer = requests.post(upload.url, data=endless(), headers=ada.headers, timeout=60)
+    problem(answer, 413, "too-large", field="file")
+    assert files(films) == (0, 0)
+
+
+def test_a_film_declared_too_large_is_refused_unread(upload: Served, ada: Person) -> None:
+    """Before a byte of it has come."""
+    with closing(talk(upload, ada, f"Content-Length: {LIMIT * 100}")) as connection:
+        status, told = answered(connection)
+    assert (status, told["field"]) == (413, "file")
+
+
+@pytest.mark.parametrize("rest", [b"zz\r\n", b"-5\r\nabc", b"5\r\nabcdefg\r\n0\r\n\r\n"])
+def test_a_body_that_breaks_the_rules_of_chunks_is_refused(
+    rest: bytes, upload: Served, ada: Person, films: Bucket
+) -> None:
+    """400, for the fault is not ours; what came before is not kept."""
+    with closing(talk(upload, ada, "Transfer-Encoding: chunked")) as connection:
+        connection.sendall(chunk(FILM) + rest)
+        assert answered(connection)[0] == 400
+    assert files(films) == (0, 0)
+
+
+def test_megabytes_from_a_stranger_are_never_held_in_memory(upload: Served) -> None:
+    """300 MB against a 401: the framework alone would read them all. And the answer comes through."""
+    worker = max(psutil.Process(upload.process.pid).children(), key=lambda child: child.memory_info().rss)
+    before = worker.memory_info().rss
+    answer = requests.post(upload.url, data=(bytes(MEGABYTE) for _ in range(300)), timeout=60)
+    problem(answer, 401, "unauthorized")
+    assert worker.memory_info().rss - before < 20 * MEGABYTE
+
+
+@pytest.mark.usefixtures("films")
+def test_the_journal_tells_each_outcome_and_no_secret(upload: Served, ada: Person) -> None:
+    """One line of JSON, with the job's and the user's id."""
+    headers = {**ada.headers, "X-Request-Id": "r1"}
+    address = f"{upload.url}/?filename=secret-name.mp4&token=t0ken"
+    job = requests.post(address, data=FILM, headers=headers, timeout=30).json()
+    [line] = until(lambda: [line for line in journal(upload) if line.get("job") == job["id"]])
+    assert (line["level"], line["status"], line["user"], line["bytes"]) == ("info", 202, str(ada.id), len(FILM))
+    whole = upload.log.read_text()
+    for secret in (ada.token, ada.username, "secret-name", "t0ken", "Traceback"):
+        assert secret not in whole
+
+
+def journal(upload: Served) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in upload.log.read_text().splitlines()]
