@@ -31,6 +31,8 @@ from functions.stores.postgres import migrate
 from tests.events.wire import Wire
 from tests.faults import mines
 
+psycopg2.extras.register_uuid()
+
 FAST = {
     "LEASE_SECONDS": "3",
     "STRAY_SECONDS": "4",
@@ -157,7 +159,7 @@ class Stage:
     def sql(self, statement: str, *values: Any) -> list[dict[str, Any]]:
         with closing(psycopg2.connect(self.postgres.url)) as connection, connection:
             cursor = connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor)
-            cursor.execute(statement, [str(value) for value in values])
+            cursor.execute(statement, values)
             return [dict(row) for row in cursor.fetchall()] if cursor.description else []
 
     def row(self, job: Mapping[str, Any]) -> dict[str, Any]:
@@ -195,7 +197,7 @@ class Stage:
 
     def strays(self) -> set[UUID]:
         """Files of either bucket, whole or not, that no row names."""
-        return self.files() - {UUID(row["video"]) for row in self.sql(NAMED)}
+        return self.files() - {row["video"] for row in self.sql(NAMED)}
 
     def files(self) -> set[UUID]:
         buckets = (self.videos, self.audios)
@@ -215,7 +217,7 @@ class Stage:
 
 def message_id(row: Mapping[str, Any]) -> str:
     """Of the mail that tells how that job ended."""
-    return f"{uuid5(UUID(str(row['id'])), '{state}/{generation}'.format_map(row))}@{DOMAIN}"
+    return f"{uuid5(row['id'], '{state}/{generation}'.format_map(row))}@{DOMAIN}"
 
 
 def holds(condition: Callable[[], Any], within: float) -> Any:

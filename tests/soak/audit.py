@@ -1,0 +1,92 @@
+"""After all faults: is every upload accounted for, every MP3 whole, every owner told, and nothing left over?"""
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from functions.model.errors import Problem
+from tests import films
+from tests.faults.stage import Stage, message_id
+from tests.soak.clients import Accepted, Record
+
+ENDED = ("done", "failed", "cancelled")
+
+
+@dataclass
+class Findings:
+    """Each list must be empty."""
+
+    states: Counter[str] = field(default_factory=Counter)
+    lost: list[str] = field(default_factory=list)
+    doubled: list[str] = field(default_factory=list)
+    orphans: list[str] = field(default_factory=list)
+    untold: list[str] = field(default_factory=list)
+    surprises: list[str] = field(default_factory=list)
+    repeated_mails: int = 0  # same Message-ID: allowed, and said in the README
+
+    @property
+    def wrong(self) -> list[str]:
+        return [
+            f"{kind}: {what}"
+            for kind in ("lost", "doubled", "orphans", "untold", "surprises")
+            for what in getattr(self, kind)
+        ]
+
+
+def audit(stage: Stage, record: Record, directory: Path) -> Findings:
+    found = Findings(surprises=list(record.surprises))
+    rows = {str(row["id"]): row for row in stage.sql("SELECT * FROM jobs")}
+    mails = Counter(stage.message_ids())
+    played: dict[str, float] = {}
+    for id_, row in rows.items():
+        found.states[f"{row['state']} {row['reason'] or ''}".strip()] += 1
+        if row["state"] not in ENDED:
+            found.lost.append(f"{id_} is still {row['state']}: {row['last_error']}")
+        if row["state"] == "done":
+            seconds = _play(stage, row, directory, played)
+            accepted = record.accepted.get(id_)
+            if seconds is None or (accepted and abs(seconds - (accepted.reel.seconds or 0)) > 0.3):
+                found.lost.append(f"the MP3 of {id_} plays {seconds} s")
+        if row["state"] in ("done", "failed") and not row["deleted_at"] and not mails[message_id(row)]:
+            found.untold.append(f"the owner of {id_}, {row['state']} {row['generation']}")
+    for id_, accepted in record.accepted.items():
+        if wrong := _misses(accepted, rows.get(id_)):
+            found.lost.append(f"{id_} {wrong}")
+    for column in ("audio", "video", "fid"):
+        named = Counter(row[column] for row in rows.values() if row[column])
+        found.doubled += [f"{times} jobs have {column} {id_}" for id_, times in named.items() if times > 1]
+    found.orphans += map(str, stage.strays())
+    found.repeated_mails = sum(mails.values()) - len(mails)
+    return found
+
+
+def _misses(accepted: Accepted, row: dict[str, Any] | None) -> str | None:
+    """What is wrong with how that upload ended; None where nothing is."""
+    if row is None:
+        return None if accepted.deleted else "is gone"
+    if row["deleted_at"] and not accepted.deleted:
+        return "was deleted by nobody"
+    expected = "done" if accepted.reel.seconds else "failed"
+    if row["state"] == "cancelled" and accepted.cancelled:
+        return None
+    if (row["state"], row["reason"]) != (expected, accepted.reel.reason):
+        return f"({accepted.reel.path.name}) ended {row['state']} {row['reason']}: {row['last_error']}"
+    return None
+
+
+def _play(stage: Stage, row: dict[str, Any], directory: Path, played: dict[str, float]) -> float | None:
+    """Seconds of its MP3, decoded; None where it is not whole. The same bytes are played once."""
+    try:
+        content = b"".join(stage.audios.read(row["audio"]))
+    except Problem:
+        return None
+    if len(content) != row["audio_size"]:
+        return None
+    digest = hashlib.sha256(content).hexdigest()
+    if digest not in played:
+        path = directory / f"{digest}.mp3"
+        path.write_bytes(content)
+        played[digest] = films.play(path)
+    return played[digest]

@@ -1,0 +1,110 @@
+"""The seeded chooser: kills, stops, restarts, cuts, stalls and mines, one thing after the other, and heals it again."""
+
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from random import Random
+from threading import Event, Thread
+
+from events.emulator.processes import Part, PartFailed
+from tests.faults.stage import Stage, freeze, wake
+
+POINTS = (
+    *("videos.write", "videos.read", "videos.delete", "jobs.add", "jobs.claim", "jobs.renew", "jobs.finish", "jobs.fail"),
+    *("jobs.hand_back", "jobs.cancel", "jobs.delete", "jobs.retry", "jobs.free_lapsed", "jobs.take_owed", "jobs.note_hint"),
+    *("audios.write", "audios.delete", "sink.send", "notifications.claim", "notifications.sent", "mailer.send"),
+    *("notifications.take_owed", "expiry.remove_deleted", "expiry.strays", "expiry.begin_pass"),
+)
+
+
+class Chaos(Thread):
+    """From start() until stop(); `faults` counts (kind, whom)."""
+
+    def __init__(self, stage: Stage, seed: int) -> None:
+        super().__init__(name="chaos", daemon=True)
+        self.faults: Counter[tuple[str, str]] = Counter()
+        self._stage, self._random, self._over = stage, Random(seed), Event()
+
+    def stop(self) -> None:
+        self._over.set()
+        self.join()
+
+    def run(self) -> None:
+        kinds: list[Callable[[], tuple[str, str]]] = [self._kill, self._kill, self._freeze, self._restart, self._cut]
+        kinds += [self._stall, self._mine, self._mine]
+        while not self._over.wait(self._random.uniform(0.2, 2.5)):
+            self.faults[self._random.choice(kinds)()] += 1
+
+    def _kill(self) -> tuple[str, str]:
+        part = self._choose()
+        part.kill()
+        self._last(3)
+        begin(part)
+        return "killed", part.name
+
+    def _restart(self) -> tuple[str, str]:
+        part = self._choose()
+        part.stop()
+        begin(part)
+        return "restarted", part.name
+
+    def _freeze(self) -> tuple[str, str]:
+        part = self._choose()
+        freeze(part)
+        self._last(8)
+        wake(part)
+        return "stopped and woken", part.name
+
+    def _cut(self) -> tuple[str, str]:
+        name = self._random.choice([*self._stage.wires])
+        self._stage.wires[name].cut()
+        self._last(4)
+        self._stage.wires[name].restore()
+        return "cut off", name
+
+    def _stall(self) -> tuple[str, str]:
+        name = self._random.choice([*self._stage.wires])
+        self._stage.wires[name].stall()
+        self._last(6)
+        self._stage.wires[name].restore()
+        return "stalled", name
+
+    def _mine(self) -> tuple[str, str]:
+        """Counted when it is laid; what nobody steps on within a while is taken away."""
+        point = self._random.choice(POINTS)
+        number = self._random.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGSTOP])
+        mine = self._stage.mine(point, number)
+        until = time.monotonic() + 3
+        while mine.exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        if mine.exists():
+            mine.unlink(missing_ok=True)
+            return "not reached", "a mine"
+        if number == signal.SIGSTOP:
+            self._last(8)
+            for instances in self._stage.functions.values():
+                for each in instances:
+                    wake(each)
+        return "killed after" if number == signal.SIGKILL else "stopped after", point
+
+    def _choose(self) -> Part:
+        """A server as often as a function."""
+        stage = self._stage
+        servers = [stage.postgres, stage.mongo, stage.rabbitmq, stage.bridge, stage.mailbox, stage.gateway]
+        functions = [each for instances in stage.functions.values() for each in instances]
+        return self._random.choice(self._random.choice([servers, functions]))
+
+    def _last(self, seconds: float) -> None:
+        self._over.wait(self._random.uniform(0.1, seconds))
+
+
+def begin(part: Part) -> None:
+    """Starts it; a port may take a moment to be free."""
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        with suppress(PartFailed):
+            return part.start()
+        part.kill()
+    return part.start()

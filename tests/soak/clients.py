@@ -1,0 +1,158 @@
+"""People who upload films, look, cancel, delete, retry and download, as HTTP allows it to somebody whose server breaks."""
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from threading import Event, Thread
+from typing import Any
+from uuid import uuid4
+
+import requests
+
+from tests import films
+from tests.acceptance.person import Person
+
+PATIENCE = 90  # seconds somebody tries again
+TRY_AGAIN = {408, 429, 503}
+
+
+@dataclass(frozen=True)
+class Reel:
+    """A film and what must become of it: its sound's seconds, the reason of its failure, or the refusal's status."""
+
+    path: Path
+    seconds: float | None = None
+    reason: str | None = None
+    refused: int | None = None
+
+
+@dataclass
+class Accepted:
+    """A job that was answered 202."""
+
+    reel: Reel
+    cancelled: bool = False  # the owner asked for it, and perhaps got no answer
+    deleted: bool = False
+
+
+@dataclass
+class Record:
+    """What all clients together have seen."""
+
+    accepted: dict[str, Accepted] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+    surprises: list[str] = field(default_factory=list)
+
+
+def make_reels(directory: Path) -> list[Reel]:
+    """Small ones, so that many go through; the good ones several times, since they are the point."""
+    directory.mkdir(parents=True, exist_ok=True)
+    good = [films.bunny(), films.plain(directory), films.matroska(directory), films.mp3(directory), films.long(directory, 1)]
+    text, empty = directory / "text.mp4", directory / "empty.mp4"
+    text.write_text("This is no film.\n" * 1000)
+    empty.write_bytes(b"")
+    return [
+        *[Reel(path, seconds=films.play(path)) for path in good] * 3,
+        Reel(films.silent(directory), reason="no_audio"),
+        Reel(films.cut(films.streamable(directory)), reason="truncated"),
+        Reel(text, refused=415),
+        Reel(empty, refused=422),
+    ]
+
+
+class Client(Thread):
+    """One of them; all that it does follows from the seed, but for the time things take."""
+
+    def __init__(self, person: Person, reels: list[Reel], record: Record, over: Event, seed: str) -> None:
+        super().__init__(name="client", daemon=True)
+        self._person, self._reels, self._record, self._over = person, reels, record, over
+        self._random = Random(seed)
+
+    def run(self) -> None:
+        while not self._over.wait(self._random.uniform(0, 1.5)):
+            try:
+                self._visit()
+            except Exception as error:
+                self._record.surprises.append(f"{type(error).__name__}: {error}")
+
+    def _visit(self) -> None:
+        reel = self._random.choice(self._reels)
+        key = uuid4().hex if self._random.random() < 0.7 else None
+        job = self._upload(reel, key)
+        if job is None:
+            return
+        accepted = self._record.accepted[job["id"]]
+        what = self._random.choice(("leave", "leave", "again", "cancel", "cancel and retry", "delete", "download"))
+        self._record.counts[what] += 1
+        match what:
+            case "again" if key:
+                again = self._upload(reel, key)
+                if again and again["id"] != job["id"]:
+                    self._record.surprises.append(f"one key made two jobs: {job['id']} and {again['id']}")
+            case "cancel" | "cancel and retry":
+                self._over.wait(self._random.uniform(0, 3))
+                accepted.cancelled = accepted.deleted = True  # it may have ended by then
+                self._ask("DELETE", f"/jobs/{job['id']}", expected=(200, 204, 404))
+                if what == "cancel and retry":
+                    self._ask("POST", f"/jobs/{job['id']}/retry", expected=(202, 404, 409))
+            case "delete":
+                if self._await(job["id"]):
+                    accepted.deleted = True
+                    self._ask("DELETE", f"/jobs/{job['id']}", expected=(204, 404))
+            case "download":
+                self._download(job["id"])
+
+    def _upload(self, reel: Reel, key: str | None) -> dict[str, Any] | None:
+        """The job, once accepted; without a key nobody knows whether to send it again, so nobody does."""
+        headers = {"Idempotency-Key": key} if key else {}
+        until = time.monotonic() + (PATIENCE if key else 0)
+        expected = (reel.refused,) if reel.refused else (202,)
+        options = {"data": reel.path.read_bytes(), "params": {"filename": reel.path.name}, "headers": headers}
+        answer = self._ask("POST", "/upload", expected=expected, until=until, **options)
+        if answer is None:
+            self._record.counts["unanswered"] += 1
+        elif answer.status_code != 202:
+            self._record.counts["refused"] += 1
+        else:
+            job = dict(answer.json())
+            self._record.accepted.setdefault(job["id"], Accepted(reel))
+            return job
+        return None
+
+    def _await(self, id_: str) -> dict[str, Any] | None:
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until and not self._over.wait(0.3):
+            answer = self._ask("GET", f"/jobs/{id_}", expected=(200,))
+            if answer and (job := answer.json())["state"] not in ("queued", "converting"):
+                return dict(job)
+        return None
+
+    def _download(self, id_: str) -> None:
+        job = self._await(id_)
+        if job and job["state"] == "done":
+            answer = self._ask("GET", job["download"], expected=(200,))
+            if answer and len(answer.content) != job["mp3_size"]:
+                self._record.surprises.append(f"{len(answer.content)} of {job['mp3_size']} bytes came of job {id_}")
+
+    def _ask(
+        self, method: str, path: str, *, expected: tuple[int, ...], until: float | None = None, **options: Any
+    ) -> requests.Response | None:
+        """The answer, asked for again as long as the server says so or says nothing; None where it never came."""
+        until = time.monotonic() + PATIENCE if until is None else until
+        while True:
+            try:
+                answer = self._person.ask(method, path, **options)
+                if answer.status_code in expected:
+                    return answer
+                if answer.status_code not in TRY_AGAIN:
+                    self._record.surprises.append(f"{method} {path} was answered {answer.status_code}: {answer.text[:200]}")
+                    return None
+                if "Retry-After" not in answer.headers:
+                    self._record.surprises.append(f"{method} {path} was answered {answer.status_code} with no Retry-After")
+            except requests.RequestException:
+                pass
+            if time.monotonic() > until:
+                return None
+            time.sleep(0.5)

@@ -1,0 +1,100 @@
+"""The soak itself: a system under fire, then peace, then the audit."""
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from threading import Event, Thread
+
+import psycopg2
+import requests
+
+from tests.acceptance.person import Person, until
+from tests.faults.stage import FAST, Stage
+from tests.soak.audit import Findings, audit
+from tests.soak.chaos import Chaos
+from tests.soak.clients import Client, Record, make_reels
+
+SETTINGS = FAST | {
+    "LEASE_SECONDS": "4",
+    "MAX_TRIES": "30",  # so that a good film that fails is a finding, however often its worker was shot
+    "UPLOAD_SECONDS": "20",
+    "STRAY_SECONDS": "40",  # more than any upload or conversion here takes, as it must be
+    "STRAY_PASS_SECONDS": "5",
+    "BRIDGE_DELAYS": "0.2 0.5 1 2 5",
+}
+OWED = "SELECT FROM jobs WHERE state IN ('queued', 'converting')"
+UNTOLD = "SELECT FROM notifications WHERE state IN ('owed', 'claimed')"
+
+
+class Soak:
+    def __init__(self, directory: Path, seed: int, clients: int) -> None:
+        self._directory, self._seed, self._clients = directory, seed, clients
+        self._stage = Stage(directory / "system", settings=SETTINGS)
+        self._chaos = Chaos(self._stage, seed)
+        self._record = Record()
+        self._took = self._drained = 0.0
+
+    def run(self, seconds: float) -> Findings:
+        reels = make_reels(self._directory / "films")
+        with self._stage as stage:
+            _await_names(stage)
+            over = Event()
+            clients = [
+                Client(Person(stage), reels, self._record, over, f"{self._seed}/{n}") for n in range(self._clients)
+            ]
+            clock = Thread(target=self._keep_time, args=(over,), daemon=True)
+            for thread in (*clients, clock, self._chaos):
+                thread.start()
+            began = time.monotonic()
+            over.wait(seconds)
+            self._chaos.stop()
+            self._took = time.monotonic() - began
+            stage.heal()
+            over.set()
+            for thread in (*clients, clock):
+                thread.join()
+            self._drain()
+            return audit(stage, self._record, self._directory)
+
+    def table(self, found: Findings) -> str:
+        return "\n".join(f"{name:<34}{value}" for name, value in self._lines(found))
+
+    def _lines(self, found: Findings) -> Iterator[tuple[str, object]]:
+        record, faults = self._record, self._chaos.faults
+        yield "seed", self._seed
+        yield "minutes of faults, of draining", f"{self._took / 60:.1f}, {self._drained / 60:.1f}"
+        yield "uploads accepted", len(record.accepted)
+        yield "uploads refused, unanswered", f"{record.counts['refused']}, {record.counts['unanswered']}"
+        counted = [(kind, whom, times) for (kind, whom), times in faults.items() if kind != "not reached"]
+        yield "faults", sum(times for _, _, times in counted)
+        for kind in sorted({kind for kind, _, _ in counted}):
+            yield f"  {kind}", ", ".join(f"{whom} {times}" for its, whom, times in sorted(counted) if its == kind)
+        yield "jobs by end state", ", ".join(f"{state} {times}" for state, times in sorted(found.states.items()))
+        for kind in ("lost", "doubled", "orphans", "untold", "surprises"):
+            yield kind, len(getattr(found, kind))
+        yield "mails repeated (same Message-ID)", found.repeated_mails
+
+    def _keep_time(self, over: Event) -> None:
+        """Sweep comes by every two seconds, and a minute passes in between."""
+        while not over.wait(2):
+            with suppress(psycopg2.Error, requests.RequestException):
+                self._stage.let_pass(60)
+                self._stage.sweep()
+
+    def _drain(self) -> None:
+        """Bounded: what is still owed then is a finding."""
+        began = time.monotonic()
+        with suppress(AssertionError):
+            self._stage.until_swept(lambda: not self._stage.sql(OWED) and not self._stage.sql(UNTOLD), within=240)
+            self._stage.until_swept(lambda: not self._stage.strays(), within=120)
+        self._drained = time.monotonic() - began
+
+
+def _await_names(stage: Stage) -> None:
+    """RabbitMQ 3.10 notes a new quorum queue's name on disk some time after it was declared; killed before, it comes back
+    with a queue that never finds a leader. A queue is declared once in its life, so no soak should begin with that.
+    """
+    (names,) = stage.rabbitmq.directory.glob("state/*/quorum/*/names.dets")
+    queues = [line for line in ("video", "mp3", "events.dead", "events.parked")]
+    until(lambda: all(queue.encode() in names.read_bytes() for queue in queues), within=60)
