@@ -1,5 +1,6 @@
 """What an owner is written: text and HTML, with a link or with the reason in plain words."""
 
+from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -7,6 +8,7 @@ from html import escape
 from uuid import uuid5
 
 from functions.model import media
+from functions.model.errors import MailRefused
 from functions.model.jobs import DONE
 from functions.model.media import Reason
 from functions.model.notifications import Notification
@@ -22,13 +24,19 @@ FAILED = """\
 
 
 def letter(owed: Notification, sender: str, link: str) -> EmailMessage:
-    """The letter that is owed; its Message-ID is the same however often it is written (RFC 5322, 3.6.4)."""
+    """The letter that is owed; its Message-ID is the same however often it is written (RFC 5322, 3.6.4).
+
+    Raises MailRefused for an address that no letter can carry.
+    """
     film, name = _inert(media.film_name(owed.filename)), _inert(media.printable(owed.name))
     done = owed.outcome == DONE
     message = EmailMessage(policy=SMTP)
     message["Subject"] = f"Your MP3 is ready: {film}" if done else f"No MP3 from {film}"
     message["From"] = sender
-    message["To"] = Address(display_name=name, addr_spec=owed.email)
+    try:
+        message["To"] = Address(display_name=name, addr_spec=owed.email)
+    except (MessageError, ValueError) as error:
+        raise MailRefused("no letter can carry the address") from error
     message["Message-ID"] = f"<{uuid5(owed.job, f'{owed.outcome}/{owed.generation}')}@{_domain(sender)}>"
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no vacation notes in answer
     message.set_content(f"Hello {name},\n\n{_text(owed, film, link)}\n")
