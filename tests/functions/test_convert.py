@@ -1,0 +1,179 @@
+"""Convert: an event makes it look at the row, and the row decides what it does and what it answers."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from events.contract import AUDIO_CONVERTED, CONVERSION_FAILED
+from functions import announcement
+from functions.convert.container import measure_mp3
+from functions.model.jobs import CONVERTING, DONE, FAILED, QUEUED, Job
+from functions.stores.gridfs import Bucket
+from functions.stores.jobs import Jobs
+from tests import films as makers
+from tests.functions.stage import Person, deliver, files, nothing_follows, problem, replied
+
+Function = Callable[..., FlaskClient]
+Make = Callable[..., Job]
+Sql = Callable[..., list[tuple[Any, ...]]]
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("films")
+
+
+@pytest.fixture(scope="module")
+def film(shelf: Path) -> bytes:
+    return makers.plain(shelf).read_bytes()
+
+
+@pytest.fixture
+def client(function: Function) -> FlaskClient:
+    return function("convert")
+
+
+def tell(client: FlaskClient, job: Job) -> Any:
+    return deliver(client, announcement.uploaded(job, "/functions/upload"))
+
+
+def state(sql: Sql) -> str:
+    [(only,)] = sql("SELECT state FROM jobs")
+    return str(only)
+
+
+def test_a_film_becomes_an_mp3_and_the_reply_says_so(
+    client: FlaskClient, film: bytes, add: Make, jobs: Jobs, mp3s: Bucket, tmp_path: Path
+) -> None:
+    """The MP3 is stored whole, the row names it, and nothing else is left."""
+    job = add(film, traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", correlationid="r1")
+    event = replied(tell(client, job))
+    done = jobs.find(job.id)
+    assert done
+    assert done.audio
+    assert (done.state, done.progress, done.tries) == (DONE, 1, 1)
+    assert (event.type, event.job, event.source) == (AUDIO_CONVERTED, job.id, "/functions/convert")
+    assert (event.data["fid"], event.data["size"]) == (str(job.fid), done.audio_size)
+    assert (event.traceparent, event.correlationid) == (job.traceparent, "r1")
+    target = tmp_path / "audio.mp3"
+    target.write_bytes(b"".join(mp3s.read(done.audio)))
+    with target.open("rb") as mp3:
+        assert measure_mp3(mp3) == pytest.approx(makers.SECONDS, abs=0.1)
+    assert event.data["duration"] == pytest.approx(makers.SECONDS, abs=0.1)
+    assert files(mp3s)[0] == 1
+    assert [path for path in Path("/tmp").glob("convert-*") if str(tmp_path) in str(path)] == []
+
+
+def test_a_doubled_event_gets_the_same_reply(client: FlaskClient, finish: Make, mp3s: Bucket) -> None:
+    """With the same id, so it is the same event to whoever hears it twice."""
+    job = finish()
+    first, second = replied(tell(client, job)), replied(tell(client, job))
+    assert first == second
+    assert files(mp3s)[0] == 1
+
+
+REFUSED = {"no_audio": makers.silent, "truncated": lambda shelf: makers.cut(makers.streamable(shelf))}
+
+
+@pytest.mark.parametrize(("reason", "make"), REFUSED.items(), ids=REFUSED)
+def test_a_film_that_can_never_be_converted_fails_its_job(
+    reason: str, make: Callable[[Path], Path], client: FlaskClient, shelf: Path, add: Make, jobs: Jobs, mp3s: Bucket
+) -> None:
+    """At once: a second try would not help. The platform hears of no error."""
+    job = add(make(shelf).read_bytes())
+    event = replied(tell(client, job))
+    assert (event.type, event.data["reason"]) == (CONVERSION_FAILED, reason)
+    failed = jobs.find(job.id)
+    assert failed
+    assert (failed.state, failed.reason) == (FAILED, reason)
+    assert replied(tell(client, job)) == event
+    assert files(mp3s) == (0, 0)
+
+
+def test_a_film_that_is_too_long_is_refused(function: Function, film: bytes, add: Make) -> None:
+    """By its own index, before any work."""
+    event = replied(tell(function("convert", MAX_DURATION_SECONDS="2"), add(film)))
+    assert event.data["reason"] == "too_long"
+
+
+def test_nothing_follows_while_another_holds_the_job(client: FlaskClient, add: Make, jobs: Jobs, sql: Sql) -> None:
+    """202: its lease is live."""
+    job = add()
+    jobs.claim(job.id)
+    assert nothing_follows(tell(client, job))
+    assert state(sql) == CONVERTING
+
+
+@pytest.mark.parametrize("end", ["cancelled", "deleted"])
+def test_nothing_follows_for_what_its_owner_gave_up(
+    end: str, client: FlaskClient, add: Make, finish: Make, jobs: Jobs, ada: Person
+) -> None:
+    """Before anybody came to it, or after it was done."""
+    job = add() if end == "cancelled" else finish()
+    (jobs.cancel if end == "cancelled" else jobs.delete)(job.id, ada.id)
+    assert nothing_follows(tell(client, job))
+
+
+def test_a_worker_that_was_overtaken_stores_nothing(
+    function: Function, film: bytes, add: Make, jobs: Jobs, sql: Sql, mp3s: Bucket
+) -> None:
+    """Its lease lapsed and another finished the job: it stops, and only its own file goes."""
+    job = add(film)
+    slow = function("convert", LEASE_SECONDS="0")
+    assert nothing_follows(tell(slow, job))
+    assert files(mp3s) == (0, 0)
+    jobs.free_lapsed(1)
+    assert replied(tell(function("convert"), job)).type == AUDIO_CONVERTED
+    assert sql("SELECT fence, state FROM jobs") == [(2, DONE)]
+
+
+AWAY = {"MONGO_URI": "mongodb://127.0.0.1:1/films", "MONGO_MP3_URI": "mongodb://127.0.0.1:1/mp3s"}
+
+
+@pytest.mark.parametrize("store", AWAY)
+def test_a_job_is_handed_back_while_a_store_is_away(
+    store: str, function: Function, film: bytes, add: Make, jobs: Jobs
+) -> None:
+    """503, and no try is spent on an outage."""
+    job = add(film)
+    problem(tell(function("convert", **{store: AWAY[store]}), job), 503, "unavailable")
+    back = jobs.find(job.id)
+    assert back
+    assert (back.state, back.tries, back.fence) == (QUEUED, 0, 1)
+    assert back.last_error
+
+
+def test_while_postgres_is_away_nothing_is_claimed(function: Function, add: Make) -> None:
+    """503: the delivery is tried again."""
+    problem(tell(function("convert", DATABASE_URL="postgresql://127.0.0.1:1/app"), add()), 503, "unavailable")
+
+
+def test_a_lost_film_spends_tries_until_the_job_is_given_up(
+    client: FlaskClient, add: Make, films: Bucket, jobs: Jobs
+) -> None:
+    """It may be a replica that lags; when it is not, the owner hears of it."""
+    job = add()
+    assert job.video
+    films.delete(job.video)
+    for tries in (1, 2, 3):
+        problem(tell(client, job), 503, "unavailable")
+        back = jobs.find(job.id)
+        assert back
+        assert (back.state, back.tries) == (QUEUED, tries)
+    assert nothing_follows(tell(client, job))
+    [failed] = jobs.give_up(job.id)
+    assert failed.reason == "retries_exhausted"
+
+
+def test_what_nobody_thought_of_is_our_fault_and_spends_a_try(client: FlaskClient, add: Make, jobs: Jobs) -> None:
+    """500 without a trace of the inside, and the job goes back."""
+    job = add(container="nonsense")
+    answer = tell(client, job)
+    problem(answer, 500, "internal")
+    assert "nonsense" not in answer.text
+    back = jobs.find(job.id)
+    assert back
+    assert (back.state, back.tries) == (QUEUED, 1)

@@ -1,0 +1,223 @@
+"""Notify: one letter for each end of a job, by SMTP or SES; a broken mail server never touches the job."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from email.header import decode_header, make_header
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import requests
+from flask.testing import FlaskClient
+
+from functions import announcement
+from functions.model.jobs import Job
+from functions.model.media import Reason
+from functions.model.tokens import Links
+from functions.stores.jobs import Jobs
+from tests.events.stage import free_port, until
+from tests.functions.postoffice import PostOffice
+from tests.functions.stage import Person, deliver, nothing_follows, problem
+
+Function = Callable[..., FlaskClient]
+Make = Callable[..., Job]
+Sql = Callable[..., list[tuple[Any, ...]]]
+NOTIFICATION = "SELECT state, last_error FROM notifications"
+
+
+@pytest.fixture(scope="module")
+def kept_office() -> Iterator[PostOffice]:
+    office = PostOffice()
+    yield office
+    office.close()
+
+
+@pytest.fixture
+def office(kept_office: PostOffice) -> PostOffice:
+    kept_office.letters.clear()
+    kept_office.answer = kept_office.recipient_answer = "250 OK"
+    return kept_office
+
+
+@pytest.fixture
+def client(function: Function, office: PostOffice) -> FlaskClient:
+    return function("notify", SMTP_HOST="127.0.0.1", SMTP_PORT=str(office.port))
+
+
+@pytest.fixture
+def fail(jobs: Jobs, add: Make) -> Make:
+    def make(reason: Reason, **changes: Any) -> Job:
+        attempt = jobs.claim(add(**changes).id)
+        assert attempt
+        job = jobs.fail(attempt, reason, "")
+        assert job
+        return job
+
+    return make
+
+
+def tell(client: FlaskClient, job: Job) -> Any:
+    """The result event arrives."""
+    return deliver(client, announcement.result(job, "/functions/convert"))
+
+
+def test_the_owner_of_a_finished_job_gets_a_link(
+    client: FlaskClient, office: PostOffice, finish: Make, ada: Person, links: Links
+) -> None:
+    """Beginning with PUBLIC_URL and not with whatever Host the request had."""
+    job = finish(filename="Größe <b>.mp4")
+    assert nothing_follows(tell(client, job))
+    [(addresses, letter)] = office.letters
+    assert addresses == [ada.username]
+    text = letter.get_body(("plain",)).get_content()  # type: ignore[union-attr]
+    page = letter.get_body(("html",)).get_content()  # type: ignore[union-attr]
+    address = next(word for word in text.split() if word.startswith("http"))
+    assert address.startswith(f"https://films.example.org/download?fid={job.fid}&token=")
+    links.check(parse_qs(urlsplit(address).query)["token"][0], job.fid)
+    assert str(make_header(decode_header(letter["Subject"]))) == "Your MP3 is ready: Größe <b>.mp4"
+    assert "Größe &lt;b&gt;" in page
+
+
+def test_the_owner_of_a_failed_job_gets_the_reason(client: FlaskClient, office: PostOffice, fail: Make) -> None:
+    """In plain words, and where to try again."""
+    tell(client, fail(Reason.TRUNCATED))
+    [(_, letter)] = office.letters
+    text = letter.get_body(("plain",)).get_content()  # type: ignore[union-attr]
+    assert Reason.TRUNCATED.sentence in " ".join(text.split())
+    assert "https://films.example.org/" in text
+    assert "token" not in text
+
+
+def test_a_doubled_event_brings_no_second_letter(client: FlaskClient, office: PostOffice, finish: Make) -> None:
+    """The first told all."""
+    job = finish()
+    assert nothing_follows(tell(client, job))
+    assert nothing_follows(tell(client, job))
+    assert len(office.letters) == 1
+
+
+def test_the_row_decides_what_is_told(client: FlaskClient, office: PostOffice, finish: Make, sql: Sql) -> None:
+    """An event that claims the job failed only makes notify look."""
+    job = finish()
+    sql("UPDATE jobs SET reason = 'no_audio'")
+    forged = announcement.result(Job(**{**vars(job), "state": "failed", "reason": "no_audio"}), "/functions/evil")
+    assert nothing_follows(deliver(client, forged))
+    assert office.letters[0][1]["Subject"].startswith("Your MP3 is ready")
+
+
+def test_a_job_that_is_not_done_is_told_of_to_nobody(client: FlaskClient, office: PostOffice, add: Make) -> None:
+    """Whoever sends the event."""
+    job = add()
+    event = announcement.result(Job(**{**vars(job), "state": "failed", "reason": "no_audio"}), "/functions/evil")
+    assert nothing_follows(deliver(client, event))
+    assert office.letters == []
+
+
+@pytest.mark.parametrize("which", ["answer", "recipient_answer"])
+def test_a_letter_that_will_never_be_taken_is_given_up(
+    which: str, client: FlaskClient, office: PostOffice, finish: Make, sql: Sql, ada: Person
+) -> None:
+    """A 5yz reply: the job is done all the same, and the address is in no log."""
+    setattr(office, which, f"550 no such user {ada.username}")
+    assert nothing_follows(tell(client, finish()))
+    assert sql(NOTIFICATION) == [("given_up", "the mail server refuses the letter: 550")]
+    assert sql("SELECT state FROM jobs") == [("done",)]
+
+
+@pytest.mark.parametrize("which", ["answer", "recipient_answer"])
+def test_a_letter_that_may_be_taken_later_stays_owed(
+    which: str, client: FlaskClient, office: PostOffice, finish: Make, sql: Sql
+) -> None:
+    """A 4yz reply: the event is tried again, and then it is sent."""
+    setattr(office, which, "451 greylisted, come back")
+    job = finish()
+    problem(tell(client, job), 503, "unavailable")
+    assert sql(NOTIFICATION) == [("owed", "the mail server answers 451")]
+    setattr(office, which, "250 OK")
+    assert nothing_follows(tell(client, job))
+    assert sql(NOTIFICATION) == [("sent", None)]
+
+
+def test_while_the_mail_server_is_away_the_letter_stays_owed(function: Function, finish: Make, sql: Sql) -> None:
+    """Nobody listens there; the job is done."""
+    problem(tell(function("notify", SMTP_HOST="127.0.0.1", SMTP_PORT="1"), finish()), 503, "unavailable")
+    assert sql(NOTIFICATION) == [("owed", "the mail server cannot be reached: ConnectionRefusedError")]
+
+
+def test_one_address_gets_some_letters_an_hour(
+    function: Function, office: PostOffice, finish: Make, sql: Sql, eve: Person
+) -> None:
+    """The rest waits; another address does not."""
+    client = function("notify", SMTP_HOST="127.0.0.1", SMTP_PORT=str(office.port), MAILS_PER_HOUR="2")
+    for _ in range(3):
+        assert nothing_follows(tell(client, finish()))
+    assert len(office.letters) == 2
+    assert ("owed", "too many letters to this address in an hour") in sql(NOTIFICATION)
+    tell(client, finish(owner=eve.id))
+    assert office.letters[-1][0] == [eve.username]
+
+
+def test_nobody_s_name_becomes_a_header(
+    client: FlaskClient, office: PostOffice, finish: Make, person: Callable[..., Person]
+) -> None:
+    """Rows may be older than what register refuses."""
+    evil = person(name="Eve\r\nBcc: all@example.org")
+    tell(client, finish(owner=evil.id, filename="=?utf-8?q?=0d=0aBcc:all@example.org?=.mp4"))
+    [(addresses, letter)] = office.letters
+    assert addresses == [evil.username]
+    assert "Bcc" not in letter
+
+
+def test_an_address_that_no_letter_can_carry_is_given_up(
+    client: FlaskClient, finish: Make, person: Callable[..., Person], sql: Sql
+) -> None:
+    """Rows may be older than what register refuses: asking again would not help."""
+    assert nothing_follows(tell(client, finish(owner=person(email="a..b@example.org").id)))
+    assert sql("SELECT state FROM notifications") == [("given_up",)]
+
+
+@pytest.fixture(scope="module")
+def ses() -> Iterator[str]:
+    """Amazon's SES, as moto imitates it, over HTTP."""
+    url = f"http://127.0.0.1:{(port := free_port())}"
+    server = subprocess.Popen(
+        [sys.executable, "-c", f"from moto.server import main; main(['-p', '{port}'])"], stderr=subprocess.DEVNULL
+    )
+    until(lambda: answers(url), within=60)
+    yield url
+    server.terminate()
+    server.wait()
+
+
+def answers(url: str) -> bool:
+    try:
+        return requests.get(f"{url}/moto-api/data.json", timeout=5).ok
+    except requests.ConnectionError:
+        return False
+
+
+@pytest.fixture
+def by_ses(ses: str, function: Function, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
+    """notify, sending by SES; what AWS' library wants to know is in the environment when it first sends."""
+    aws = {
+        "AWS_ENDPOINT_URL_SESV2": ses, "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x",
+        "AWS_DEFAULT_REGION": "eu-central-1", "MAIL_TRANSPORT": "ses",
+    }  # fmt: skip
+    for name, value in aws.items():
+        monkeypatch.setenv(name, value)
+    return function("notify", **aws)
+
+
+def test_a_letter_goes_by_ses_where_that_is_chosen(by_ses: FlaskClient, ses: str, finish: Make, sql: Sql) -> None:
+    """Refused while Amazon does not know the sender, sent once it does."""
+    job = finish()
+    tell(by_ses, job)
+    assert sql(NOTIFICATION) == [("given_up", "SES refuses the letter: MessageRejected")]
+    sender = {"EmailIdentity": "films@example.org"}
+    authorization = {"Authorization": "AWS4-HMAC-SHA256 Credential=x/20260101/eu-central-1/ses/aws4_request"}
+    requests.post(f"{ses}/v2/email/identities", json=sender, headers=authorization, timeout=30).raise_for_status()
+    assert nothing_follows(tell(by_ses, finish(filename="Größe.mp4")))
+    assert ("sent", None) in sql(NOTIFICATION)
+    [sent] = requests.get(f"{ses}/moto-api/data.json", timeout=30).json()["ses"]["RawMessage"]
+    assert sent

@@ -1,0 +1,242 @@
+"""Dead-letter and sweep: what happens to a job that nobody finished, told nobody of, or nobody wants any more."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from flask.testing import FlaskClient
+
+from events.contract import AUDIO_CONVERTED, CONVERSION_FAILED, VIDEO_UPLOADED
+from functions import announcement
+from functions.model.jobs import CONVERTING, DONE, EXPIRED, FAILED, QUEUED, Job
+from functions.stores.gridfs import Bucket
+from functions.stores.jobs import Jobs
+from functions.stores.notifications import Notifications
+from functions.stores.postgres import Database
+from tests.events import stage
+from tests.functions.stage import FILM, Person, deliver, files, nothing_follows, replied
+
+Function = Callable[..., FlaskClient]
+Make = Callable[..., Job]
+Sql = Callable[..., list[tuple[Any, ...]]]
+
+
+@pytest.fixture
+def dead_letter(function: Function) -> FlaskClient:
+    return function("dead_letter")
+
+
+@pytest.fixture
+def sweep(function: Function) -> Callable[..., dict[str, int]]:
+    """Runs once, and gives what it did beside nothing."""
+
+    def run(**changes: str) -> dict[str, int]:
+        answer = function("sweep", **changes).post("/")
+        assert answer.status_code == 200
+        return {did: count for did, count in answer.json.items() if count}
+
+    return run
+
+
+@pytest.fixture
+def late(postgres: Database) -> Jobs:
+    """The same jobs to a worker whose leases have lapsed as soon as they are granted."""
+    return Jobs(postgres, -1, 3)
+
+
+def given_up(dead_letter: FlaskClient, job: Job) -> Any:
+    return deliver(dead_letter, announcement.uploaded(job, "/functions/upload"))
+
+
+def test_a_given_up_event_fails_a_job_without_tries(dead_letter: FlaskClient, late: Jobs, add: Make, sql: Sql) -> None:
+    """And the reply tells notify; a doubled one tells the same."""
+    job = add()
+    for _ in range(3):
+        late.claim(job.id)
+        sql("UPDATE jobs SET state = 'queued', lease_until = NULL")
+    event = replied(given_up(dead_letter, job))
+    assert (event.type, event.source) == (CONVERSION_FAILED, "/functions/dead-letter")
+    assert event.data["reason"] == "retries_exhausted"
+    assert replied(given_up(dead_letter, job)) == event
+    assert sql("SELECT outcome, state FROM notifications") == [("failed", "owed")]
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_a_given_up_event_fails_no_job_that_has_tries_left(
+    live: bool, dead_letter: FlaskClient, add: Make, jobs: Jobs, sql: Sql
+) -> None:
+    """Nor one that somebody works on: sweep goes on with it."""
+    job = add()
+    if live:
+        jobs.claim(job.id)
+        sql("UPDATE jobs SET tries = 3")
+    assert nothing_follows(given_up(dead_letter, job))
+    assert sql("SELECT state FROM jobs") == [(CONVERTING if live else QUEUED,)]
+
+
+def test_a_given_up_result_is_noted_on_what_is_owed(dead_letter: FlaskClient, finish: Make, sql: Sql) -> None:
+    """The job stays done, and no event follows that could be given up again."""
+    job = finish()
+    assert nothing_follows(deliver(dead_letter, announcement.result(job, "/functions/convert")))
+    assert sql("SELECT n.state, n.last_error, j.state FROM notifications n, jobs j") == [
+        ("owed", "its event was given up", DONE)
+    ]
+
+
+def test_with_nothing_owed_sweep_does_nothing(sweep: Callable[..., dict[str, int]], sink: stage.Function) -> None:
+    """Every minute."""
+    assert sweep() == {}
+    assert sink.asked == []
+
+
+def test_a_lost_worker_s_job_is_freed_and_announced_at_once(
+    sweep: Callable[..., dict[str, int]], late: Jobs, add: Make, sink: stage.Function
+) -> None:
+    """As a new event; a second sweep has nothing left to do."""
+    job = add()
+    late.claim(job.id)
+    assert sweep() == {"freed": 1, "jobs_announced": 1}
+    [told] = [asked.event for asked in sink.asked]
+    assert (told.type, told.job, told.data["generation"]) == (VIDEO_UPLOADED, job.id, 1)
+    assert sweep() == {}
+
+
+def test_a_job_out_of_tries_is_failed_and_its_owner_told_in_time(
+    sweep: Callable[..., dict[str, int]], late: Jobs, add: Make, sink: stage.Function, sql: Sql
+) -> None:
+    """Though no event was ever given up for it."""
+    late.claim(add().id)
+    sql("UPDATE jobs SET tries = 3")
+    assert sweep() == {"failed": 1}
+    sql("UPDATE notifications SET next_hint_at = now()")
+    assert sweep() == {"results_announced": 1}
+    assert [asked.event.type for asked in sink.asked] == [CONVERSION_FAILED]
+
+
+def test_what_nobody_was_told_of_is_told(
+    sweep: Callable[..., dict[str, int]], add: Make, finish: Make, sink: stage.Function, sql: Sql
+) -> None:
+    """A queued job whose event was lost, a finished one whose reply was."""
+    queued, done = add(), finish()
+    sql("UPDATE jobs SET next_hint_at = now() WHERE state = 'queued'")
+    sql("UPDATE notifications SET next_hint_at = now()")
+    assert sweep() == {"jobs_announced": 1, "results_announced": 1}
+    told = {(asked.event.type, asked.event.job, asked.event.source) for asked in sink.asked}
+    source = "/functions/sweep"
+    assert told == {(VIDEO_UPLOADED, queued.id, source), (AUDIO_CONVERTED, done.id, source)}
+
+
+def test_what_nobody_takes_waits_half_a_minute(
+    sweep: Callable[..., dict[str, int]], add: Make, finish: Make, sink: stage.Function, sql: Sql
+) -> None:
+    """The sink is asked once and not for each: a hundred timeouts would outlast the minute."""
+    sink.behave = stage.answers(503)
+    for _ in range(3):
+        add()
+        finish()
+    due = "UPDATE {} SET next_hint_at = now()"
+    sql(due.format("jobs"))
+    sql(due.format("notifications"))
+    assert sweep() == {}
+    assert len(sink.asked) == 2
+    waits = "SELECT hints, next_hint_at < now() + interval '31 seconds' FROM {}"
+    assert set(sql(waits.format("jobs WHERE state = 'queued'")) + sql(waits.format("notifications"))) == {(0, True)}
+
+
+def test_two_sweeps_at_once_tell_each_job_once(function: Function, add: Make, sink: stage.Function, sql: Sql) -> None:
+    """A slow one may still run when the next begins."""
+    made = sorted(add().id for _ in range(10))
+    sql("UPDATE jobs SET next_hint_at = now()")
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda _: function("sweep").post("/"), range(3)))
+    assert sorted(asked.event.job for asked in sink.asked) == made
+
+
+def test_a_letter_nobody_could_send_is_given_up(
+    sweep: Callable[..., dict[str, int]], finish: Make, postgres: Database, sql: Sql
+) -> None:
+    """After days; the job is done all the same."""
+    finish()
+    sql("UPDATE notifications SET created_at = now() - interval '4 days'")
+    assert sweep() == {"letters_given_up": 1}
+    assert Notifications(postgres).take_owed(1) == []
+    assert sql("SELECT state FROM jobs") == [(DONE,)]
+
+
+def test_an_mp3_expires_and_goes_when_no_download_of_it_can_still_run(
+    sweep: Callable[..., dict[str, int]], finish: Make, mp3s: Bucket, sql: Sql
+) -> None:
+    """The film a day after the job ended, the MP3 after a week and the longest transfer."""
+    finish()
+    sql("UPDATE jobs SET finished_at = now() - interval '25 hours'")
+    assert sweep() == {"films_removed": 1}
+    sql("UPDATE jobs SET finished_at = now() - interval '8 days'")
+    assert sweep() == {"expired": 1}
+    assert sql("SELECT state FROM jobs") == [(EXPIRED,)]
+    assert files(mp3s)[0] == 1
+    sql("UPDATE jobs SET expired_at = now() - interval '61 minutes'")
+    assert sweep() == {"audios_removed": 1}
+    assert files(mp3s) == (0, 0)
+
+
+def test_a_film_is_kept_as_long_as_its_job_can_need_it(
+    sweep: Callable[..., dict[str, int]], add: Make, jobs: Jobs, films: Bucket, sql: Sql
+) -> None:
+    """However old the job is."""
+    add()
+    jobs.claim(add().id)
+    sql("UPDATE jobs SET created_at = now() - interval '1 year', queued_at = now() - interval '1 year'")
+    assert sweep() == {}
+    assert files(films)[0] == 2
+
+
+def test_a_deleted_job_s_files_go_after_the_longest_transfer(
+    sweep: Callable[..., dict[str, int]], finish: Make, jobs: Jobs, ada: Person, films: Bucket, mp3s: Bucket, sql: Sql
+) -> None:
+    """It was hidden at once; then its row goes too."""
+    job = finish()
+    jobs.delete(job.id, ada.id)
+    assert sweep() == {}
+    sql("UPDATE jobs SET deleted_at = now() - interval '61 minutes'")
+    assert sweep() == {"films_removed": 1, "audios_removed": 1}
+    assert (files(films), files(mp3s), sql("SELECT * FROM jobs")) == ((0, 0), (0, 0), [])
+
+
+def test_old_keys_and_attempts_are_forgotten(sweep: Callable[..., dict[str, int]], add: Make, sql: Sql) -> None:
+    """A day is long enough to repeat an upload, and to guess at nobody's name."""
+    add(idempotency_key="old")
+    sql("UPDATE jobs SET created_at = now() - interval '25 hours'")
+    add(idempotency_key="new")
+    sql("INSERT INTO login_attempts VALUES ('eve', 9, now() - interval '2 days'), ('ada', 9, now())")
+    assert sweep() == {"keys_forgotten": 1}
+    assert sql("SELECT idempotency_key FROM jobs WHERE idempotency_key IS NOT NULL") == [("new",)]
+    assert sql("SELECT username FROM login_attempts") == [("ada",)]
+
+
+def test_files_that_no_row_names_go_by_age(
+    sweep: Callable[..., dict[str, int]], finish: Make, films: Bucket, mp3s: Bucket
+) -> None:
+    """What a crash left, finished or not; what a row names stays, and so does what is young."""
+    finish()
+    films.write(uuid4(), [FILM])
+    mp3s.write(uuid4(), [b"ID3"])
+    films._database["fs.chunks"].insert_one({"files_id": uuid4(), "n": 0, "data": b"x"})
+    assert sweep() == {}
+    assert sweep(STRAY_SECONDS="-2", STRAY_PASS_SECONDS="0") == {"stray_films": 2, "stray_audios": 1}
+    assert (files(films), files(mp3s)) == ((1, 1), (1, 1))
+
+
+def test_the_rows_can_be_watched(function: Function, add: Make, finish: Make, jobs: Jobs) -> None:
+    """By state, with the age of the oldest that waits; counted when asked."""
+    add()
+    finish()
+    attempt = jobs.claim(add().id)
+    assert attempt
+    jobs.fail(attempt, "no_audio", "")
+    page = function("sweep").get("/metrics").text
+    for state in (QUEUED, DONE, FAILED):
+        assert f'videotomp3_jobs{{state="{state}"}} 1.0' in page
+    assert "videotomp3_oldest_queued_seconds 0." in page
+    assert 'videotomp3_notifications{state="owed"} 2.0' in page
