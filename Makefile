@@ -24,6 +24,12 @@ bench: .venv/dev ## print how good it is, as ratios within one run
 	$(BIN)/python -m events.emulator.packages
 	$(BIN)/python -m tests.bench $(ARGS)
 
+MINUTES ?= 10
+SEED ?= 1
+soak: .venv/dev ## break a running system at random for MINUTES, by SEED, and audit what is left
+	$(BIN)/python -m events.emulator.packages
+	$(BIN)/python -m tests.soak --minutes $(MINUTES) --seed $(SEED)
+
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate
 lock: .venv/dev ## choose the newest versions that requirements/*.in allow, and pin them
 	$(BIN)/pip install --quiet uv

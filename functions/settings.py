@@ -53,6 +53,8 @@ class Settings:
     auth_svc_addr: str = ""  # host:port of validate; when set, bearer checks go there
     public_url: str = ""  # how people reach the gateway: links in mails start with it
 
+    concurrency: int = 8  # requests one instance works on at once; CONCURRENCY also sets gunicorn's threads
+
     max_upload_bytes: int = 4 * GIB
     max_duration_seconds: int = 12 * 3600
     max_audio_bytes: int = 2 * GIB

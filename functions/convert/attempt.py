@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 from uuid import UUID, uuid4
 
 from functions import meters, shutdown
@@ -21,6 +22,12 @@ from functions.wiring import Services
 PIECE = 1024 * 1024
 NOT_THE_FILMS_FAULT = (Unavailable, OSError)  # gives the try back: an outage fails nobody's job
 MAY_PASS = (*NOT_THE_FILMS_FAULT, transcode.Interrupted, Missing)
+
+
+class GoOn(Protocol):
+    """Asked wherever the work can stop: raises LeaseLost, and Unavailable where this process is nearly out of time."""
+
+    def __call__(self, progress: float | None = None) -> None: ...
 
 
 def make(services: Services, job_id: UUID) -> Job | None:
@@ -51,11 +58,17 @@ def _convert(services: Services, attempt: Job) -> Job | None:
     began = time.monotonic()
     private = tempfile.TemporaryDirectory(prefix=f"convert-{os.getpid()}-")  # gunicorn.conf.py knows it by that name
     with Lease(services.jobs, attempt) as lease, private as folder:
+
+        def go_on(progress: float | None = None) -> None:
+            lease.check(progress)
+            if shutdown.overdue():
+                raise Unavailable("this worker is being stopped")
+
         source, target = Path(folder, "film"), Path(folder, "audio.mp3")
-        _fetch(services, attempt, source, lease)
-        result = _transcode(services, attempt, source, target, lease)
+        _fetch(services, attempt, source, go_on)
+        result = _transcode(services, attempt, source, target, go_on)
         audio = uuid4()
-        size = services.audios.write(audio, _pieces(target, lease))
+        size = services.audios.write(audio, _pieces(target, go_on))
         job = services.jobs.finish(attempt, audio=audio, audio_size=size, duration=result.duration)
     if job is None:
         services.audios.delete(audio)
@@ -63,33 +76,27 @@ def _convert(services: Services, attempt: Job) -> Job | None:
     return job
 
 
-def _fetch(services: Services, attempt: Job, source: Path, lease: Lease) -> None:
+def _fetch(services: Services, attempt: Job, source: Path, go_on: GoOn) -> None:
     if attempt.video is None:
         raise Missing("the uploaded film is no longer kept")
     with source.open("wb") as file:
         for piece in services.videos.read(attempt.video):
-            lease.check()
+            go_on()
             file.write(piece)
 
 
-def _transcode(services: Services, attempt: Job, source: Path, target: Path, lease: Lease) -> transcode.Result:
+def _transcode(services: Services, attempt: Job, source: Path, target: Path, go_on: GoOn) -> transcode.Result:
     limits = transcode.Limits(
         duration=services.settings.max_duration_seconds,
         size=services.settings.max_audio_bytes,
         work=services.settings.convert_seconds,
     )
-    description = transcode.describe(source, Container(attempt.container), limits)
-
-    def progress(fraction: float) -> None:
-        lease.check(fraction)
-        if shutdown.overdue():
-            raise Unavailable("this worker is being stopped")
-
-    return transcode.transcode(source, target, description, limits, progress, services.settings.mp3_quality)
+    description = transcode.describe(source, Container(attempt.container), limits, go_on)
+    return transcode.transcode(source, target, description, limits, go_on, services.settings.mp3_quality)
 
 
-def _pieces(target: Path, lease: Lease) -> Iterator[bytes]:
+def _pieces(target: Path, go_on: GoOn) -> Iterator[bytes]:
     with target.open("rb") as file:
         while piece := file.read(PIECE):
-            lease.check()
+            go_on()
             yield piece

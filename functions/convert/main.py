@@ -1,16 +1,27 @@
 """Convert: an event says that a film waits; its MP3 goes to GridFS, the row says done, and the reply says so too."""
 
+from threading import Semaphore
+
 from flask import Request, Response
 
 from functions import announcement, web, wiring
 from functions.convert import attempt
+from functions.model.errors import Throttled
 
 services = wiring.Services("convert")
+places = Semaphore(services.settings.concurrency)
+RETRY_AFTER = 5  # seconds
 
 
 @web.serves("POST", ready=services.ready)
 def convert(request: Request) -> Response:
-    job = attempt.make(services, web.event(request).job)
+    event = web.event(request)
+    if not places.acquire(blocking=False):
+        raise Throttled("this worker has all the films it can convert at once; try again soon", retry_after=RETRY_AFTER)
+    try:
+        job = attempt.make(services, event.job)
+    finally:
+        places.release()
     if job is None:
         return web.nothing_follows("another worker holds the job, or it was cancelled or deleted")
     web.note(state=job.state, reason=job.reason, tries=job.tries, fence=job.fence)

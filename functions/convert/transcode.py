@@ -86,11 +86,16 @@ class Interrupted(Exception):
     """ffmpeg was killed from outside (a shutdown, the kernel short of memory): try again."""
 
 
-def describe(path: Path, container: Container, limits: Limits) -> Description:
-    """Look at a film. Raises MediaError (its end is missing, nothing can be read), Interrupted, OSError."""
+def describe(
+    path: Path, container: Container, limits: Limits, progress: Callable[[float], None] = lambda _: None
+) -> Description:
+    """Look at a film. Raises MediaError (its end is missing, nothing can be read), Interrupted, OSError.
+
+    `progress` is called as by transcode().
+    """
     with path.open("rb") as file:
         check_end(file, path.stat().st_size, container)
-    run = _run(describe_command(path, container, limits), _PROBE_SECONDS)
+    run = _run(describe_command(path, container, limits), _PROBE_SECONDS, lambda _: progress(0.0))
     if "\nInput #0" not in f"\n{run.messages}":
         raise _explain(run)
     return read_description(run.messages, container)
