@@ -1,0 +1,177 @@
+"""Who imports whom, which library stands behind which fence, and that the catalogue is the code."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from events import catalogue
+from functions.settings import NEEDS, SECRETS
+
+ROOT = Path(__file__).parent.parent
+MODULES = sorted(path.relative_to(ROOT) for part in ("functions", "events") for path in (ROOT / part).rglob("*.py"))
+TREES = {path: ast.parse((ROOT / path).read_text(encoding="utf-8")) for path in MODULES}
+FUNCTIONS = {entry.target: entry for entry in catalogue.load()}
+
+# A function may use these, and its own siblings; never another function.
+SHARED = (
+    *("functions.announcement", "functions.meters", "functions.model", "functions.shutdown", "functions.web"),
+    *("functions.wiring", "events.contract", "events.sink"),
+)
+# What a part may import of ours. The longest name that fits counts.
+MAY_IMPORT = {
+    "events": ("events",),
+    "functions.announcement": ("events.contract", "functions.model"),
+    "functions.bearer": ("functions.model",),
+    "functions.gunicorn.conf": ("events.journal", "functions.settings", "functions.shutdown"),
+    "functions.meters": (),
+    "functions.model": ("functions.model",),
+    "functions.settings": (),
+    "functions.shutdown": (),
+    "functions.stores": ("functions.model", "functions.settings", "functions.stores"),
+    "functions.web": ("events.contract", "events.envelope", "events.journal", "functions.meters", "functions.model"),
+    "functions.wiring": (
+        "events.sink",
+        "functions.bearer",
+        "functions.model",
+        "functions.settings",
+        "functions.stores",
+    ),
+    **{f"functions.{name}": (*SHARED, f"functions.{name}") for name in FUNCTIONS},
+    # An entry point besides gunicorn:
+    "functions.convert.once": (*SHARED, "events.envelope", "events.journal", "functions.convert", "functions.settings"),
+}
+FENCES = {
+    "aiosmtpd": "events/emulator/",
+    "boto3": "functions/stores/mail.py",
+    "botocore": "functions/stores/mail.py",
+    "bson": "functions/stores/gridfs.py",
+    "cloudevents": "events/envelope.py",
+    "jwt": "functions/model/tokens.py",
+    "moviepy": "functions/convert/transcode.py",
+    "passlib": "functions/model/accounts.py",
+    "pika": "events/broker.py",
+    "prometheus_client": r"functions/meters.py|events/bridge/",
+    "psycopg2": "functions/stores/postgres.py",
+    "pymongo": "functions/stores/gridfs.py",
+    "smtplib": "functions/stores/mail.py",
+    "subprocess": "functions/convert/transcode.py|events/emulator/",
+}
+# Entry points, and settings, which they read.
+READ_THE_ENVIRONMENT = (
+    *("functions/settings.py", "functions/gunicorn.conf.py", "functions/convert/once.py"),
+    *("events/bridge/__main__.py", "events/emulator/__main__.py"),
+)
+MEDIA_TOOLS = {"moviepy", "numpy", "imageio", "imageio-ffmpeg", "pillow", "proglog"}
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module that it imports, anywhere in it."""
+    for node in ast.walk(TREES[path]):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def within(name: str, parts: tuple[str, ...]) -> bool:
+    return any(name == part or name.startswith(f"{part}.") for part in parts)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_a_module_imports_what_its_place_allows(path: Path) -> None:
+    """model nothing of ours, stores the model, wiring the stores, a function no other function, events no function."""
+    module = ".".join(path.with_suffix("").parts)
+    place = max((part for part in MAY_IMPORT if within(module, (part,))), key=len, default=None)
+    ours = {name for name in imports(path) if within(name, ("functions", "events"))}
+    assert place or not ours, f"{path} has no place"
+    assert {name for name in ours if not within(name, MAY_IMPORT[place])} == set() if place else True
+
+
+@pytest.mark.parametrize("library", FENCES)
+def test_a_library_stays_behind_its_fence(library: str) -> None:
+    """One module knows it, and turns its errors into ours."""
+    users = {str(path) for path in MODULES if any(within(name, (library,)) for name in imports(path))}
+    assert users
+    assert {user for user in users if not re.match(FENCES[library], user)} == set()
+
+
+def test_only_entry_points_and_settings_read_the_environment() -> None:
+    """Everything else is told what it needs."""
+    readers = {
+        str(path)
+        for path, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute | ast.alias)
+        and (node.attr if isinstance(node, ast.Attribute) else node.name) in ("environ", "getenv")
+        and ast.unparse(node) != "request.environ"
+    }
+    assert readers <= set(READ_THE_ENVIRONMENT)
+
+
+def test_every_module_is_a_noun_one_would_look_up() -> None:
+    """What is left over belongs somewhere."""
+    names = {part for path in MODULES for part in path.with_suffix("").parts}
+    assert not names & {"common", "core", "helper", "helpers", "lib", "misc", "shared", "util", "utils"}
+
+
+def test_the_catalogue_s_functions_are_those_in_the_code() -> None:
+    """Neither has one that the other lacks."""
+    assert {path.parent.name for path in MODULES if path.name == "main.py"} == set(FUNCTIONS)
+    assert {name.replace("-", "_") for name in (entry.name for entry in FUNCTIONS.values())} == set(FUNCTIONS)
+
+
+@pytest.mark.parametrize("target", FUNCTIONS)
+def test_a_function_s_handler_has_its_name_and_fits_on_a_screen(target: str) -> None:
+    """The framework finds it by that name."""
+    path = Path("functions", target, "main.py")
+    [handler] = [node for node in TREES[path].body if isinstance(node, ast.FunctionDef) and node.name == target]
+    assert [ast.unparse(decorator.func) for decorator in handler.decorator_list if isinstance(decorator, ast.Call)] == [
+        "web.serves"
+    ]
+    assert len((ROOT / path).read_text(encoding="utf-8").splitlines()) <= 100
+
+
+@pytest.mark.parametrize("target", FUNCTIONS)
+def test_a_function_is_given_the_secrets_it_needs_and_no_other(target: str) -> None:
+    """notify's mail server may want a password, and may not."""
+    needed = {name.replace("_", "-") for name in NEEDS[target] if name in SECRETS}
+    optional = {"smtp-password"} if target == "notify" else set()
+    assert set(FUNCTIONS[target].secrets) == needed | optional
+
+
+def test_convert_alone_gets_the_image_with_the_media_tools() -> None:
+    """The others start faster without."""
+    assert {target for target, entry in FUNCTIONS.items() if entry.image == "convert"} == {"convert"}
+    assert {entry.image for entry in FUNCTIONS.values()} == {"light", "convert"}
+    assert not MEDIA_TOOLS & set(pinned("light"))
+    assert set(pinned("convert")) >= {"moviepy"}
+
+
+def pinned(name: str) -> dict[str, str]:
+    """What a requirement file installs, with the version."""
+    text = (ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8")
+    return {found[1].lower(): found[2] for found in re.finditer(r"^([\w.-]+)==([\w.]+)", text, re.MULTILINE)}
+
+
+@pytest.mark.parametrize("name", ["light", "convert", "local", "dev"])
+def test_a_requirement_file_holds_hashes_and_no_address(name: str) -> None:
+    """What was tested is what is installed, from wherever the machine installs from."""
+    text = (ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8")
+    requirements = [block for block in re.split(r"\n(?=\S)", text) if not block.startswith("#")]
+    assert requirements
+    for requirement in requirements:
+        assert re.match(r"[\w.-]+(\[[\w,-]+\])?==", requirement), requirement
+        assert "--hash=sha256:" in requirement, requirement
+    assert "://" not in text
+    assert not re.search(r"--(extra-)?index-url|--find-links|-e ", text)
+
+
+def test_the_requirement_files_agree_on_versions() -> None:
+    """What is tested is what is shipped."""
+    tested = pinned("dev")
+    for name in ("light", "convert", "local"):
+        assert pinned(name).items() <= tested.items()
