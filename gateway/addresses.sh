@@ -3,7 +3,7 @@
 # another one, or in several (--scale): whenever Docker's DNS says something new, nginx reads its configuration anew. What
 # is being transferred goes on meanwhile.
 names=$(env | sed -n 's/^[A-Z]*_ADDR=\(.*\):.*/\1/p')
-addresses() { getent ahostsv4 $names | sort -u; }
+addresses() { for name in $names; do getent ahostsv4 "$name" | sed "s/ .*/ $name/"; done | sort -u; }
 {
     known=$(addresses)
     while sleep 2; do

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,7 +157,7 @@ class Person:
         self._token: dict[str, str] = {}
         self.accepted: list[dict[str, Any]] = []
         self.refused = 0
-        self.half_sent, self.enough = Event(), Event()
+        self.enough = Event()
         name, password = f"{secrets.token_hex(4)}@video-to-mp3.example", secrets.token_hex(16)
         self._insist("POST", "/register", json={"name": "Somebody", "username": name, "password": password})
         basic = urllib3.make_headers(basic_auth=f"{name}:{password}")
@@ -189,17 +190,16 @@ class Person:
                 time.sleep(0.2)
         return [self._insist("GET", f"/download?fid={sent['fid']}", headers=self._token).data for sent in self.accepted]
 
-    def is_converting(self) -> bool:
-        job = self._insist("GET", f"/jobs/{self.accepted[-1]['id']}", headers=self._token).json()
-        return bool(job["state"] != "queued")
+    def awaits_conversion(self) -> bool:
+        """Whether the film that was accepted last is being converted right now; the next one is on its way by then."""
+        latest = [self._insist("GET", f"/jobs/{sent['id']}", headers=self._token).json() for sent in self.accepted[-1:]]
+        return any(job["state"] == "converting" for job in latest)
 
     def _pieces(self, slowly: float) -> Iterator[bytes]:
         piece = len(self._film) // 20 + 1
         for start in range(0, len(self._film), piece):
             yield self._film[start : start + piece]
             time.sleep(slowly / 20)
-            if start > len(self._film) / 2 and self.accepted:
-                self.half_sent.set()
 
     def _insist(self, method: str, path: str, body: Callable[[], Any] = lambda: None, **options: Any) -> Any:
         """Ask until somebody answers with other than `try again`. Raises Lost where that is no answer to rely on."""
@@ -244,15 +244,19 @@ class Round:
 
 def disturb(round_: Round, act: Callable[[str], None]) -> Round:
     """Act on the service while one film is being converted and the next one is on its way."""
-    person, work = round_.person, Thread(target=round_.person.keep_uploading, daemon=True)
-    work.start()
-    while not (person.half_sent.wait(PATIENCE) and person.is_converting()):
-        time.sleep(0.05)
-    began = time.monotonic()
-    act(round_.service)
-    round_.seconds = time.monotonic() - began
-    person.enough.set()
-    work.join(PATIENCE)
+    person = round_.person
+    with ThreadPoolExecutor(1) as side:
+        uploading = side.submit(person.keep_uploading)
+        while not person.awaits_conversion():
+            if uploading.done():
+                uploading.result()
+                raise Lost(f"no film was seen being converted, for {round_.service} to be {round_.how} meanwhile")
+            time.sleep(0.05)
+        began = time.monotonic()
+        act(round_.service)
+        round_.seconds = time.monotonic() - began
+        person.enough.set()
+        uploading.result()
     round_.refused = person.refused
     say(f"{round_.service} {round_.how}: {round_.seconds:.1f} s, {len(person.accepted)} films accepted")
     return round_
@@ -263,16 +267,13 @@ def spread(round_: Round, compose: Compose) -> Round:
     began = time.monotonic()
     compose("up", "--detach", "--wait", "--scale", f"convert={REPLICAS}", CONVERT_PARALLELISM=str(2 * REPLICAS))
     round_.seconds = time.monotonic() - began
-    uploads = [Thread(target=round_.person.upload, args=(f"{number}.mp4",)) for number in range(FILMS)]
-    for each in uploads:
-        each.start()
-    for each in uploads:
-        each.join(PATIENCE)
+    with ThreadPoolExecutor(FILMS) as at_once:
+        list(at_once.map(round_.person.upload, [f"{number}.mp4" for number in range(FILMS)]))
     with suppress(Lost):
         round_.person.settle()
     since = f"{time.monotonic() - began:.0f}s"
     shares = [docker("logs", "--since", since, each).count("POST convert") for each in compose.containers("convert")]
-    round_.remark = f"converted by each: {', '.join(map(str, shares))}"
+    round_.remark = f"conversions by each meanwhile: {', '.join(map(str, shares))}"
     return round_
 
 
@@ -285,12 +286,12 @@ def make_film(path: Path) -> bytes:
 
 
 def print_table(rounds: list[Round]) -> None:
-    form = "{:<13}{:<13}{:>8}{:>10}{:>9}{:>24}  {}"
-    say(form.format("service", "was", "back in", "accepted", "retried", "done, mailed and whole", ""))
+    rows: list[tuple[object, ...]] = [("service", "was", "back in", "accepted", "retried", "done, told, whole", "")]
     for each in rounds:
         back = f"{each.seconds:.1f} s" if each.seconds else ""
-        counts = len(each.person.accepted), each.refused, each.whole
-        say(form.format(each.service, each.how, back, *counts, each.remark))
+        rows.append((each.service, each.how, back, len(each.person.accepted), each.refused, each.whole, each.remark))
+    for row in rows:
+        sys.stdout.write("{:<12} {:<12} {:>7} {:>9} {:>8} {:>17}  {}".format(*row).rstrip() + "\n")
     whole, accepted = sum(each.whole for each in rounds), sum(len(each.person.accepted) for each in rounds)
     say(f"{whole} of {accepted} accepted films were converted, whole, and their owners told")
 
@@ -315,4 +316,7 @@ def find_compose() -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except Lost as loss:
+        sys.exit(f"compose-test: {loss}")
