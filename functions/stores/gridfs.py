@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from itertools import chain
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -92,13 +93,14 @@ class Bucket:
                 self._chunks.insert_many(batch)
 
     def read(self, file_id: UUID, start: int = 0, length: int | None = None) -> Iterator[bytes]:
-        """The file's bytes from `start` on. Raises Missing before the first byte, or where the file ends too soon."""
+        """The file's bytes from `start` on. Raises Missing where the file ends too soon, and what it can before it returns."""
         with _translated():
             found = self._database["fs.files"].find_one({"_id": file_id})
             if found is None:
                 raise Missing("the file is no longer kept")
         end = found["length"] if length is None else min(found["length"], start + length)
-        return self._pieces(file_id, found["chunkSize"], start, end)
+        pieces = self._pieces(file_id, found["chunkSize"], start, end)
+        return chain([next(pieces, b"")], pieces)  # trouble with the first can still be answered, that with others not
 
     def _pieces(self, file_id: UUID, chunk_size: int, start: int, end: int) -> Iterator[bytes]:
         """While one batch is being used the next is fetched."""
