@@ -47,7 +47,8 @@ def upload(person: Person) -> Upload:
 
     def send(film: Path, *, retried: bool = False, **headers: str) -> dict[str, Any]:
         def once() -> dict[str, Any] | None:
-            answer = person.ask("POST", "/upload", params={"filename": film.name}, data=film.read_bytes(), headers=headers)
+            named = {"filename": film.name}
+            answer = person.ask("POST", "/upload", params=named, data=film.read_bytes(), headers=headers)
             assert answer.status_code == 202 or (retried and answer.status_code == 503), answer.text
             return dict(answer.json()) if answer.ok else None
 

@@ -5,7 +5,7 @@ import os
 import secrets
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -39,6 +39,7 @@ FAST = {
     "STRAY_PASS_SECONDS": "0",
     "MAILS_PER_HOUR": "100000",
     "BRIDGE_DELAYS": "0.2 0.5 1 2",
+    "BRIDGE_RETRIES": "4",
     "BRIDGE_GRACE": "8",
 }
 DOMAIN = "video-to-mp3.example"
@@ -52,14 +53,9 @@ class Instance(Function):
 
 
 class Stage:
-    """Everything in `directory`, convert twice, and so is whatever else is named in `twice`.
+    """Everything in `directory`, two instances of each function; `settings` go to functions, bridge and gateway."""
 
-    `settings` go to functions, bridge and gateway.
-    """
-
-    def __init__(
-        self, directory: Path, twice: Sequence[str] = ("convert",), settings: Mapping[str, str] = FAST
-    ) -> None:
+    def __init__(self, directory: Path, settings: Mapping[str, str] = FAST) -> None:
         self.postgres, self.mongo = Postgres(directory / "postgres"), Mongo(directory / "mongo")
         self.rabbitmq, self.mailbox = RabbitMQ(directory / "rabbitmq"), Mailbox(directory / "mailbox")
         ingress, port = reserve_port(), reserve_port()
@@ -72,7 +68,7 @@ class Stage:
         }
         through = {name: f"{LOOPBACK}:{wire.port}" for name, wire in self.wires.items()}
         self._mines = directory / "mines"
-        env = {
+        self.env = env = {
             **{name: os.environ[name] for name in ("COVERAGE_PROCESS_CONFIG",) if name in os.environ},
             **{name: secrets.token_hex(32) for name in ("JWT_SECRET", "LINK_SECRET")},
             "DATABASE_URL": _by_way_of(through["postgres"], self.postgres.url),
@@ -88,9 +84,7 @@ class Stage:
             **settings,
         }
         self.functions = {
-            function.name: [
-                Instance(function, directory / f"{function.name}-{n}", env) for n in range(1 + (function.name in twice))
-            ]
+            function.name: [Instance(function, directory / f"{function.name}-{n}", env) for n in (1, 2)]
             for function in catalogue.load()
         }
         self.services = {name: Wire(LOOPBACK) for name in self.functions}
@@ -177,7 +171,7 @@ class Stage:
 
     def sweep(self) -> dict[str, int]:
         """What it says it did; nothing where it could not."""
-        answer = requests.post(self.functions["sweep"][0].url, timeout=60)
+        answer = requests.post(f"http://{LOOPBACK}:{self.services['sweep'].port}/", timeout=60)
         return dict(answer.json()) if answer.ok else {}
 
     def until_swept(self, condition: Callable[[], Any], within: float = 60) -> Any:
@@ -190,10 +184,22 @@ class Stage:
                 return found
             assert time.monotonic() < deadline, f"not within {within:g} s, for all that sweep did"
 
-    def journal(self, part: Part) -> list[dict[str, Any]]:
-        """What that part has written, line by line."""
-        lines = (part.directory / f"{part.name}.log").read_text().splitlines()
-        return [json.loads(line) for line in lines if line.startswith("{")]
+    def journal(self, name: str) -> list[dict[str, Any]]:
+        """What the parts of that name have written, line by line."""
+        logs = [(part.directory / f"{name}.log").read_text() for part in self.parts if part.name == name]
+        return [json.loads(line) for log in logs for line in log.splitlines() if line.startswith("{")]
+
+    def deliveries(self, job: Mapping[str, Any], function: str = "convert") -> list[dict[str, Any]]:
+        """What became of each event about it that the bridge has carried to that function."""
+        named = {"job": f"jobs/{job['id']}", "function": function}
+        return [line for line in self.journal("bridge") if named.items() <= line.items()]
+
+    def is_done(self, job: Mapping[str, Any]) -> bool:
+        return bool(self.row(job)["state"] == "done")
+
+    def is_told_once(self, job: Mapping[str, Any]) -> bool:
+        """Done, and its owner has one mail about it."""
+        return self.is_done(job) and self.mails(job) == 1
 
     def strays(self) -> set[UUID]:
         """Files of either bucket, whole or not, that no row names."""

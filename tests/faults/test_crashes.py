@@ -1,31 +1,16 @@
-"""One test for each row of the design's table: a process dies at that very point. Docstrings: break, symptom, recovery."""
+"""Each row of the design's table: the process dies (or stops) at that very point.
+
+A docstring names the break, the symptom and the recovery.
+"""
 
 import shutil
 import signal
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from tests import films
 from tests.acceptance.person import Person, until
 from tests.faults.conftest import Upload
 from tests.faults.stage import Stage, asleep, is_asleep, wake
-
-Job = Mapping[str, Any]
-
-
-def is_done(stage: Stage, job: Job) -> bool:
-    return stage.row(job)["state"] == "done"
-
-
-def is_told_once(stage: Stage, job: Job) -> bool:
-    return is_done(stage, job) and stage.mails(job) == 1
-
-
-def deliveries(stage: Stage, job: Job, function: str = "convert") -> list[dict[str, Any]]:
-    """What became of each event about it that the bridge has carried to that function."""
-    lines = stage.journal(stage.bridge)
-    return [line for line in lines if (line.get("job"), line.get("function")) == (f"jobs/{job['id']}", function)]
 
 
 def test_a_video_that_no_job_names_is_removed(stage: Stage, person: Person, upload: Upload) -> None:
@@ -48,7 +33,7 @@ def test_a_job_that_nobody_was_told_about_is_announced(stage: Stage, person: Per
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     (job,) = person.ask("GET", "/jobs").json()["jobs"]
     assert job["state"] == "queued"
-    stage.until_swept(lambda: is_told_once(stage, job))
+    stage.until_swept(lambda: stage.is_told_once(job))
 
 
 def test_an_upload_does_not_wait_for_the_ingress(stage: Stage, upload: Upload) -> None:
@@ -57,11 +42,11 @@ def test_an_upload_does_not_wait_for_the_ingress(stage: Stage, upload: Upload) -
     """
     stage.wires["sink"].stall()
     job = upload(films.bunny())
-    (line,) = (line for line in stage.journal(stage.functions["upload"][0]) if line.get("job") == job["id"])
+    (line,) = (line for line in stage.journal("upload") if line.get("job") == job["id"])
     assert line["milliseconds"] < 2000
     assert "no answer from the event sink" in line["unannounced"]
     stage.wires["sink"].restore()
-    stage.until_swept(lambda: is_told_once(stage, job))
+    stage.until_swept(lambda: stage.is_told_once(job))
 
 
 def test_an_event_that_was_sent_but_not_noted_is_sent_twice(stage: Stage, person: Person) -> None:
@@ -75,9 +60,9 @@ def test_an_event_that_was_sent_but_not_noted_is_sent_twice(stage: Stage, person
         (job,) = person.ask("GET", "/jobs").json()["jobs"]
         stage.let_pass(60)
         assert stage.sweep()["jobs_announced"] == 1
-    until(lambda: len(deliveries(stage, job)) == 2)
-    assert len({each["event"] for each in deliveries(stage, job)}) == 1
-    until(lambda: is_told_once(stage, job))
+    until(lambda: len(stage.deliveries(job)) == 2)
+    assert len({each["event"] for each in stage.deliveries(job)}) == 1
+    until(lambda: stage.is_told_once(job))
     assert stage.row(job)["fence"] == 1
     assert not stage.strays()
 
@@ -88,9 +73,9 @@ def test_a_conversion_that_died_is_begun_anew(stage: Stage, upload: Upload, shel
     """
     stage.mine("jobs.renew")
     job = upload(films.long(shelf, 1))
-    stage.until_swept(lambda: is_told_once(stage, job))
+    stage.until_swept(lambda: stage.is_told_once(job))
     assert (stage.row(job)["tries"], stage.row(job)["generation"]) == (2, 1)
-    assert [each["outcome"] for each in deliveries(stage, job)] == ["retry", "done", "replied"]
+    assert [each["outcome"] for each in stage.deliveries(job)] == ["retry", "done", "replied"]
     assert not list(stage.directory.glob("convert-*/tmp/convert-*"))
 
 
@@ -102,7 +87,7 @@ def test_an_mp3_that_no_job_names_is_removed(stage: Stage, upload: Upload) -> No
     job = upload(films.bunny())
     until(stage.strays)
     (stray,) = stage.strays()
-    stage.until_swept(lambda: is_told_once(stage, job))
+    stage.until_swept(lambda: stage.is_told_once(job))
     assert stage.row(job)["audio"] != stray
     stage.until_swept(lambda: not stage.strays())
 
@@ -111,31 +96,31 @@ def test_a_finished_job_whose_reply_died_with_convert_is_told(stage: Stage, uplo
     """Break: convert dies once the job is finished. Symptom: its reply is lost. Recovery: the redelivery replies."""
     stage.mine("jobs.finish")
     job = upload(films.bunny())
-    until(lambda: is_told_once(stage, job))
-    assert [each["outcome"] for each in deliveries(stage, job)] == ["retry", "replied"]
+    until(lambda: stage.is_told_once(job))
+    assert [each["outcome"] for each in stage.deliveries(job)] == ["retry", "replied"]
 
 
 def test_a_finished_job_whose_reply_died_with_the_bridge_is_told(stage: Stage, upload: Upload) -> None:
-    """Break: the bridge dies while convert holds its reply. Symptom: the reply reaches nobody. Recovery: the next bridge
-    asks again, and gets the same reply.
+    """Break: the bridge dies while convert holds its reply. Symptom: the reply reaches nobody.
+    Recovery: the next bridge asks again, and gets the same reply.
     """
     mine = stage.mine("jobs.finish", signal.SIGSTOP)
     job = upload(films.bunny())
-    until(lambda: is_done(stage, job) and not mine.exists())
+    until(lambda: stage.is_done(job) and not mine.exists())
     stage.bridge.kill()
     for convert in stage.functions["convert"]:
         wake(convert)
     stage.bridge.start()
-    until(lambda: is_told_once(stage, job))
+    until(lambda: stage.is_told_once(job))
 
 
 def test_a_letter_that_was_sent_but_not_noted_may_come_twice(stage: Stage, upload: Upload) -> None:
-    """Break: notify dies once the mail is sent. Symptom: it is still owed. Recovery: it is sent once more, with the same
-    Message-ID, so that mail programs show one.
+    """Break: notify dies once the mail is sent. Symptom: it is still owed.
+    Recovery: it is sent once more with the same Message-ID, so that mail programs can show one.
     """
     stage.mine("mailer.send")
     job = upload(films.bunny())
-    until(lambda: [each["outcome"] for each in deliveries(stage, job, "notify")] == ["retry", "done"])
+    until(lambda: [each["outcome"] for each in stage.deliveries(job, "notify")] == ["retry", "done"])
     stage.let_pass(180)
     assert stage.sweep()["results_announced"] == 1
     until(lambda: stage.mails(job) == 2)
@@ -143,25 +128,23 @@ def test_a_letter_that_was_sent_but_not_noted_may_come_twice(stage: Stage, uploa
 
 
 def test_nothing_is_lost_with_the_broker(stage: Stage, upload: Upload, shelf: Path) -> None:
-    """Break: the broker loses everything it has. Symptom: a job nobody was told about, one whose worker has died, one that
-    is finished while its owner does not know. Recovery: sweep.
+    """Break: the broker loses everything it has. Symptom: a job nobody was told about, one whose worker has died, one
+    that is finished while its owner does not know. Recovery: sweep.
     """
-    (notify,) = stage.functions["notify"]
-    with asleep(notify):
-        untold = upload(films.bunny())
-        until(lambda: is_done(stage, untold))
-        stage.mine("jobs.renew")
-        lapsed = upload(films.long(shelf, 1))
-        until(lambda: not (stage.directory / "mines" / "jobs.renew").exists())
-        converts = stage.functions["convert"]
-        with asleep(converts[0]), asleep(converts[1]):
-            waiting = upload(films.bunny())
-            stage.bridge.kill()
-            stage.rabbitmq.kill()
-            shutil.rmtree(stage.rabbitmq.directory / "state")
+    stage.lead("notify")
+    untold = upload(films.bunny())
+    until(lambda: stage.is_done(untold))
+    mine = stage.mine("jobs.renew")
+    lapsed = upload(films.long(shelf, 1))
+    until(lambda: not mine.exists())
+    stage.lead("convert")
+    waiting = upload(films.bunny())
+    stage.bridge.kill()
+    stage.rabbitmq.kill()
+    shutil.rmtree(stage.rabbitmq.directory / "state")
     stage.heal()
     for job in (untold, lapsed, waiting):
-        stage.until_swept(lambda job=job: is_told_once(stage, job), within=90)
+        stage.until_swept(lambda job=job: stage.is_told_once(job), within=90)
 
 
 def test_a_worker_that_was_thought_dead_removes_its_own_file_only(stage: Stage, upload: Upload) -> None:
@@ -174,8 +157,8 @@ def test_a_worker_that_was_thought_dead_removes_its_own_file_only(stage: Stage, 
     (sleeper,) = filter(is_asleep, stage.functions["convert"])
     stage.lead("convert", *(each for each in stage.functions["convert"] if each is not sleeper))
     (stray,) = stage.strays()
-    stage.until_swept(lambda: is_done(stage, job))
+    stage.until_swept(lambda: stage.is_done(job))
     wake(sleeper)
     until(lambda: stray not in stage.files())
     assert stage.row(job)["audio"] in stage.files()
-    until(lambda: is_told_once(stage, job))
+    until(lambda: stage.is_told_once(job))

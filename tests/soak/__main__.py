@@ -1,4 +1,4 @@
-"""`python -m tests.soak --minutes 10 --seed 1`: uploads from many while a seeded chooser breaks everything; then an audit.
+"""`python -m tests.soak --minutes 10 --seed 1`: uploads while a seeded chooser breaks everything, then an audit.
 
 Prints a table, and exits with 1 on any loss.
 """
@@ -21,9 +21,9 @@ def main() -> int:
     directory = Path(tempfile.mkdtemp(prefix="soak-"))
     soak = Soak(directory, options.seed, options.clients)
     findings = soak.run(options.minutes * 60)
-    print(soak.table(findings))
+    sys.stdout.write(f"{soak.table(findings)}\n")
     if findings.wrong:
-        print(*findings.wrong, f"Logs and data are in {directory}", sep="\n")
+        sys.stdout.write("\n".join([*findings.wrong, f"Logs and data are in {directory}\n"]))
         return 1
     shutil.rmtree(directory)
     return 0

@@ -12,10 +12,10 @@ from events.emulator.processes import Part, PartFailed
 from tests.faults.stage import Stage, freeze, wake
 
 POINTS = (
-    *("videos.write", "videos.read", "videos.delete", "jobs.add", "jobs.claim", "jobs.renew", "jobs.finish", "jobs.fail"),
-    *("jobs.hand_back", "jobs.cancel", "jobs.delete", "jobs.retry", "jobs.free_lapsed", "jobs.take_owed", "jobs.note_hint"),
-    *("audios.write", "audios.delete", "sink.send", "notifications.claim", "notifications.sent", "mailer.send"),
-    *("notifications.take_owed", "expiry.remove_deleted", "expiry.strays", "expiry.begin_pass"),
+    *("videos.write", "videos.read", "videos.delete", "audios.write", "audios.read", "audios.delete"),
+    *("jobs.add", "jobs.claim", "jobs.renew", "jobs.finish", "jobs.fail", "jobs.hand_back", "jobs.note_hint"),
+    *("jobs.cancel", "jobs.delete", "jobs.retry", "jobs.free_lapsed", "jobs.take_owed", "sink.send", "mailer.send"),
+    *("notifications.claim", "notifications.sent", "notifications.take_owed", "expiry.remove_deleted"),
 )
 
 

@@ -1,4 +1,4 @@
-"""People who upload films, look, cancel, delete, retry and download, as HTTP allows it to somebody whose server breaks."""
+"""People who upload, look, cancel, delete, retry and download; when the server breaks they do what HTTP allows."""
 
 import time
 from collections import Counter
@@ -49,12 +49,12 @@ class Record:
 def make_reels(directory: Path) -> list[Reel]:
     """Small ones, so that many go through; the good ones several times, since they are the point."""
     directory.mkdir(parents=True, exist_ok=True)
-    good = [films.bunny(), films.plain(directory), films.matroska(directory), films.mp3(directory), films.long(directory, 1)]
+    made = films.plain(directory), films.matroska(directory), films.mp3(directory), films.long(directory, hours=1)
     text, empty = directory / "text.mp4", directory / "empty.mp4"
     text.write_text("This is no film.\n" * 1000)
     empty.write_bytes(b"")
     return [
-        *[Reel(path, seconds=films.play(path)) for path in good] * 3,
+        *[Reel(path, seconds=films.play(path)) for path in (films.bunny(), *made)] * 3,
         Reel(films.silent(directory), reason="no_audio"),
         Reel(films.cut(films.streamable(directory)), reason="truncated"),
         Reel(text, refused=415),
@@ -147,10 +147,14 @@ class Client(Thread):
                 if answer.status_code in expected:
                     return answer
                 if answer.status_code not in TRY_AGAIN:
-                    self._record.surprises.append(f"{method} {path} was answered {answer.status_code}: {answer.text[:200]}")
+                    self._record.surprises.append(
+                        f"{method} {path} was answered {answer.status_code}: {answer.text[:200]}"
+                    )
                     return None
                 if "Retry-After" not in answer.headers:
-                    self._record.surprises.append(f"{method} {path} was answered {answer.status_code} with no Retry-After")
+                    self._record.surprises.append(
+                        f"{method} {path} was answered {answer.status_code} with no Retry-After"
+                    )
             except requests.RequestException:
                 pass
             if time.monotonic() > until:

@@ -92,9 +92,9 @@ class Soak:
 
 
 def _await_names(stage: Stage) -> None:
-    """RabbitMQ 3.10 notes a new quorum queue's name on disk some time after it was declared; killed before, it comes back
-    with a queue that never finds a leader. A queue is declared once in its life, so no soak should begin with that.
+    """RabbitMQ 3.10 notes a new quorum queue's name on disk some time after it was declared; killed before, it comes
+    back with a queue that never finds a leader. That happens once in a queue's life, and no soak should begin with it.
     """
     (names,) = stage.rabbitmq.directory.glob("state/*/quorum/*/names.dets")
-    queues = [line for line in ("video", "mp3", "events.dead", "events.parked")]
-    until(lambda: all(queue.encode() in names.read_bytes() for queue in queues), within=60)
+    queues = (b"video", b"mp3", b"events.dead", b"events.parked")
+    until(lambda: all(queue in names.read_bytes() for queue in queues))
