@@ -27,9 +27,10 @@ class Cancelled(Exception):
 
 
 def child() -> int:
-    """The one process this thread has started."""
-    (pid,) = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
-    return int(pid)
+    """The one ffmpeg this thread has started; servers of other tests may be its children too."""
+    children = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
+    (pid,) = (int(child) for child in children if b"ffmpeg" in Path(f"/proc/{child}/cmdline").read_bytes())
+    return pid
 
 
 def is_dead(pid: int) -> bool:

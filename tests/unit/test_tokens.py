@@ -17,7 +17,7 @@ tokens, links = Tokens(KEY, 60), Links(KEY, 60)
 
 def forged(key: str | None = KEY, algorithm: str = "HS256", **changes: Any) -> str:
     now = int(time.time())
-    claims = {"iss": ISSUER, "aud": ACCESS, "sub": str(ADA), "iat": now, "exp": now + 60, "username": "ada"}
+    claims = {"iss": ISSUER, "aud": ACCESS, "sub": str(ADA), "iat": now, "exp": now + 86400, "username": "ada"}
     return jwt.encode(
         {name: value for name, value in (claims | changes).items() if value is not None}, key, algorithm=algorithm
     )

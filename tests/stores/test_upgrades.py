@@ -1,0 +1,90 @@
+"""Upgrades: the image before a release runs on its schema, for migrations expand first and contract a release later."""
+
+import io
+import re
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from functions.stores.postgres import migrate
+from tests.conftest import database_like
+
+ROOT = Path(__file__).parents[2]
+MIGRATIONS = sorted((ROOT / "functions/stores/migrations").glob("*.sql"))
+RELEASES = re.findall(r"^## \[?v?(\d+\.\d+\.\d+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+# What takes something away from code that still runs.
+CONTRACTS = re.compile(
+    r"\b(DROP (TABLE|COLUMN|VIEW)|RENAME|SET NOT NULL|ALTER COLUMN \w+ (SET DATA )?TYPE)\b", re.IGNORECASE
+)
+# What a later release may do to the tables of this one.
+EXPANSION = """
+ALTER TABLE jobs ADD COLUMN later text NOT NULL DEFAULT 'new';
+ALTER TABLE users ADD COLUMN later jsonb;
+ALTER TABLE notifications ADD COLUMN later integer NOT NULL DEFAULT 1;
+CREATE TABLE later (job uuid REFERENCES jobs ON DELETE CASCADE);
+CREATE INDEX later_idx ON jobs (later);
+"""
+# Run in a process of its own, on the code of whatever release its PYTHONPATH names: one job from upload to its letter.
+LIFE = """
+import sys
+from uuid import uuid4
+from functions.stores.jobs import Jobs
+from functions.stores.notifications import Notifications
+from functions.stores.postgres import Database
+database = Database(sys.argv[1])
+jobs, notifications = Jobs(database, 60, 3), Notifications(database)
+name = uuid4().hex + "@example.org"
+user = database.one("add_user", username=name, name="Ada", email=name, password_hash="-")
+job = jobs.add(id=uuid4(), owner=user["id"], fid=uuid4(), filename="f.mp4", container="mov", video=uuid4(),
+    video_size=1, video_sha256="0" * 64, idempotency_key="k", traceparent=None, correlationid=None)
+attempt = jobs.claim(job.id)
+assert jobs.renew(attempt, 0.5)
+assert jobs.finish(attempt, audio=uuid4(), audio_size=1, duration=1.0).state == "done"
+owed = notifications.claim(job.id)
+notifications.sent(owed)
+assert jobs.find_own(job.id, user["id"]).state == "done"
+assert jobs.delete(job.id, user["id"]) is not None
+"""
+
+
+@pytest.mark.parametrize("migration", MIGRATIONS[1:] or MIGRATIONS, ids=lambda path: path.name)
+def test_a_migration_takes_nothing_away_unless_it_says_since_when_it_is_unused(migration: Path) -> None:
+    """A file that contracts begins with `-- contracts: … unused since <version>`."""
+    text = migration.read_text(encoding="utf-8")
+    assert not CONTRACTS.search(text) or re.match(r"-- contracts: .+ unused since \d+\.\d+\.\d+\n", text)
+
+
+def test_this_code_works_on_a_schema_that_has_grown(database_url: str, template: str) -> None:
+    """The code of now is the image before the next."""
+    with database_like(database_url, template) as url:
+        with closing(psycopg2.connect(url)) as connection, connection:
+            connection.cursor().execute(EXPANSION)
+        live(ROOT, url)
+
+
+@pytest.mark.parametrize("release", RELEASES[:1] or [None])
+def test_the_release_before_works_on_the_schema_of_now(
+    release: str | None, database_url: str, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    """Its own code, from its tag; before the first release the code of the last commit stands in for it."""
+    record_property("release", release or "HEAD")
+    with database_like(database_url, "template1") as url:
+        migrate(url)
+        archive = ["git", "archive", f"v{release}" if release else "HEAD", "functions", "events"]
+        packed = subprocess.run(archive, cwd=ROOT, capture_output=True, check=True).stdout
+        with tarfile.open(fileobj=io.BytesIO(packed)) as archived:
+            archived.extractall(tmp_path, filter="data")
+        live(tmp_path, url)
+
+
+def live(code: Path, url: str) -> None:
+    """One job's life with that code on that database."""
+    environ = {"PYTHONPATH": str(code)}
+    run = subprocess.run([sys.executable, "-c", LIFE, url], env=environ, cwd=code, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
