@@ -39,7 +39,9 @@ class Bucket:
 
     @cached_property
     def _database(self) -> Any:
-        return pymongo.MongoClient(self._uri, **CONNECT).get_default_database()
+        # The driver would let these win over what the URI says.
+        unsaid = {name: value for name, value in CONNECT.items() if f"{name}=".lower() not in self._uri.lower()}
+        return pymongo.MongoClient(self._uri, **unsaid).get_default_database()
 
     @cached_property
     def _chunks(self) -> Any:
@@ -93,7 +95,7 @@ class Bucket:
                 self._chunks.insert_many(batch)
 
     def read(self, file_id: UUID, start: int = 0, length: int | None = None) -> Iterator[bytes]:
-        """The file's bytes from `start` on. Raises Missing where the file ends too soon, and what it can before it returns."""
+        """The file's bytes from `start` on. Raises Missing where it ends too soon; what it can, before it returns."""
         with _translated():
             found = self._database["fs.files"].find_one({"_id": file_id})
             if found is None:
