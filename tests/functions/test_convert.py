@@ -1,20 +1,28 @@
 """Convert: an event makes it look at the row, and the row decides what it does and what it answers."""
 
+import os
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
+from events import envelope
 from events.contract import AUDIO_CONVERTED, CONVERSION_FAILED
 from functions import announcement
 from functions.convert.container import measure_mp3
-from functions.model.jobs import CONVERTING, DONE, FAILED, QUEUED, Job
+from functions.model.jobs import CANCELLED, CONVERTING, DONE, FAILED, QUEUED, Job
 from functions.stores.gridfs import Bucket
 from functions.stores.jobs import Jobs
 from tests import films as makers
-from tests.functions.stage import Person, deliver, files, nothing_follows, problem, replied
+from tests.events import stage
+from tests.events.stage import until
+from tests.functions.stage import FUNCTIONS, KEPT, Person, deliver, files, nothing_follows, problem, replied
 
 Function = Callable[..., FlaskClient]
 Make = Callable[..., Job]
@@ -64,7 +72,7 @@ def test_a_film_becomes_an_mp3_and_the_reply_says_so(
         assert measure_mp3(mp3) == pytest.approx(makers.SECONDS, abs=0.1)
     assert event.data["duration"] == pytest.approx(makers.SECONDS, abs=0.1)
     assert files(mp3s)[0] == 1
-    assert [path for path in Path("/tmp").glob("convert-*") if str(tmp_path) in str(path)] == []
+    assert list(Path(tempfile.gettempdir()).glob(f"convert-{os.getpid()}-*")) == []
 
 
 def test_a_doubled_event_gets_the_same_reply(client: FlaskClient, finish: Make, mp3s: Bucket) -> None:
@@ -130,7 +138,10 @@ def test_a_worker_that_was_overtaken_stores_nothing(
     assert sql("SELECT fence, state FROM jobs") == [(2, DONE)]
 
 
-AWAY = {"MONGO_URI": "mongodb://127.0.0.1:1/films", "MONGO_MP3_URI": "mongodb://127.0.0.1:1/mp3s"}
+AWAY = {
+    "MONGO_URI": "mongodb://127.0.0.1:1/films?serverSelectionTimeoutMS=300",
+    "MONGO_MP3_URI": "mongodb://127.0.0.1:1/mp3s?serverSelectionTimeoutMS=300",
+}
 
 
 @pytest.mark.parametrize("store", AWAY)
@@ -177,3 +188,65 @@ def test_what_nobody_thought_of_is_our_fault_and_spends_a_try(client: FlaskClien
     back = jobs.find(job.id)
     assert back
     assert (back.state, back.tries) == (QUEUED, 1)
+
+
+def test_a_cancel_is_heard_while_a_film_is_converted(
+    client: FlaskClient, shelf: Path, add: Make, jobs: Jobs, ada: Person, mp3s: Bucket, sql: Sql
+) -> None:
+    """Hours before its end; until then its owner sees how far it is."""
+    job = add(makers.long(shelf).read_bytes())
+    with ThreadPoolExecutor() as pool:
+        told = pool.submit(tell, client, job)
+        until(lambda: sql("SELECT progress > 0 FROM jobs") == [(True,)])
+        jobs.cancel(job.id, ada.id)
+        assert nothing_follows(told.result(timeout=10))
+    assert state(sql) == CANCELLED
+    assert files(mp3s) == (0, 0)
+
+
+def test_a_worker_with_all_the_films_it_can_convert_takes_no_more(function: Function, add: Make, sql: Sql) -> None:
+    """429: the dispatcher brings the event again, and the job waits unclaimed."""
+    answer = tell(function("convert", CONCURRENCY="0"), add())
+    problem(answer, 429, "throttled")
+    assert answer.headers["Retry-After"]
+    assert state(sql) == QUEUED
+
+
+@pytest.fixture
+def once(environ: dict[str, str], tmp_path: Path) -> Callable[..., int]:
+    """`python -m functions.convert.once` on an event in a file; gives its exit status."""
+
+    def run(event: bytes, **changes: str) -> int:
+        (tmp_path / "event").write_bytes(event)
+        command = [sys.executable, "-m", "functions.convert.once"]
+        own = {"PYTHONPATH": str(FUNCTIONS.parent), "K_EVENT_PATH": str(tmp_path)}
+        return subprocess.run(command, env={**KEPT, **environ, **own, **changes}, check=False).returncode
+
+    return run
+
+
+def test_a_job_of_its_own_converts_one_film_and_posts_the_result(
+    once: Callable[..., int], film: bytes, add: Make, sink: stage.Function, sql: Sql
+) -> None:
+    """Knative's JobSink hands it the event as a file and reads no reply; done before, it says so again."""
+    event = envelope.to_message(announcement.uploaded(add(film), "/functions/upload"))
+    assert once(event) == 0
+    assert state(sql) == DONE
+    assert once(event) == 0
+    first, second = (asked.event for asked in sink.asked)
+    assert first == second
+    assert first.type == AUDIO_CONVERTED
+
+
+def test_a_job_of_its_own_tells_what_may_pass_from_what_will_not(
+    once: Callable[..., int], film: bytes, add: Make, sink: stage.Function, sql: Sql
+) -> None:
+    """By its exit status: 1 is tried again, 2 is not."""
+    event = envelope.to_message(announcement.uploaded(add(film), "/functions/upload"))
+    assert once(event, MONGO_URI=AWAY["MONGO_URI"]) == 1
+    assert state(sql) == QUEUED
+    sink.behave = stage.answers(503)
+    assert once(event) == 1
+    assert state(sql) == DONE
+    assert once(b"{}") == 2
+    assert once(event, DATABASE_URL="") == 2

@@ -189,5 +189,5 @@ def test_a_lost_file_is_told_before_the_first_byte(get: Get, mp3s: Bucket, job: 
 
 def test_a_store_that_is_away_is_told(function: Function, ada: Person, job: Job) -> None:
     """503: nothing is lost."""
-    client = function("download", MONGO_MP3_URI="mongodb://127.0.0.1:1/mp3s")
+    client = function("download", MONGO_MP3_URI="mongodb://127.0.0.1:1/mp3s?serverSelectionTimeoutMS=300")
     problem(client.get(f"/?fid={job.fid}", headers=ada.headers), 503, "unavailable")

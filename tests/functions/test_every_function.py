@@ -21,8 +21,8 @@ EVENT_FUNCTIONS = [entry.target for entry in catalogue.load() if entry.events or
 METHODS = {"ui": "GET", "validate": "GET, POST", "jobs": "GET, POST, DELETE", "download": "GET"}
 AWAY = {
     "DATABASE_URL": "postgresql://127.0.0.1:1/app",
-    "MONGO_URI": "mongodb://127.0.0.1:1/films",
-    "MONGO_MP3_URI": "mongodb://127.0.0.1:1/mp3s",
+    "MONGO_URI": "mongodb://127.0.0.1:1/films?serverSelectionTimeoutMS=300",
+    "MONGO_MP3_URI": "mongodb://127.0.0.1:1/mp3s?serverSelectionTimeoutMS=300",
 }
 DRIVERS = ("psycopg2", "pymongo", "boto3", "moviepy", "numpy", "urllib3", "fastjsonschema", "prometheus_client")
 

@@ -26,11 +26,12 @@ from tests.functions.stage import FILM, Person, files, problem
 Function = Callable[..., FlaskClient]
 Sql = Callable[..., list[tuple[Any, ...]]]
 LIMIT = 100_000
+pytestmark = pytest.mark.usefixtures("films")  # emptied afterwards
 ALMOST = FILM.ljust(LIMIT, b"\0")
 
 
 @pytest.fixture
-def upload(function: Function, ada: Person, films: Bucket) -> Callable[..., TestResponse]:  # noqa: ARG001 -- emptied afterwards
+def upload(function: Function, ada: Person) -> Callable[..., TestResponse]:
     """Posts what it is given; MAX_UPLOAD_BYTES is LIMIT."""
 
     def post(**request: Any) -> TestResponse:
@@ -133,7 +134,6 @@ borders = st.sampled_from([b"\r\n", b"\n--", b"--xY", b"-", b"\r", b"\n" * 300, 
 tricky = st.lists(borders).map(b"".join)
 
 
-@pytest.mark.usefixtures("films")
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], database=None, deadline=None, max_examples=25)
 @given(tricky, st.integers(0, 600_000))
 @example(b"\r\n", 256 * 1024 - len(FILM))
@@ -228,9 +228,10 @@ def test_an_upload_stands_though_nobody_takes_its_event(
     assert sql("SELECT state, hints, next_hint_at < now() + interval '31 seconds' FROM jobs") == [("queued", 0, True)]
 
 
-def test_a_delivered_event_is_noted(upload: Callable[..., TestResponse], sink: stage.Function, sql: Sql) -> None:  # noqa: ARG001
+def test_a_delivered_event_is_noted(upload: Callable[..., TestResponse], sink: stage.Function, sql: Sql) -> None:
     """Sweep leaves the job alone for a while."""
     upload(data=FILM)
+    assert len(sink.asked) == 1
     assert sql("SELECT hints, next_hint_at > now() + interval '1 minute' FROM jobs") == [(1, True)]
 
 
@@ -248,7 +249,10 @@ def test_an_upload_carries_its_trace_through(upload: Callable[..., TestResponse]
 @pytest.mark.parametrize("store", ["MONGO_URI", "DATABASE_URL"])
 def test_an_upload_is_refused_while_a_store_is_away(store: str, function: Function, ada: Person) -> None:
     """503 and when to come back; nothing was promised."""
-    uri = {"MONGO_URI": "mongodb://127.0.0.1:1/films", "DATABASE_URL": "postgresql://127.0.0.1:1/app"}[store]
+    uri = {
+        "MONGO_URI": "mongodb://127.0.0.1:1/films?serverSelectionTimeoutMS=300",
+        "DATABASE_URL": "postgresql://127.0.0.1:1/app",
+    }[store]
     answer = function("upload", **{store: uri}).post("/", data=FILM, headers=ada.headers)
     problem(answer, 503, "unavailable")
     assert answer.headers["Retry-After"]

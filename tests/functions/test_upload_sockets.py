@@ -16,10 +16,11 @@ from tests.functions.stage import FILM, Person, Served, files, problem
 
 LIMIT = 30 * CHUNK
 MEGABYTE = 1024 * 1024
+pytestmark = pytest.mark.usefixtures("database", "films")  # emptied afterwards
 
 
 @pytest.fixture
-def upload(served: Callable[..., Served], database: str) -> Served:  # noqa: ARG001 -- emptied afterwards
+def upload(served: Callable[..., Served]) -> Served:
     return served("upload", MAX_UPLOAD_BYTES=str(LIMIT))
 
 
@@ -67,7 +68,6 @@ def test_a_client_that_hangs_up_leaves_nothing(
     assert '"status": 500' not in upload.log.read_text()
 
 
-@pytest.mark.usefixtures("films")
 def test_a_chunked_film_arrives(upload: Served, ada: Person) -> None:
     """Nobody said how long it would be."""
     answer = requests.post(upload.url, data=iter([FILM, FILM]), headers=ada.headers, timeout=30)
@@ -114,7 +114,6 @@ def test_megabytes_from_a_stranger_are_never_held_in_memory(upload: Served) -> N
     assert worker.memory_info().rss - before < 20 * MEGABYTE
 
 
-@pytest.mark.usefixtures("films")
 def test_the_journal_tells_each_outcome_and_no_secret(upload: Served, ada: Person) -> None:
     """One line of JSON, with the job's and the user's id."""
     headers = {**ada.headers, "X-Request-Id": "r1"}
