@@ -145,6 +145,17 @@ def test_while_the_mail_server_is_away_the_letter_stays_owed(function: Function,
     assert sql(NOTIFICATION) == [("owed", "the mail server cannot be reached: ConnectionRefusedError")]
 
 
+@pytest.mark.parametrize("wanted", [{"SMTP_STARTTLS": "true"}, {"SMTP_USER": "films"}], ids=["TLS", "a login"])
+def test_a_mail_server_that_lacks_what_we_need_leaves_the_letter_owed(
+    wanted: dict[str, str], function: Function, office: PostOffice, finish: Make, sql: Sql
+) -> None:
+    """It is never sent without; whoever runs the system can mend it."""
+    client = function("notify", SMTP_HOST="127.0.0.1", SMTP_PORT=str(office.port), **wanted)
+    problem(tell(client, finish()), 503, "unavailable")
+    assert office.letters == []
+    assert [state for state, _ in sql(NOTIFICATION)] == ["owed"]
+
+
 def test_one_address_gets_some_letters_an_hour(
     function: Function, office: PostOffice, finish: Make, sql: Sql, eve: Person
 ) -> None:
@@ -198,26 +209,36 @@ def answers(url: str) -> bool:
 
 
 @pytest.fixture
-def by_ses(ses: str, function: Function, monkeypatch: pytest.MonkeyPatch) -> FlaskClient:
-    """notify, sending by SES; what AWS' library wants to know is in the environment when it first sends."""
-    aws = {
-        "AWS_ENDPOINT_URL_SESV2": ses, "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x",
-        "AWS_DEFAULT_REGION": "eu-central-1", "MAIL_TRANSPORT": "ses",
-    }  # fmt: skip
-    for name, value in aws.items():
-        monkeypatch.setenv(name, value)
-    return function("notify", **aws)
+def by_ses(function: Function, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], FlaskClient]:
+    """notify, sending by SES at that address; AWS' library reads the environment when it first sends."""
+
+    def client(url: str) -> FlaskClient:
+        aws = {"AWS_ENDPOINT_URL_SESV2": url, "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
+        environ = aws | {"AWS_DEFAULT_REGION": "eu-central-1", "MAIL_TRANSPORT": "ses"}
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        return function("notify", **environ)
+
+    return client
 
 
-def test_a_letter_goes_by_ses_where_that_is_chosen(by_ses: FlaskClient, ses: str, finish: Make, sql: Sql) -> None:
+def test_while_ses_is_away_the_letter_stays_owed(by_ses: Callable[[str], FlaskClient], finish: Make, sql: Sql) -> None:
+    """As with any mail server."""
+    problem(tell(by_ses("http://127.0.0.1:1"), finish()), 503, "unavailable")
+    assert sql(NOTIFICATION) == [("owed", "SES cannot be reached: EndpointConnectionError")]
+
+
+def test_a_letter_goes_by_ses_where_that_is_chosen(
+    by_ses: Callable[[str], FlaskClient], ses: str, finish: Make, sql: Sql
+) -> None:
     """Refused while Amazon does not know the sender, sent once it does."""
-    job = finish()
-    tell(by_ses, job)
+    client = by_ses(ses)
+    tell(client, finish())
     assert sql(NOTIFICATION) == [("given_up", "SES refuses the letter: MessageRejected")]
     sender = {"EmailIdentity": "films@example.org"}
     authorization = {"Authorization": "AWS4-HMAC-SHA256 Credential=x/20260101/eu-central-1/ses/aws4_request"}
     requests.post(f"{ses}/v2/email/identities", json=sender, headers=authorization, timeout=30).raise_for_status()
-    assert nothing_follows(tell(by_ses, finish(filename="Größe.mp4")))
+    assert nothing_follows(tell(client, finish(filename="Größe.mp4")))
     assert ("sent", None) in sql(NOTIFICATION)
     [sent] = requests.get(f"{ses}/moto-api/data.json", timeout=30).json()["ses"]["RawMessage"]
     assert sent

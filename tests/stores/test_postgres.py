@@ -1,5 +1,6 @@
 """The wrapper of Postgres: every trouble becomes one of ours, within a bounded time."""
 
+import os
 import re
 import subprocess
 import sys
@@ -169,4 +170,6 @@ def test_migrate_says_what_is_missing(empty: str) -> None:
 
 def migrate(**environ: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "functions.stores.migrate"]
-    return subprocess.run(command, env={"PYTHONPATH": str(ROOT)} | environ, capture_output=True, text=True, check=False)
+    measured = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE")}
+    environ |= {"PYTHONPATH": str(ROOT), **measured}
+    return subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
