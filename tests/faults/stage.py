@@ -171,7 +171,10 @@ class Stage:
 
     def sweep(self) -> dict[str, int]:
         """What it says it did; nothing where it could not."""
-        answer = requests.post(f"http://{LOOPBACK}:{self.services['sweep'].port}/", timeout=60)
+        try:
+            answer = requests.post(f"http://{LOOPBACK}:{self.services['sweep'].port}/", timeout=60)
+        except requests.RequestException:
+            return {}
         return dict(answer.json()) if answer.ok else {}
 
     def until_swept(self, condition: Callable[[], Any], within: float = 60) -> Any:
