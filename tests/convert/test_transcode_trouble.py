@@ -27,15 +27,10 @@ class Cancelled(Exception):
     """What a progress callback may raise."""
 
 
-def ffmpegs(thread: int) -> list[int]:
-    """Those that thread has started; servers of other tests may be its children too."""
-    children = Path(f"/proc/self/task/{thread}/children").read_text().split()
-    return [int(child) for child in children if b"ffmpeg" in Path(f"/proc/{child}/cmdline").read_bytes()]
-
-
 def child() -> int:
-    """The one ffmpeg this thread has started."""
-    (pid,) = ffmpegs(threading.get_native_id())
+    """The one ffmpeg this thread has started; servers of other tests may be its children too."""
+    children = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
+    (pid,) = (int(child) for child in children if b"ffmpeg" in Path(f"/proc/{child}/cmdline").read_bytes())
     return pid
 
 
@@ -93,23 +88,6 @@ def test_ffmpeg_killed_from_outside_is_trouble_that_may_pass(
     with pytest.raises(Interrupted):
         convert(films.long(shelf), LONG, lambda _: os.kill(child(), blow))
     assert not (tmp_path / "audio.mp3").exists()
-
-
-def test_a_probe_that_hangs_hears_a_cancel(shelf: Path) -> None:
-    """Looking at a film is short, unless it is not."""
-    us = threading.get_native_id()
-
-    def hang() -> None:
-        while not (pids := ffmpegs(us)):
-            pass
-        os.kill(pids[0], signal.SIGSTOP)
-
-    def progress(_: float) -> None:
-        raise Cancelled
-
-    threading.Thread(target=hang, daemon=True).start()
-    with pytest.raises(Cancelled):
-        transcode.describe(films.plain(shelf), Container.MP4, Limits(), progress)
 
 
 def test_a_full_disk_is_trouble_that_may_pass(shelf: Path, tmp_path: Path, convert: Convert) -> None:
