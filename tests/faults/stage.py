@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 from uuid import UUID, uuid5
@@ -261,10 +261,11 @@ def wake(part: Part) -> None:
 
 def _signal(part: Part, number: signal.Signals) -> None:
     for process in part.processes:
-        if process.alive:
-            root = psutil.Process(process.pid)
-            for each in (root, *root.children(recursive=True)):
-                each.send_signal(number)
+        with suppress(psutil.NoSuchProcess):  # it ended between two looks
+            root = psutil.Process(process.pid) if process.alive else None
+            for each in (root, *root.children(recursive=True)) if root else ():
+                with suppress(psutil.NoSuchProcess):
+                    each.send_signal(number)
 
 
 def _by_way_of(address: str, url: str) -> str:
