@@ -28,6 +28,10 @@ def stage(unbroken: Stage) -> Iterator[Stage]:
     """A system that nobody has broken yet; whatever the test breaks is whole again for the next."""
     yield unbroken
     unbroken.heal()
+    unbroken.sql(
+        "UPDATE jobs SET state = 'cancelled', lease_until = NULL, finished_at = now()"
+        " WHERE state IN ('queued', 'converting')"
+    )
 
 
 @pytest.fixture

@@ -204,6 +204,14 @@ class Stage:
         """Done, and its owner has one mail about it."""
         return self.is_done(job) and self.mails(job) == 1
 
+    def workers(self) -> list[psutil.Process]:
+        """The processes that convert, and below them ffmpeg."""
+        masters = [psutil.Process(process.pid) for part in self.functions["convert"] for process in part.processes]
+        return [each for master in masters for each in master.children(recursive=True)]
+
+    def is_encoding(self) -> bool:
+        return any("libmp3lame" in _command(process) for process in self.workers())
+
     def strays(self) -> set[UUID]:
         """Files of either bucket, whole or not, that no row names."""
         return self.files() - {row["video"] for row in self.sql(NAMED)}
@@ -266,6 +274,13 @@ def _signal(part: Part, number: signal.Signals) -> None:
             for each in (root, *root.children(recursive=True)) if root else ():
                 with suppress(psutil.NoSuchProcess):
                     each.send_signal(number)
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:  # it has just ended
+        return []
 
 
 def _by_way_of(address: str, url: str) -> str:

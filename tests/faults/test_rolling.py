@@ -1,0 +1,36 @@
+"""A new version goes out while people work: each instance of each function is stopped and started, one by one."""
+
+from threading import Event
+
+from tests import films
+from tests.acceptance.person import Person
+from tests.faults.stage import Stage
+from tests.soak.clients import Client, Record, Reel
+
+
+def test_a_rolling_restart_is_noticed_by_nobody(stage: Stage) -> None:
+    """Break: SIGTERM to each instance under load, its successor ready before the next. Symptom: none, but for answers
+    after which HTTP lets a client ask again. Recovery: what runs is finished or handed back.
+    """
+    record, over = Record(), Event()
+    reels = [Reel(films.bunny(), seconds=films.play(films.bunny()))]
+    clients = [Client(Person(stage), reels, record, over, str(n)) for n in range(3)]
+    for client in clients:
+        client.start()
+    for name, instances in stage.functions.items():
+        for leaving in instances:
+            stage.lead(name, *(each for each in instances if each is not leaving))  # as its platform does, too
+            leaving.stop()
+            leaving.start()
+            leaving.wait()
+            stage.lead(name, *instances)
+    stage.bridge.stop()
+    stage.bridge.start()
+    stage.bridge.wait()
+    over.set()
+    for client in clients:
+        client.join()
+    assert not record.surprises
+    assert not record.counts["unanswered"]
+    stage.until_swept(lambda: not stage.sql("SELECT FROM jobs WHERE state IN ('queued', 'converting')"))
+    assert {row["tries"] for row in stage.sql("SELECT tries FROM jobs WHERE state = 'done'")} == {1}
