@@ -61,7 +61,7 @@ class Postgres(Part):
         )
 
     def is_ready(self) -> bool:
-        """Look once whether it takes sessions, as pg_ctl does: a port that answers may still be recovering from a crash."""
+        """Look once whether it takes sessions, as pg_ctl does: a port that answers may still be recovering."""
         with suppress(OSError):
             return (self._data / "postmaster.pid").read_text().splitlines()[_STATUS:] == ["ready   "]
         return False
