@@ -54,6 +54,8 @@ def audit(stage: Stage, record: Record, directory: Path) -> Findings:
     for id_, accepted in record.accepted.items():
         if wrong := _misses(accepted, rows.get(id_)):
             found.lost.append(f"{id_} {wrong}")
+        elif id_ not in rows:
+            found.states["deleted by its owner"] += 1
     for column in ("audio", "video", "fid"):
         named = Counter(row[column] for row in rows.values() if row[column])
         found.doubled += [f"{times} jobs have {column} {id_}" for id_, times in named.items() if times > 1]
