@@ -53,7 +53,7 @@ def measure(directory: Path, parts: set[str], quick: bool) -> Iterator[Row]:
                 yield from latency.rows(system, directory, 5 if quick else 15)
             if "transfers" in parts:
                 system.system.bridge.stop()
-                yield from transfers.rows(system, directory, 32 if quick else 128, rounds)
+                yield from transfers.rows(system, directory, 32 if quick else 64, rounds)
 
 
 def say(line: str) -> None:

@@ -10,7 +10,7 @@ T = TypeVar("T")
 Deed = Callable[[], float]  # does something once and gives its cost
 
 TIMES = "x"
-_LINE = "{:<58}{:>10}  {:<14}{:<10}{}"
+_LINE = "{:<58}{:>10}  {:<16}{:<10}{}"
 HEAD = _LINE.format("row", "median", "spread", "must be", "verdict")
 
 

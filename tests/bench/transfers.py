@@ -17,7 +17,10 @@ MP4 = b"\0\0\0\x20ftypisom"  # what a film begins with; the rest may be anything
 
 
 def rows(stage: Stage, directory: Path, megabytes: int, rounds: int) -> Iterator[Row]:
-    """The bridge must be stopped: converting what is uploaded here would be in the way."""
+    """The bridge must be stopped: converting what is uploaded here would be in the way.
+
+    The driver sends 48 MB at once. The emulator's server, once its cache (256 MB) is full, takes that badly.
+    """
     film, fetched = directory / "noise.mp4", directory / "fetched"
     with film.open("wb") as file:
         file.writelines([MP4, *(os.urandom(MEGABYTE) for _ in range(megabytes))])
