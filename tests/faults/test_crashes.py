@@ -75,7 +75,8 @@ def test_a_conversion_that_died_is_begun_anew(stage: Stage, upload: Upload, shel
     job = upload(films.long(shelf, 1))
     stage.until_swept(lambda: stage.is_told_once(job))
     assert (stage.row(job)["tries"], stage.row(job)["generation"]) == (2, 1)
-    assert [each["outcome"] for each in stage.deliveries(job)] == ["retry", "done", "replied"]
+    *before, last = [each["outcome"] for each in stage.deliveries(job)]
+    assert (set(before), last) == ({"retry", "done"}, "replied")  # in which order a hint of sweep's comes is not promised
     assert not list(stage.directory.glob("convert-*/tmp/convert-*"))
 
 
