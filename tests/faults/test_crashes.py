@@ -76,7 +76,7 @@ def test_a_conversion_that_died_is_begun_anew(stage: Stage, upload: Upload, shel
     stage.until_swept(lambda: stage.is_told_once(job))
     assert (stage.row(job)["tries"], stage.row(job)["generation"]) == (2, 1)
     *before, last = [each["outcome"] for each in stage.deliveries(job)]
-    assert (set(before), last) == ({"retry", "done"}, "replied")  # in which order a hint of sweep's comes is not promised
+    assert (set(before), last) == ({"retry", "done"}, "replied")  # where a hint of sweep comes is open
     assert not list(stage.directory.glob("convert-*/tmp/convert-*"))
 
 
