@@ -52,7 +52,7 @@ clean: ## remove .venv, the state of the system and what tools left
 	rm -rf .venv .local .coverage* .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run test lint bench lock secrets images compose-test clean
+.PHONY: help run test lint bench soak lock secrets images compose-test clean
 
 # What is installed is what was tested: every file is checked against its hash.
 .venv/local .venv/dev: .venv/%: requirements/%.txt | .venv/bin/pip

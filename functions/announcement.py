@@ -2,7 +2,20 @@
 
 from events import contract
 from events.contract import Event
+from events.sink import SinkUnavailable
+from functions import web
+from functions.model.errors import Unavailable
 from functions.model.jobs import DONE, Job
+from functions.wiring import Services
+
+
+def announce(services: Services, job: Job, source: str) -> None:
+    """Tells convert of a queued job. Where that fails nothing is lost: the row says so too, and sweep reads it."""
+    try:
+        services.sink.send(uploaded(job, source))
+        services.jobs.note_hint(job)
+    except (SinkUnavailable, Unavailable) as error:
+        web.note(unannounced=str(error))
 
 
 def uploaded(job: Job, source: str) -> Event:

@@ -2,9 +2,10 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from uuid import uuid4
+from typing import Any
+from uuid import UUID, uuid4
 
 import psycopg2
 import pymongo
@@ -63,6 +64,20 @@ def database(kept_database: str) -> Iterator[str]:
     yield kept_database
     with closing(psycopg2.connect(kept_database)) as connection, connection, connection.cursor() as cursor:
         cursor.execute(EMPTY)
+
+
+@pytest.fixture
+def sql(database: str) -> Iterator[Callable[..., list[tuple[Any, ...]]]]:
+    """Looks at rows, and makes them older, past the named queries."""
+    with closing(psycopg2.connect(database)) as connection:
+        connection.autocommit = True
+
+        def run(statement: str, *values: Any) -> list[tuple[Any, ...]]:
+            with connection.cursor() as cursor:
+                cursor.execute(statement, [str(value) if isinstance(value, UUID) else value for value in values])
+                return cursor.fetchall() if cursor.description else []
+
+        yield run
 
 
 @pytest.fixture

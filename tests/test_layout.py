@@ -23,7 +23,9 @@ SHARED = (
 # What a part may import of ours. The longest name that fits counts.
 MAY_IMPORT = {
     "events": ("events",),
-    "functions.announcement": ("events.contract", "functions.model"),
+    "functions.announcement": (
+        *("events.contract", "events.sink", "functions.model", "functions.web", "functions.wiring"),
+    ),
     "functions.bearer": ("functions.model",),
     "functions.gunicorn.conf": ("events.journal", "functions.settings", "functions.shutdown"),
     "functions.meters": (),

@@ -2,13 +2,12 @@
 
 import os
 import shutil
-import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from string import Template
 
-from events.emulator.ports import LOOPBACK
+from events.emulator.ports import LOOPBACK, is_free
 from events.emulator.processes import Part, PartFailed, Process, answers
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "gateway" / "nginx.conf.template"
@@ -84,24 +83,15 @@ def render(variables: Mapping[str, str]) -> str:
 
 
 class _Upper(Template):
+    # The base class turns the text into a pattern, which typeshed declares it to be from the start.
     pattern = r"\$\{(?P<braced>[A-Z_]+)\}|(?P<escaped>(?!))|(?P<named>(?!))|(?P<invalid>(?!))"  # type: ignore[assignment]
 
 
 def _await_free(setting: str, port: int) -> None:
     """A gateway whose emulator was killed lets go within moments; nobody else is waited for any longer."""
     deadline = time.monotonic() + 2
-    while not _is_free(port):
+    while not is_free(port):
         if time.monotonic() > deadline:
             remedy = f"stop it (`ss -tlnp 'sport = :{port}'` names it), or take another: make run {setting}={port + 10}"
             raise PartFailed("gateway", f"another program has port {port}", remedy)
         time.sleep(0.05)
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as trial:
-        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            trial.bind((LOOPBACK, port))
-        except OSError:
-            return False
-    return True

@@ -5,9 +5,8 @@ from uuid import UUID
 
 from flask import Request, Response
 
-from events.sink import SinkUnavailable
 from functions import announcement, web, wiring
-from functions.model.errors import BadRequest, Conflict, NotFound, Unavailable
+from functions.model.errors import BadRequest, Conflict, NotFound
 from functions.model.jobs import CANCELLED, FAILED, Job
 
 services = wiring.Services("jobs")
@@ -66,11 +65,7 @@ def _retry(id_: UUID, owner: UUID) -> Response:
             raise Conflict("the uploaded film is no longer kept; upload it again")
         raise Conflict(f"a job that is {found.state} cannot be tried again; only one that failed or was cancelled can")
     web.note(job=id_)
-    try:
-        services.sink.send(announcement.uploaded(job, "/functions/jobs"))
-        services.jobs.note_hint(job)
-    except (SinkUnavailable, Unavailable) as error:
-        web.note(unannounced=str(error))
+    announcement.announce(services, job, "/functions/jobs")
     return web.answer(job.public(), 202, Location=f"/jobs/{job.id}")
 
 

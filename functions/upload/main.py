@@ -7,9 +7,8 @@ from uuid import UUID, uuid4
 
 from flask import Request, Response
 
-from events.sink import SinkUnavailable
 from functions import announcement, meters, web, wiring
-from functions.model.errors import BadRequest, Unauthorized, Unavailable, Unprocessable
+from functions.model.errors import BadRequest, Unauthorized, Unprocessable
 from functions.model.jobs import Job
 from functions.upload import incoming
 
@@ -27,7 +26,7 @@ def upload(request: Request) -> Response:
     job = _add(request, owner, key, film, video)
     web.note(job=job.id, user=owner, bytes=film.size)
     meters.count_bytes("in", film.size)
-    _announce(job)
+    announcement.announce(services, job, "/functions/upload")
     return web.answer(job.public(), 202, Location=f"/jobs/{job.id}")
 
 
@@ -58,14 +57,6 @@ def _add(request: Request, owner: UUID, key: str | None, film: incoming.Film, vi
     if earlier is None or earlier.video_sha256 != film.sha256:
         raise Unprocessable("this Idempotency-Key was used for another file; use a new one", field="Idempotency-Key")
     return earlier
-
-
-def _announce(job: Job) -> None:
-    try:
-        services.sink.send(announcement.uploaded(job, "/functions/upload"))
-        services.jobs.note_hint(job)
-    except (SinkUnavailable, Unavailable) as error:
-        web.note(unannounced=str(error))
 
 
 def _idempotency_key(request: Request) -> str | None:

@@ -1,9 +1,7 @@
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
-import psycopg2
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -192,17 +190,3 @@ def finish(jobs: Jobs, mp3s: Bucket, add: Callable[..., Job]) -> Callable[..., J
         return job
 
     return make
-
-
-@pytest.fixture
-def sql(database: str) -> Iterator[Callable[..., list[tuple[Any, ...]]]]:
-    """Looks at rows, and makes them older, past the named queries."""
-    with closing(psycopg2.connect(database)) as connection:
-        connection.autocommit = True
-
-        def run(statement: str, *values: Any) -> list[tuple[Any, ...]]:
-            with connection.cursor() as cursor:
-                cursor.execute(statement, [str(value) if isinstance(value, UUID) else value for value in values])
-                return cursor.fetchall() if cursor.description else []
-
-        yield run

@@ -1,8 +1,7 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid4
 
-import psycopg2
 import pytest
 
 from functions.model.jobs import Job
@@ -67,18 +66,3 @@ def add_user(postgres: Database, email: str = "ada@example.org") -> UUID:
     assert row is not None
     id_: UUID = row["id"]
     return id_
-
-
-@pytest.fixture
-def sql(database: str) -> Iterator[Callable[..., list[tuple[Any, ...]]]]:
-    """Looks at rows, and makes them older, past the named queries."""
-    connection = psycopg2.connect(database)
-    connection.autocommit = True
-
-    def run(statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        with connection.cursor() as cursor:
-            cursor.execute(statement, [str(value) if isinstance(value, UUID) else value for value in values])
-            return cursor.fetchall() if cursor.description else []
-
-    yield run
-    connection.close()
