@@ -45,6 +45,14 @@ def test_every_setting_stands_in_the_readme_with_its_default():
     assert said == real
 
 
+def test_every_setting_of_the_bridge_stands_in_the_readme():
+    """The bridge is set like everything else."""
+    source = (ROOT / "events/bridge/settings.py").read_text(encoding="utf-8")
+    names = set(re.findall(r'"((?:[A-Z]+_)*[A-Z]+)"', source))
+    assert "BRIDGE_DELAYS" in names
+    assert {name for name in names if f"`{name}`" not in README} == {"SECRETS_DIR"}  # which stands as `$SECRETS_DIR`
+
+
 def test_every_secret_is_marked_as_one():
     """Which settings may come from a file is said where they are listed."""
     marked = {name.lower() for name, cells in table("Settings").items() if "*secret*" in cells[1]}

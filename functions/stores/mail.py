@@ -37,8 +37,10 @@ class Smtp:
             raise _judged(next(iter(error.recipients.values()))[0]) from error
         except smtplib.SMTPAuthenticationError as error:
             raise Unavailable("the mail server refuses our login: SMTP_USER or SMTP_PASSWORD is wrong") from error
-        except smtplib.SMTPResponseException as error:
+        except smtplib.SMTPDataError as error:
             raise _judged(error.smtp_code) from error
+        except smtplib.SMTPResponseException as error:  # we are refused, not the letter: that can be mended
+            raise Unavailable(f"the mail server refuses us: {error.smtp_code}; is MAIL_FROM right?") from error
         except (smtplib.SMTPException, OSError) as error:
             raise Unavailable(f"the mail server cannot be reached: {type(error).__name__}") from error
 
@@ -46,7 +48,9 @@ class Smtp:
 class Ses:
     """Amazon SES, version 2 of its API; region, credentials and endpoint come from AWS' own variables."""
 
-    PERMANENT = ("MessageRejected", "BadRequestException", "NotFoundException")
+    # MessageRejected is not for good: it also says that the sender is not verified, or that the account is still in the
+    # sandbox, and both can be mended ("Amazon SES email sending errors" in AWS' developer guide).
+    PERMANENT = "BadRequestException"
 
     def __init__(self) -> None:
         import boto3
@@ -66,7 +70,7 @@ class Ses:
             )
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code", "")
-            if code in self.PERMANENT:
+            if code == self.PERMANENT:
                 raise MailRefused(f"SES refuses the letter: {code}") from error
             raise Unavailable(f"SES answers {code}") from error
         except BotoCoreError as error:

@@ -85,7 +85,7 @@ def film(request: Request, limit: int, seconds: int) -> Film:
 
 
 def too_large(limit: int) -> TooLarge:
-    return TooLarge(f"the file must not be larger than {limit} bytes", field=FIELD)
+    return TooLarge(f"the file must not be larger than {limit:,} bytes", field=FIELD)
 
 
 def _body(request: Request) -> Iterator[bytes]:

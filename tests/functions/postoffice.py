@@ -15,11 +15,16 @@ class PostOffice:
 
     def __init__(self) -> None:
         self.answer = "250 OK"
-        self.recipient_answer = "250 OK"
+        self.sender_answer = self.recipient_answer = "250 OK"
         self.letters: list[tuple[list[str], EmailMessage]] = []
         self.port = free_port()
         self._controller = Controller(self, hostname="127.0.0.1", port=self.port)
         self._controller.start()
+
+    async def handle_MAIL(self, _server: Any, _session: Any, envelope: Any, address: str, _options: Any) -> str:  # noqa: N802
+        if self.sender_answer.startswith("250"):
+            envelope.mail_from = address
+        return self.sender_answer
 
     async def handle_RCPT(self, _server: Any, _session: Any, envelope: Any, address: str, _options: Any) -> str:  # noqa: N802
         if self.recipient_answer.startswith("250"):

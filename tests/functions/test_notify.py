@@ -36,7 +36,7 @@ def kept_office() -> Iterator[PostOffice]:
 @pytest.fixture
 def office(kept_office: PostOffice) -> PostOffice:
     kept_office.letters.clear()
-    kept_office.answer = kept_office.recipient_answer = "250 OK"
+    kept_office.answer = kept_office.sender_answer = kept_office.recipient_answer = "250 OK"
     return kept_office
 
 
@@ -139,6 +139,15 @@ def test_a_letter_that_may_be_taken_later_stays_owed(
     assert sql(NOTIFICATION) == [("sent", None)]
 
 
+def test_a_sender_that_is_refused_leaves_the_letter_owed(
+    client: FlaskClient, office: PostOffice, finish: Make, sql: Sql
+) -> None:
+    """Not the letter's fault: whoever runs the system sets MAIL_FROM right, and nobody goes untold."""
+    office.sender_answer = "553 not a sender of ours"
+    problem(tell(client, finish()), 503, "unavailable")
+    assert sql(NOTIFICATION) == [("owed", "the mail server refuses us: 553; is MAIL_FROM right?")]
+
+
 def test_while_the_mail_server_is_away_the_letter_stays_owed(function: Function, finish: Make, sql: Sql) -> None:
     """Nobody listens there; the job is done."""
     problem(tell(function("notify", SMTP_HOST="127.0.0.1", SMTP_PORT="1"), finish()), 503, "unavailable")
@@ -231,14 +240,15 @@ def test_while_ses_is_away_the_letter_stays_owed(by_ses: Callable[[str], FlaskCl
 def test_a_letter_goes_by_ses_where_that_is_chosen(
     by_ses: Callable[[str], FlaskClient], ses: str, finish: Make, sql: Sql
 ) -> None:
-    """Refused while Amazon does not know the sender, sent once it does."""
+    """Owed while Amazon does not know the sender, sent once it does."""
     client = by_ses(ses)
-    tell(client, finish())
-    assert sql(NOTIFICATION) == [("given_up", "SES refuses the letter: MessageRejected")]
+    job = finish(filename="Größe.mp4")
+    problem(tell(client, job), 503, "unavailable")
+    assert sql(NOTIFICATION) == [("owed", "SES answers MessageRejected")]
     sender = {"EmailIdentity": "films@example.org"}
     authorization = {"Authorization": "AWS4-HMAC-SHA256 Credential=x/20260101/eu-central-1/ses/aws4_request"}
     requests.post(f"{ses}/v2/email/identities", json=sender, headers=authorization, timeout=30).raise_for_status()
-    assert nothing_follows(tell(client, finish(filename="Größe.mp4")))
-    assert ("sent", None) in sql(NOTIFICATION)
+    assert nothing_follows(tell(client, job))
+    assert sql(NOTIFICATION) == [("sent", None)]
     [sent] = requests.get(f"{ses}/moto-api/data.json", timeout=30).json()["ses"]["RawMessage"]
     assert sent

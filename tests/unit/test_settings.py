@@ -39,6 +39,17 @@ def test_what_is_needed_is_enough(function: str) -> None:
     settings.load(function, {name.upper(): WHOLE[name.upper()] for name in NEEDS[function]})
 
 
+@pytest.mark.parametrize("function", ["login", "validate", "upload", "jobs", "download"])
+def test_who_asks_validate_needs_no_key(function: str) -> None:
+    """AUTH_SVC_ADDR may be set for all functions alike: those that sign and check tokens need theirs all the same."""
+    environ = {"AUTH_SVC_ADDR": "validate:8080"} | {name: WHOLE[name] for name in WHOLE if name != "JWT_SECRET"}
+    if function in settings.ASK_VALIDATE:
+        assert settings.load(function, environ).jwt_secret == ""
+    else:
+        with pytest.raises(SettingsError, match="JWT_SECRET is not set"):
+            settings.load(function, environ)
+
+
 WRONG = {
     "a short key": ({"JWT_SECRET": "secret"}, "JWT_SECRET is shorter than 32 bytes"),
     "a number in words": ({"MAX_TRIES": "three"}, "MAX_TRIES must be a whole number, not 'three'"),
