@@ -44,9 +44,10 @@ images: ## build video-to-mp3/light and video-to-mp3/convert
 
 # Where there is a maker of the official images beside the checkout, there is no registry to pull them from.
 STANDINS := ../shared/standins/build.sh
-compose-test: .venv/dev secrets ## restart every service of docker-compose.yml in mid-work; is anything lost?
+compose-test: .venv/dev secrets ## the contract in the images; restart every service of docker-compose.yml in mid-work: is anything lost?
 	if [ -x $(STANDINS) ]; then $(STANDINS) --buildkit $$($(STANDINS) --tags docker-compose.yml Dockerfile 2>/dev/null); fi
 	$(BIN)/python -m tests.compose.journey
+	HOSTED_IN_IMAGES=compose-test $(BIN)/python -m pytest tests/functions/test_hosting.py -k container
 
 clean: ## remove .venv, the state of the system and what tools left
 	rm -rf .venv .local .coverage* .mypy_cache .ruff_cache .hypothesis

@@ -15,7 +15,7 @@ from threading import Event, Thread
 from typing import Any, TypeVar
 
 import pika
-from pika.exceptions import AMQPError, ChannelClosedByBroker, NackError, UnroutableError
+from pika.exceptions import AMQPError, ChannelClosedByBroker, ConnectionClosedByBroker, NackError, UnroutableError
 
 from events.journal import fields
 from events.topology import DIRECT, Topology
@@ -319,6 +319,8 @@ def _ours(error: Exception) -> Exception:
             return Refused("the broker refused the message: look for full or unavailable queues")
         case ChannelClosedByBroker() if error.reply_code == 406:
             return BrokerAway(f"the broker has something else by that name, delete or rename it: {error.reply_text}")
+        case ConnectionClosedByBroker() if error.reply_code == 541:
+            return BrokerAway("the broker broke over our call (541): see its log, and look for queues without a leader")
         case AMQPError() | OSError():
             return BrokerAway(f"the connection to the broker failed ({type(error).__name__}): see that it runs")
     return error

@@ -28,6 +28,8 @@ class RabbitMQ(Part):
         super().__init__("rabbitmq", directory)
         self.port = port or reserve_port()
         self._distribution_port, self._epmd_port = reserve_port(), reserve_port()
+        self._state = self.directory / "state"
+        self._resumed = False
 
     @property
     def url(self) -> str:
@@ -38,6 +40,7 @@ class RabbitMQ(Part):
         """Start it, on the state of an earlier start if there is any. Raises PartFailed."""
         if not _SERVER.exists() or not (epmd := shutil.which("epmd")):
             raise PartFailed(self.name, "it is not installed", "python -m events.emulator.packages")
+        self._resumed = self._state.exists()
         self._secret(".erlang.cookie")
         if shutil.disk_usage(self.directory).free < 2 * _SPARE_DISK:
             raise PartFailed(self.name, f"the disk of {self.directory} is nearly full", "free some hundred megabytes")
@@ -48,6 +51,21 @@ class RabbitMQ(Part):
         # In the foreground and ours: the one that a node starts by itself outlives the node.
         self.run(Process("epmd", [epmd], self.directory, env, ports=[self._epmd_port]))
         self.run(Process(self.name, [str(_SERVER)], self.directory, env, self.directory, ports=[self.port]))
+
+    def begin_anew(self) -> bool:
+        """Start again on nothing and keep beside it what was there. False where it was started on nothing already.
+
+        A machine that stops at the wrong moment can leave a state that the node dies of, or a queue without a leader
+        (seen with RabbitMQ 3.10, killed while it declared the queue).
+        """
+        if not self._resumed:
+            return False
+        self.stop()
+        unusable = self.directory / "state.unusable"
+        shutil.rmtree(unusable, ignore_errors=True)
+        self._state.rename(unusable)
+        self.start()
+        return True
 
     def is_ready(self) -> bool:
         """Look once whether it answers the first bytes of AMQP with a method."""
@@ -66,7 +84,7 @@ class RabbitMQ(Part):
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 2:2",
             "RABBITMQ_NODENAME": "emulator@localhost",  # names the state on disk, so always the same
             "RABBITMQ_DIST_PORT": str(self._distribution_port),
-            "RABBITMQ_MNESIA_BASE": f"{here}/state",
+            "RABBITMQ_MNESIA_BASE": str(self._state),
             "RABBITMQ_LOG_BASE": f"{here}/log",
             "RABBITMQ_CONF_ENV_FILE": "/dev/null",  # not the machine's own node's
             "RABBITMQ_CONFIG_FILE": f"{here}/rabbitmq.conf",

@@ -106,15 +106,12 @@ class System:
         began = time.monotonic()
         for part in self.parts:
             part.start()
-        postgres = [part for part in self.parts if isinstance(part, Postgres)]
-        # Functions remember for a moment that a store was away, so they are asked after it; the slowest are asked last.
-        last = [part for part in self.parts if isinstance(part, Gateway | RabbitMQ | Bridge)]
-        for part in postgres:
-            self._await(part, began)
-        self._migrate()
-        self._say("schema", began, "its migrations have run")
-        for part in (*(part for part in self.parts if part not in (*postgres, *last)), *last):
-            self._await(part, began)
+        try:
+            self._await_all(began)
+        except PartFailed as failure:
+            if not self._begin_broker_anew(failure):
+                raise
+            self._await_all(time.monotonic())
         Thread(target=self._keep_time, name="clock", daemon=True).start()
 
     def watch(self) -> None:
@@ -140,6 +137,25 @@ class System:
             with ThreadPoolExecutor(len(group)) as side_by_side:
                 list(side_by_side.map(lambda part: part.stop(), group))
         self._lock.close()
+
+    def _await_all(self, began: float) -> None:
+        postgres = [part for part in self.parts if isinstance(part, Postgres)]
+        # Functions remember for a moment that a store was away, so they are asked after it; the slowest are asked last.
+        last = [part for part in self.parts if isinstance(part, Gateway | RabbitMQ | Bridge)]
+        for server in postgres:
+            self._await(server, began)
+        self._migrate()
+        self._say("schema", began, "its migrations have run")
+        for part in (*(part for part in self.parts if part not in (*postgres, *last)), *last):
+            self._await(part, began)
+
+    def _begin_broker_anew(self, failure: PartFailed) -> bool:
+        """Whether our broker was what failed and is on its way again, without what it held: events are only hints."""
+        for part in self._servers:
+            if isinstance(part, RabbitMQ) and failure.part in ("rabbitmq", "bridge") and part.begin_anew():
+                self._tell(f"{failure}\nrabbitmq begins anew: sweep sends again what is still owed")
+                return True
+        return False
 
     def _await(self, part: Part, began: float) -> None:
         while not part.is_ready():

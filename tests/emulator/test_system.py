@@ -1,8 +1,10 @@
-"""What of the environment reaches the parts."""
+"""What of the environment reaches the parts, and what becomes of a start that finds ruins."""
 
 from dataclasses import fields
+from pathlib import Path
 
 from events.emulator import system
+from events.emulator.system import System
 from functions.settings import SECRETS, Settings
 
 
@@ -11,3 +13,16 @@ def test_every_setting_of_a_function_can_be_set_through_make_run():
     ours = {"concurrency", "k_sink", "mail_transport", "smtp_host", "smtp_port", "smtp_user", "smtp_starttls"}
     names = {field.name for field in fields(Settings)} - set(SECRETS) - ours
     assert set(system.FOR_FUNCTIONS) == {name.upper() for name in names}
+
+
+def test_a_broker_whose_state_is_ruined_begins_anew(tmp_path: Path, database: str, mongo_uri: str):
+    """Break: the machine stopped while RabbitMQ wrote. Symptom: the node dies. Recovery: without what it held."""
+    environ = {"DATABASE_URL": database, "MONGO_URI": mongo_uri, "MONGO_MP3_URI": mongo_uri}
+    told: list[str] = []
+    with System(tmp_path, environ):
+        pass
+    (schema,) = tmp_path.glob("rabbitmq/state/*/schema.DAT")
+    schema.write_bytes(b"ruins")
+    with System(tmp_path, environ, tell=told.append):
+        assert any("rabbitmq begins anew" in line for line in told)
+        assert [*tmp_path.glob("rabbitmq/state.unusable/*/schema.DAT")]

@@ -13,7 +13,7 @@ from functions.stores.jobs import Jobs
 from functions.stores.postgres import Database
 from tests.conftest import collections
 from tests.events import stage as events_stage
-from tests.functions.stage import FILM, Person, Served, load
+from tests.functions.stage import FILM, Contained, Person, Served, load
 
 SECRETS = {"JWT_SECRET": "j" * 32, "LINK_SECRET": "l" * 32}
 
@@ -86,12 +86,24 @@ def function(loaded: Callable[..., Flask], database: str) -> Callable[..., Flask
 @pytest.fixture(scope="session")
 def served(environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Served]]:
     """A function behind gunicorn; each is started once."""
+    yield from once(Served, environ, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def contained(environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Served]]:
+    """A function in a container; each is started once."""
+    yield from once(Contained, environ, tmp_path_factory)
+
+
+def once(
+    kind: type[Served], environ: dict[str, str], folders: pytest.TempPathFactory
+) -> Iterator[Callable[..., Served]]:
     started: dict[Any, Served] = {}
 
     def get(name: str, **changes: str) -> Served:
         key = (name, *sorted(changes.items()))
         if key not in started:
-            started[key] = Served(name, environ | changes, tmp_path_factory.mktemp("served") / f"{name}.log")
+            started[key] = kind(name, environ | changes, folders.mktemp("served") / f"{name}.log")
         return started[key].ready()
 
     yield get

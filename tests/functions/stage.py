@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, Self
 from uuid import UUID
 
 import functions_framework
@@ -23,6 +23,8 @@ from functions.stores.gridfs import Bucket
 from tests.events.stage import free_port, until
 
 KEPT = {name: value for name, value in os.environ.items() if name == "PATH" or name.startswith("COVERAGE")}
+IMAGES = "HOSTED_IN_IMAGES"  # a tag of our two images that Docker has: then functions are tried in containers too
+APPLICATION = "functions_framework:create_app()"
 FUNCTIONS = Path(functions.__file__).parent
 PROBLEM = "urn:videotomp3:problem:"
 FILM = b"\0\0\0\x20ftypisom\0\0\2\0isomiso2avc1mp41" + bytes(range(256)) * 40  # begins like MP4
@@ -45,17 +47,19 @@ class Served:
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = log
         own = {"FUNCTION_TARGET": name, "HOST": "127.0.0.1", "PORT": str(self.port), "GRACE_SECONDS": "2"}
-        command = ["-c", str(FUNCTIONS / "gunicorn.conf.py"), "functions_framework:create_app()"]
         with log.open("wb") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", *command],
-                env={**KEPT, "PYTHONPATH": str(FUNCTIONS.parent), **environ, **own},
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
+            self.process = self._start(name, environ | own, output)
 
-    def ready(self) -> "Served":
+    def _start(self, name: str, environ: dict[str, str], output: BinaryIO) -> subprocess.Popen[bytes]:  # noqa: ARG002 -- an image has several
+        return subprocess.Popen(
+            [sys.executable, "-m", "gunicorn", "-c", str(FUNCTIONS / "gunicorn.conf.py"), APPLICATION],
+            env={**KEPT, "PYTHONPATH": str(FUNCTIONS.parent), **environ},
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+
+    def ready(self) -> Self:
         until(self._answers, within=60)
         return self
 
@@ -73,6 +77,22 @@ class Served:
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
+
+
+class Contained(Served):
+    """A function in its image, as docker-compose.yml runs it: the image's user, nothing writable but /tmp."""
+
+    def _start(self, name: str, environ: dict[str, str], output: BinaryIO) -> subprocess.Popen[bytes]:
+        image = f"video-to-mp3/{'convert' if name == 'convert' else 'light'}:{os.environ[IMAGES]}"
+        told = [word for pair in environ.items() for word in ("--env", "=".join(pair))]
+        jail = ["--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
+        self._container = f"hosted-{self.port}"
+        command = ["docker", "run", "--rm", "--name", self._container, "--network", "host", *jail, *told, image]
+        return subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
+
+    def stop(self) -> None:
+        super().stop()
+        subprocess.run(["docker", "rm", "--force", self._container], capture_output=True, check=False)
 
 
 @dataclass(frozen=True)

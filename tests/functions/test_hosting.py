@@ -1,9 +1,12 @@
 """One contract however a function is hosted: in process, in gunicorn, by Knative's names, below OpenFaaS' prefix.
 
+`make compose-test` has it held by the images too.
+
 Event answers are read as Knative's dispatcher reads them (knative-extensions/eventing-rabbitmq, pkg/dispatcher): a 2xx
 with `ce-` headers is a reply, any other 2xx an ack, 404, 408, 409, 429 and 5xx are tried again.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +23,7 @@ from events.emulator.processes import Process, answers
 from functions.model.jobs import Job
 from functions.stores.jobs import Jobs
 from tests.events.stage import until, uploaded
-from tests.functions.stage import Person, Served
+from tests.functions.stage import IMAGES, Person, Served
 
 NGINX = """\
 daemon off; pid nginx.pid; error_log stderr crit; events {{ }}
@@ -32,6 +35,7 @@ http {{
 """
 LOCATION = "location /function/{name}/ {{ proxy_http_version 1.1; proxy_pass {url}/; }}"
 KNATIVE = {"Host": "jobs.default.svc.cluster.local", "K-Proxy-Request": "activator", "Forwarded": "for=10.0.0.1"}
+PLACES = ("in process", "gunicorn", "Knative", "OpenFaaS", *(["container"] if IMAGES in os.environ else []))
 HOSTED = ("validate", "jobs", "dead_letter", "convert")
 
 
@@ -59,14 +63,14 @@ def openfaas(served: Callable[..., Served], tmp_path_factory: pytest.TempPathFac
     nginx.stop()
 
 
-@pytest.fixture(params=["in process", "gunicorn", "Knative", "OpenFaaS"])
+@pytest.fixture(params=PLACES)
 def ask(request: pytest.FixtureRequest, function: Callable[..., FlaskClient]) -> Ask:
     """Asks a function where it is hosted."""
     if request.param == "in process":
         return lambda name, method, path="/", headers=None, body=b"": _of(
             function(name).open(path, method=method, headers=headers or {}, data=body)
         )
-    served = request.getfixturevalue("served")
+    served = request.getfixturevalue("contained" if request.param == "container" else "served")
     prefix = request.getfixturevalue("openfaas") if request.param == "OpenFaaS" else None
     more = KNATIVE if request.param == "Knative" else {}
 
