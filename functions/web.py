@@ -30,6 +30,7 @@ LINGER_SECONDS = 30.0  # how long an early answer waits for the rest of its requ
 LINGER_PIECE = 256 * 1024
 PROBLEM_TYPE = "urn:videotomp3:problem:"
 TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context, 3.2
+REQUEST_ID = re.compile(r"[!-~]{1,64}")
 # What the stream of a body raises when a client hangs up, stands still, or breaks the rules of chunks.
 BROKEN_OFF = (ClientDisconnected, OSError, ParseException)
 READY_FOR = 2.0  # seconds an answer of the stores is believed
@@ -180,6 +181,12 @@ def traceparent(request: Request) -> str:
     """The caller's trace context, or a new one."""
     given = request.headers.get("traceparent", "")
     return given if TRACEPARENT.fullmatch(given) else f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+
+
+def request_id(request: Request) -> str | None:
+    """The caller's name for the request, where it is one that every header and log can carry."""
+    given = request.headers.get("X-Request-Id", "")
+    return given if REQUEST_ID.fullmatch(given) else None
 
 
 def trace_id(request: Request) -> str | None:

@@ -6,7 +6,7 @@ from functools import partial
 from flask import Request, Response
 
 from events.contract import Event
-from events.sink import SinkUnavailable
+from events.sink import SinkRefused, SinkUnavailable
 from functions import announcement, meters, web, wiring
 from functions.model.jobs import Job
 from functions.sweep import strays
@@ -57,7 +57,7 @@ def _send(owed: Iterable[Job], event: Callable[[Job], Event], postpone: Callable
             sent += 1
         except SinkUnavailable as error:
             web.note(unannounced=str(error))
-            for unsent in (job, *waiting):
+            for unsent in (job,) if isinstance(error, SinkRefused) else (job, *waiting):
                 postpone(unsent)
     return sent
 

@@ -45,7 +45,7 @@ def _add(request: Request, owner: UUID, key: str | None, film: incoming.Film, vi
             video_sha256=film.sha256,
             idempotency_key=key,
             traceparent=web.traceparent(request),
-            correlationid=request.headers.get("X-Request-Id", str(id_))[:64],
+            correlationid=web.request_id(request) or str(id_),
         )
     except Unauthorized:
         services.videos.delete(video)

@@ -145,6 +145,19 @@ def test_what_nobody_takes_waits_half_a_minute(
     assert set(sql(waits.format("jobs WHERE state = 'queued'")) + sql(waits.format("notifications"))) == {(0, True)}
 
 
+def test_an_event_that_the_sink_refuses_keeps_no_other_back(
+    sweep: Callable[..., dict[str, int]], add: Make, sink: stage.Function, sql: Sql
+) -> None:
+    """It waits alone; the others are told of in the same run."""
+    for _ in range(3):
+        add()
+    sql("UPDATE jobs SET next_hint_at = now()")
+    sink.behave = stage.answers(400, 202)
+    assert sweep() == {"jobs_announced": 2}
+    refused = sink.asked[0].event.job
+    assert sql("SELECT id FROM jobs WHERE hints = 0") == [(refused,)]
+
+
 def test_two_sweeps_at_once_tell_each_job_once(function: Function, add: Make, sink: stage.Function, sql: Sql) -> None:
     """A slow one may still run when the next begins."""
     made = sorted(add().id for _ in range(10))

@@ -239,11 +239,11 @@ def test_an_upload_carries_its_trace_through(upload: Callable[..., TestResponse]
     """W3C's traceparent and the gateway's request id reach the event; without them it gets its own."""
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     upload(data=FILM, headers={"traceparent": trace, "X-Request-Id": "r1"})
-    upload(data=FILM, headers={"traceparent": "nonsense"})
+    upload(data=FILM, headers={"traceparent": "nonsense", "X-Request-Id": "no\x80header"})
     first, second = (asked.event for asked in sink.asked)
     assert (first.traceparent, first.correlationid) == (trace, "r1")
     assert re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-01", second.traceparent or "")
-    assert second.correlationid
+    assert second.correlationid == str(second.job)
 
 
 @pytest.mark.parametrize("store", ["MONGO_URI", "DATABASE_URL"])
