@@ -3,6 +3,8 @@
 Every refusal looks the same and takes the same time.
 """
 
+from contextlib import suppress
+
 from flask import Request, Response
 
 from functions import web, wiring
@@ -14,14 +16,21 @@ services = wiring.Services("login")
 
 @web.serves("POST", ready=services.ready)
 def login(request: Request) -> Response:
-    given = request.authorization
-    if given is None or given.type != "basic" or not given.username or not given.password or "\0" in given.username:
-        raise Unauthorized("send username and password by Basic authentication", scheme="Basic")
-    services.accounts.count_attempt(given.username)
-    user = services.accounts.find(given.username)
-    if not password_matches(given.password, user["password_hash"] if user else None) or user is None:
+    username, password = _credentials(request)
+    services.accounts.count_attempt(username)
+    user = services.accounts.find(username)
+    if not password_matches(password, user["password_hash"] if user else None) or user is None:
         raise Unauthorized("the username or the password is wrong", scheme="Basic")
-    services.accounts.forget_attempts(given.username)
+    services.accounts.forget_attempts(username)
     web.note(user=user["id"])
     token = services.tokens.issue(user["id"], user["username"])
     return web.answer({"access_token": token, "token_type": "Bearer", "expires_in": services.tokens.seconds})
+
+
+def _credentials(request: Request) -> tuple[str, str]:
+    """Raises Unauthorized where there are none."""
+    with suppress(ValueError):  # from werkzeug, where there is more than ASCII in the header
+        given = request.authorization
+        if given and given.type == "basic" and given.username and given.password and "\0" not in given.username:
+            return given.username, given.password
+    raise Unauthorized("send username and password by Basic authentication", scheme="Basic")

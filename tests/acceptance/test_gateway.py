@@ -79,6 +79,14 @@ def test_event_functions_and_inner_paths_cannot_be_reached(system: System):
         assert answer.getresponse().status == 404, path
 
 
+@pytest.mark.parametrize("credential", ["Basic \x1f", "Bearer \x7f", "Bearer é"])
+def test_a_token_that_no_header_may_hold_is_none(system: System, credential: str):
+    """Not trouble of ours, though validate's server takes the first two for no HTTP (RFC 9110, 5.5)."""
+    headers = {"Authorization": credential.encode("latin-1")}
+    answer = requests.post(f"{system.gateway.url}/upload", data=b"film", headers=headers, timeout=10)
+    assert (answer.status_code, answer.json()["type"]) == (401, "urn:videotomp3:problem:unauthorized")
+
+
 def test_the_second_port_has_what_the_original_auth_service_had(system: System):
     """Register, login and validate, and nothing else."""
     person = Person(system)

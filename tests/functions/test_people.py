@@ -71,6 +71,7 @@ NO_LOGINS: dict[str, dict[str, Any]] = {
     "nothing": {},
     "a token": {"headers": {"Authorization": "Bearer x"}},
     "no base64": {"headers": {"Authorization": "Basic !"}},
+    "no ASCII": {"headers": {"Authorization": "Basic é"}},
     "no password": {"auth": ("ada", "")},
     "no username": {"auth": ("", "secret")},
     "NUL in the username": {"auth": ("a\0a", "secret")},
