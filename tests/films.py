@@ -235,6 +235,25 @@ def damaged(film: Path, share: float = 0.6) -> Path:
     return path
 
 
+def one_bit_flac(directory: Path) -> Path:
+    """A FLAC whose header says one bit a sample (RFC 9639, 8.2), which no decoder opens."""
+    path, whole = directory / "one-bit.flac", bytearray(flac(directory).read_bytes())
+    whole[20] &= 0xFE
+    whole[21] &= 0x0F
+    path.write_bytes(whole)
+    return path
+
+
+def strange_asf(directory: Path) -> Path:
+    """A WMV with a stream of no known type; ffmpeg then exits with 255, as if a signal had ended it."""
+    path, whole = directory / "strange.wmv", wmv(directory).read_bytes()
+    at = (
+        whole.index(bytes.fromhex("9107dcb7b7a9cf118ee600c00c205365")) + 24
+    )  # behind GUID and size of stream properties
+    path.write_bytes(whole[:at] + b"\xff" * 16 + whole[at + 16 :])
+    return path
+
+
 def followed(film: Path) -> Path:
     """The film with bytes behind it that do not belong to it."""
     path = film.with_stem(f"{film.stem}-followed")

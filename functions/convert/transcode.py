@@ -39,6 +39,12 @@ _REASONS = (
     ("does not contain any stream|matches no streams", Reason.NO_AUDIO),
     ("no decoder found|Decoder not found|not on whitelist|Not whitelisted|Not yet implemented", Reason.UNSUPPORTED),
 )
+# What is said when this machine fails. Without a decoder ffmpeg cannot open the output either, but says other words.
+_OURS = re.compile(
+    "^(setpriv|prlimit): |"
+    "Error opening output files?: (No such file|Permission denied|Read-only|Input/output|Too many open)",
+    re.MULTILINE,
+)
 _OUTSIDE = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 _STREAM = re.compile(r"^ +Stream #0:(\d+)(?:\[0x[0-9a-f]+\])?(?:\((.*?)\))?: (Audio|Video): ((\w+).*)$")
 
@@ -304,11 +310,12 @@ def _explain(run: _Run) -> Exception:
     said = run.messages.strip()[-500:]
     if run.status == -signal.SIGXFSZ:
         return MediaError(Reason.TOO_LARGE, "the limit for the MP3 is reached")
-    if -run.status in _OUTSIDE or run.status == 255:  # 255: ffmpeg caught the signal
+    caught = run.status == 255 and "Operation not permitted" not in run.messages  # else it is -1, a demuxer's EPERM
+    if -run.status in _OUTSIDE or caught:
         return Interrupted(f"ffmpeg was killed from outside (status {run.status}); the next try may pass")
     if "No space left on device" in run.messages:
         return OSError(errno.ENOSPC, "no space left for the MP3; free some below the temporary directory")
-    if re.search(r"^(setpriv|prlimit): |Error opening output", run.messages, re.MULTILINE):
+    if _OURS.search(run.messages):
         return OSError(f"ffmpeg cannot run here: {said}")
     reason = next((reason for words, reason in _REASONS if re.search(words, run.messages)), Reason.DAMAGED)
     return MediaError(reason, f"status {run.status}: {said}")

@@ -6,6 +6,8 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from functions.convert import transcode
 from functions.convert.container import check_end
@@ -67,6 +69,43 @@ def test_a_heavily_damaged_film_is_damaged(kind: str, shelf: Path, tmp_path: Pat
 def test_a_scratch_is_no_reason_to_refuse(kind: str, shelf: Path, convert: Convert) -> None:
     """Two hundredths of the bytes are noise: a click in the sound."""
     assert convert(films.damaged(films.WHOLE[kind](shelf), 0.02)).duration > 4.5
+
+
+@pytest.mark.parametrize("film", [films.one_bit_flac, films.strange_asf])
+def test_what_looks_like_trouble_of_ours_is_the_film_s(
+    film: Callable[[Path], Path], shelf: Path, tmp_path: Path, convert: Convert
+) -> None:
+    """It would be tried for ever: ffmpeg says that it cannot open the output, or exits as if it had been stopped."""
+    assert reason(film(shelf), convert, tmp_path) is Reason.DAMAGED
+
+
+edits = st.lists(
+    st.tuples(
+        st.floats(0, 1).map(lambda share: share**4) | st.floats(0, 1),  # where; headers are the brittle part
+        st.integers(0, 40),  # how much goes
+        st.binary(max_size=8)
+        | st.sampled_from([b"\xff" * 8, b"\0" * 8, b"\x7f\xff\xff\xff", b"\x80\0\0\0"]),  # what comes
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+@settings(max_examples=150, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(kind=st.sampled_from(sorted(films.WHOLE)), edits=edits)
+def test_whatever_is_wrong_with_a_film_is_told(
+    kind: str, edits: list[tuple[float, int, bytes]], shelf: Path, tmp_path: Path, convert: Convert
+) -> None:
+    """It ends as an MP3 or with a reason: never as trouble of ours, for which a job is tried again and again."""
+    whole = films.WHOLE[kind](shelf).read_bytes()
+    for share, gone, come in edits:
+        at = int(share * len(whole))
+        whole = whole[:at] + come + whole[at + gone :]
+    film = tmp_path / "film"
+    film.write_bytes(whole)
+    if sniff(whole[:SNIFF_BYTES]):
+        with suppress(MediaError):
+            convert(film)
 
 
 def test_a_film_without_sound_has_no_audio(shelf: Path, tmp_path: Path, convert: Convert) -> None:
