@@ -1,0 +1,66 @@
+"""What runs every minute costs the same however many jobs have ended long ago."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
+
+import psycopg2
+import pytest
+
+from functions.stores import postgres
+from tests.conftest import database_like
+
+HISTORY = 20_000
+FILL = """
+    INSERT INTO users (username, name, email, password_hash) VALUES ('ada', 'Ada', 'ada@example.org', '-');
+    INSERT INTO jobs (id, owner, fid, filename, container, video_size, video_sha256,
+                      state, finished_at, expired_at, created_at)
+    SELECT gen_random_uuid(), users.id, gen_random_uuid(), 'film.mp4', 'mov', 1, '', 'expired', past, past, past
+    FROM users, generate_series(1, %s) AS n,
+        LATERAL (SELECT now() - interval '30 days' - n * interval '1 minute') AS t (past);
+    INSERT INTO notifications (job, generation, outcome, state, next_hint_at, created_at, sent_at)
+    SELECT id, 0, 'done', 'sent', created_at, created_at, created_at FROM jobs;
+    ANALYZE
+"""
+EVERY_MINUTE = {
+    **{name: {"max_tries": 3, "batch": 100} for name in ("free_lapsed_jobs", "take_owed_jobs")},
+    "give_up_jobs": {"id": None, "max_tries": 3, "batch": 100},
+    "take_owed_results": {"batch": 100},
+    "give_up_old_notifications": {"age": 86400},
+    "expire_jobs": {"result_age": 86400, "batch": 100},
+    "remove_deleted_jobs": {"transfer": 3600, "batch": 100},
+    "take_old_videos": {"source_age": 86400, "batch": 100},
+    "take_expired_audios": {"transfer": 3600, "batch": 100},
+    "forget_keys": {},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def explain(database_url: str, template: str) -> Iterator[Callable[[str, dict[str, Any]], dict[str, Any]]]:
+    """How Postgres goes about a query where much has been, counted while it does."""
+    texts = {name: text for path in sorted(postgres.HERE.glob("*.sql")) for name, text in postgres.queries(path)}
+    with database_like(database_url, template) as url, closing(psycopg2.connect(url)) as connection:
+        connection.autocommit = True
+        cursor = connection.cursor()
+        cursor.execute(FILL, (HISTORY,))
+
+        def run(name: str, values: dict[str, Any]) -> dict[str, Any]:
+            cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {texts[name]}", values)
+            ((plans,),) = cursor.fetchall()
+            plan: dict[str, Any] = plans[0]["Plan"]
+            return plan
+
+        yield run
+
+
+@pytest.mark.parametrize("query", EVERY_MINUTE)
+def test_nothing_looks_through_history(query: str, explain: Callable[[str, dict[str, Any]], dict[str, Any]]) -> None:
+    """Every step of every query meets next to no rows."""
+    assert max(met(explain(query, EVERY_MINUTE[query]))) < 10
+
+
+def met(plan: dict[str, Any]) -> Iterator[int]:
+    """Rows that a step and those below it gave and passed over."""
+    yield plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)
+    for step in plan.get("Plans", ()):
+        yield from met(step)
