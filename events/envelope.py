@@ -3,9 +3,10 @@
 The only user of the CloudEvents SDK.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeGuard
 
 from cloudevents.conversion import to_binary, to_json
 from cloudevents.http import CloudEvent
@@ -17,6 +18,9 @@ from events.contract import Event, InvalidEvent
 STRUCTURED = "application/cloudevents+json"
 JSON = "application/json"
 REQUIRED = ("id", "source", "type", "subject", "time")
+EXTENSIONS = ("traceparent", "correlationid")
+# What a header carries as it is; the HTTP binding would have the rest encoded (CloudEvents HTTP 1.0.2, 3.1.3.2).
+PLAIN = re.compile("[ -~]*")
 # "ce-" is what Knative's RabbitMQ broker writes, the others are the AMQP binding's (CloudEvents AMQP 1.0.2, 3.1.3).
 AMQP_PREFIXES = ("ce-", "cloudevents:", "cloudevents_")
 
@@ -52,6 +56,11 @@ def from_message(content_type: str | None, headers: Mapping[str, Any], body: byt
     return from_http(attributes, body)
 
 
+def is_plain(value: Any) -> TypeGuard[str]:
+    """Whether it is a text that every header can carry."""
+    return isinstance(value, str) and PLAIN.fullmatch(value) is not None
+
+
 def _envelope(event: Event) -> CloudEvent:
     attributes = {
         "id": event.id,
@@ -68,17 +77,21 @@ def _envelope(event: Event) -> CloudEvent:
 
 def _event(envelope: CloudEvent) -> Event:
     attributes = envelope.get_attributes()
-    for name in REQUIRED:
-        if not isinstance(attributes.get(name), str):
-            raise InvalidEvent(f"ce-{name} is missing")
+    for name in REQUIRED + EXTENSIONS:
+        value = attributes.get(name)
+        if value is None and name in EXTENSIONS:
+            continue
+        if not is_plain(value):
+            raise InvalidEvent(f"ce-{name} is {'missing' if value is None else 'not printable ASCII'}")
     try:
         time = datetime.fromisoformat(attributes["time"])
-    except ValueError as error:
+        time = (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise InvalidEvent("ce-time is no RFC 3339 time") from error
     data: Any = envelope.get_data()
     event = Event(
-        **{name: attributes[name] for name in ("id", "type", "source", "subject")},
-        time=time if time.tzinfo else time.replace(tzinfo=UTC),
+        **{name: attributes[name] for name in ("id", "source", "type", "subject")},
+        time=time,
         data=data,
         traceparent=attributes.get("traceparent"),
         correlationid=attributes.get("correlationid"),

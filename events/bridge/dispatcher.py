@@ -101,7 +101,7 @@ class Dispatcher:
         except InvalidEvent as error:
             self._pass_on(delivery, DIRECT, self._topology.parked, self._copy(route, message))
             return self._settle(route, delivery, "parked", event=message.id, reason=str(error))
-        known = told(event) | {"attempt": message.headers.get(ATTEMPT, 1)}
+        known = told(event) | {"attempt": _attempt(message)}
         try:
             reply = self._ask(route, event, message)
             if reply:
@@ -114,7 +114,7 @@ class Dispatcher:
     def _ask(self, route: Route, event: Event, message: Message) -> Event | None:
         """The event it replies with, if any. Raises Failed."""
         headers, body = envelope.to_http(event)
-        headers |= {f"ce-{name}": str(message.headers[name]) for name in WHY if name in message.headers}
+        headers |= {f"ce-{name}": why for name in WHY if envelope.is_plain(why := message.headers.get(name))}
         try:
             with metrics.seconds.labels(route.function).time():
                 answer, content = self._post(route, headers, body)
@@ -151,7 +151,7 @@ class Dispatcher:
     def _give_back(self, route: Route, delivery: Delivery, failure: Failed) -> str:
         """Sends a copy to where it is tried again or given up on, and says which. Raises BrokerAway."""
         message = delivery.message
-        attempt = int(message.headers.get(ATTEMPT, 1))
+        attempt = _attempt(message)
         if failure.again and attempt <= self._retries:
             later = self._topology.wait(attempt, failure.retry_after)
             self._pass_on(delivery, later, route.queue, self._copy(route, message, {ATTEMPT: attempt + 1}))
@@ -204,6 +204,12 @@ def told(event: Event) -> dict[str, Any]:
     """What the journal says of an event."""
     trace = event.traceparent.split("-")[1:2] if event.traceparent else ()
     return {"event": event.id, "type": event.type, "job": event.subject, "trace": next(iter(trace), None)}
+
+
+def _attempt(message: Message) -> int:
+    """The number of this try; 1 also where others have left something under that name."""
+    noted = message.headers.get(ATTEMPT)
+    return noted if isinstance(noted, int) and noted > 0 else 1
 
 
 def _retry_after(answer: urllib3.BaseHTTPResponse) -> float | None:

@@ -15,7 +15,14 @@ from tests.acceptance.person import Person
 NOBODY = "00000000-0000-4000-8000-000000000000"
 FILM = b"\0\0\0\x20ftypisom\0\0\2\0isomiso2avc1mp41" + bytes(range(256)) * 4
 FORM = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.mp4"\r\n\r\n'
-EVENT = {"specversion": "1.0", "id": "1", "source": "/x", "type": "org.videotomp3.video.uploaded.v1"}
+EVENT = {
+    "specversion": "1.0",
+    "id": "1",
+    "source": "/x",
+    "type": "org.videotomp3.conversion.failed.v1",
+    "subject": f"jobs/{NOBODY}",
+    "data": {"job_id": NOBODY, "generation": 0, "reason": "no_audio"},
+}
 HEADERS = (
     *(
         "Authorization",
@@ -82,7 +89,11 @@ json_values = some.recursive(
 bodies = (
     some.binary(max_size=60)
     | json_values.map(lambda value: json.dumps(value).encode())
-    | json_values.map(lambda data: json.dumps(EVENT | {"subject": f"jobs/{NOBODY}", "data": data}).encode())
+    | some.builds(
+        lambda name, value: json.dumps(EVENT | {name: value}).encode(),
+        some.sampled_from([*EVENT, "traceparent"]),
+        json_values,
+    )
     | some.sampled_from([FILM, FORM, FORM + FILM, FORM + FILM + b"\r\n--x--\r\n", b"[" * 5000, b'{"a":' * 5000])
 )
 paths = some.sampled_from(

@@ -67,19 +67,55 @@ json_values = st.recursive(
     max_leaves=5,
 )
 attributes = st.dictionaries(
-    st.sampled_from(["specversion", "id", "source", "type", "subject", "time", "data", "data_base64", "traceparent"]),
+    st.sampled_from(
+        [
+            "specversion",
+            "id",
+            "source",
+            "type",
+            "subject",
+            "time",
+            "data",
+            "data_base64",
+            "traceparent",
+            "correlationid",
+        ]
+    ),
     st.sampled_from(["1.0", *contract.TYPES, "jobs/00000000-0000-0000-0000-000000000007", "2026-01-01T00:00:00Z"])
     | json_values,
 )
 
 
-@given(st.binary() | (attributes | json_values).map(lambda value: json.dumps(value).encode()))
+FINE = json.loads(
+    envelope.to_message(
+        contract.event(
+            contract.CONVERSION_FAILED, contract.UUID(int=7), 0, source="/x", time=datetime.now(UTC),
+            data={"reason": "no_audio"},
+        )
+    )
+)  # fmt: skip
+
+
+@given(
+    st.binary()
+    | (attributes | json_values | attributes.map(lambda some: FINE | some)).map(
+        lambda value: json.dumps(value).encode()
+    )
+)
+@example(json.dumps(FINE | {"traceparent": 1.5}).encode())
+@example(json.dumps(FINE | {"correlationid": "\ud800"}).encode())
+@example(json.dumps(FINE | {"id": "\u20ac"}).encode())
+@example(json.dumps(FINE | {"time": "0001-01-01T00:00:00+23:59"}).encode())
 @example(b"[" * 2000)
 @example(b'{"specversion": []}')
 def test_any_bytes_that_call_themselves_an_event_are_one_or_are_refused(body: bytes) -> None:
-    """Whatever the SDK thinks of them."""
+    """Whatever the SDK thinks of them; and what is one can go on, as headers too."""
     with suppress(InvalidEvent):
-        contract.check(envelope.from_http({"content-type": envelope.STRUCTURED}, body))
+        event = envelope.from_http({"content-type": envelope.STRUCTURED}, body)
+        assert envelope.from_message(None, {}, envelope.to_message(event)) == event
+        headers, body = envelope.to_http(event)
+        assert "".join(headers.values()).isascii()
+        assert envelope.from_http(headers, body).job == event.job
 
 
 WHOLE, BODY = envelope.to_http(
