@@ -147,7 +147,7 @@ def test_a_saturated_worker_says_when_to_come_again(stage: Stage, upload: Upload
     assert (answer.status_code, answer.headers["Retry-After"]) == (429, "5")
     stage.wires["sink"].restore()
     for job in (*taken, waiting):
-        stage.until_swept(lambda job=job: stage.is_told_once(job))
+        stage.until_swept(lambda job=job: stage.is_told_once(job), within=120)
 
 
 def test_a_full_disk_costs_no_try(stage: Stage, upload: Upload) -> None:
