@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int | str:
     return 0
 
 
-class Server(BaseApplication):  # type: ignore[misc]  # gunicorn is untyped
+class Server(BaseApplication):  # type: ignore[misc] # gunicorn is untyped, so its class is Any
     """gunicorn around the ingress; its one worker also holds the links to the broker and the dispatcher."""
 
     def __init__(self, settings: Settings) -> None:

@@ -48,9 +48,9 @@ class Served:
         self.log = log
         own = {"FUNCTION_TARGET": name, "HOST": "127.0.0.1", "PORT": str(self.port), "GRACE_SECONDS": "2"}
         with log.open("wb") as output:
-            self.process = self._start(name, environ | own, output)
+            self.process = self._start(environ | own, output)
 
-    def _start(self, name: str, environ: dict[str, str], output: BinaryIO) -> subprocess.Popen[bytes]:  # noqa: ARG002 -- an image has several
+    def _start(self, environ: dict[str, str], output: BinaryIO) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             [sys.executable, "-m", "gunicorn", "-c", str(FUNCTIONS / "gunicorn.conf.py"), APPLICATION],
             env={**KEPT, "PYTHONPATH": str(FUNCTIONS.parent), **environ},
@@ -82,8 +82,9 @@ class Served:
 class Contained(Served):
     """A function in its image, as docker-compose.yml runs it: the image's user, nothing writable but /tmp."""
 
-    def _start(self, name: str, environ: dict[str, str], output: BinaryIO) -> subprocess.Popen[bytes]:
-        image = f"video-to-mp3/{'convert' if name == 'convert' else 'light'}:{os.environ[IMAGES]}"
+    def _start(self, environ: dict[str, str], output: BinaryIO) -> subprocess.Popen[bytes]:
+        kind = "convert" if environ["FUNCTION_TARGET"] == "convert" else "light"
+        image = f"video-to-mp3/{kind}:{os.environ[IMAGES]}"
         told = [word for pair in environ.items() for word in ("--env", "=".join(pair))]
         jail = ["--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
         self._container = f"hosted-{self.port}"
