@@ -4,6 +4,9 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 BIN := .venv/bin
+# By their modules and not their scripts: a script's first line cannot name every directory.
+PIP = $(BIN)/python -m pip --disable-pip-version-check
+UV = $(BIN)/uv
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name what; do printf '  make %-13s%s\n' "$$name" "$$what"; done
@@ -18,7 +21,7 @@ test: .venv/dev ## run every test against real servers, and measure coverage
 
 lint: .venv/dev ## ruff, and mypy --strict over functions and events
 	$(BIN)/ruff check .
-	$(BIN)/mypy
+	$(BIN)/python -m mypy
 
 bench: .venv/dev ## print how good it is, as ratios within one run
 	$(BIN)/python -m events.emulator.packages
@@ -30,10 +33,11 @@ soak: .venv/dev ## break a running system at random for MINUTES, by SEED, and au
 	$(BIN)/python -m events.emulator.packages
 	$(BIN)/python -m tests.soak --minutes $(MINUTES) --seed $(SEED)
 
-LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate
-lock: .venv/dev ## choose the newest versions that requirements/*.in allow, and pin them
-	$(BIN)/pip install --quiet uv
-	$(LOCK) --upgrade requirements/dev.in -o requirements/dev.txt
+UPGRADE ?= --upgrade
+LOCK = $(UV) pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate
+lock: .venv/dev ## pin the newest versions that requirements/*.in allow; `make lock UPGRADE=` keeps those that are pinned
+	$(LOCK) $(UPGRADE) requirements/uv.in -o requirements/uv.txt
+	$(LOCK) $(UPGRADE) requirements/dev.in -o requirements/dev.txt
 	for set in light convert local; do $(LOCK) requirements/$$set.in -c requirements/dev.txt -o requirements/$$set.txt; done
 
 secrets: ## make the passwords and keys that docker compose reads from .secrets
@@ -55,10 +59,22 @@ clean: ## remove .venv, the state of the system and what tools left
 
 .PHONY: help run test lint bench soak lock secrets images compose-test clean
 
-# What is installed is what was tested: every file is checked against its hash.
-.venv/local .venv/dev: .venv/%: requirements/%.txt | .venv/bin/pip
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $<
-	@touch $@
+# What is installed is what was tested. The locks are complete, so nothing is resolved that a registry could answer
+# differently tomorrow (pypa/pip#9644), and every file is checked against its hash. uv takes a tenth of pip's time; where
+# it does not reach the index that pip is set up for, pip does the same.
+.venv/local .venv/dev: .venv/%: requirements/%.txt | .venv/bin/uv
+	@locked='--quiet --require-hashes --no-deps -r $<'
+	if $(UV) pip install --no-config --python $(BIN)/python $$locked; then
+	    $(UV) pip check --quiet --no-config --python $(BIN)/python
+	else
+	    $(PIP) install $$locked
+	    $(PIP) check
+	fi
+	touch $@
+
+.venv/bin/uv: requirements/uv.txt | .venv/bin/pip
+	@$(PIP) install --quiet --require-hashes --no-deps -r $<
+	touch $@
 
 # The first of these that we run on. Debian leaves out what makes virtual environments.
 .venv/bin/pip:
@@ -77,5 +93,7 @@ clean: ## remove .venv, the state of the system and what tools left
 	        || { echo "$$python makes no virtual environments here. As root: apt-get install $$package" >&2; exit 1; }
 	fi
 	rm -rf .venv
-	$$python -m venv .venv
+	# As `python -m venv` does it, but also below a directory with a colon in its name, which that refuses because
+	# `activate` would write it into PATH. Nothing here is activated.
+	$$python -c 'import os, venv; os.pathsep = "\n"; venv.create(".venv", symlinks=True, with_pip=True)'
 .ONESHELL:
