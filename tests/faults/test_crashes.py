@@ -1,4 +1,4 @@
-"""Each row of the design's table: the process dies (or stops) at that very point.
+"""Each row of the table in docs/architecture.md: the process dies (or stops) at that very point.
 
 A docstring names the break, the symptom and the recovery.
 """
