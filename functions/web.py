@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import wraps
 from http import HTTPStatus
+from threading import Lock
 from typing import Any
 from uuid import UUID
 
@@ -79,16 +80,19 @@ def _mount(name: str, ready: Callable[[], None], census: meters.Census | None) -
         return  # loaded by a test or a tool, not by the framework
     app = flask.current_app
     believed: dict[str, Any] = {"until": 0.0, "trouble": None}
+    asking = Lock()  # who comes while the stores are being asked waits for that answer
 
     def is_ready() -> Response:
-        if time.monotonic() > believed["until"]:
-            try:
-                ready()
-                believed["trouble"] = None
-            except Unavailable as trouble:
-                believed["trouble"] = trouble
-            believed["until"] = time.monotonic() + READY_FOR
-        return problem(believed["trouble"]) if believed["trouble"] else answer({"function": name, "ready": True})
+        with asking:
+            if time.monotonic() > believed["until"]:
+                try:
+                    ready()
+                    believed["trouble"] = None
+                except Unavailable as away:
+                    believed["trouble"] = away
+                believed["until"] = time.monotonic() + READY_FOR
+            trouble = believed["trouble"]
+        return problem(trouble) if trouble else answer({"function": name, "ready": True})
 
     app.add_url_rule("/_/health", "health", lambda: answer({"function": name}))
     app.add_url_rule("/_/ready", "ready", is_ready)
