@@ -29,7 +29,7 @@ FILES = {
 ETAGS = {path: sha256(content).hexdigest()[:32] for path, (content, _) in FILES.items()}
 
 
-@web.serves("GET", ready=services.ready)
+@web.serves("GET", below={"/<file>": ("GET",)}, ready=services.ready)
 def ui(request: Request) -> Response:
     if request.path not in FILES:
         raise NotFound("there is no page at this address; the page for people is at /")

@@ -74,4 +74,4 @@ def test_everything_else_is_a_404_problem(client: Client, path: str) -> None:
 def test_the_page_is_for_reading_only(client: Client) -> None:
     """Other methods are told which one to use."""
     answer = client.post("/")
-    assert (answer.status_code, answer.headers["Allow"]) == (405, "GET")
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, HEAD")
