@@ -5,7 +5,7 @@ from pathlib import Path
 
 from flask import Request, Response
 
-from functions import web, wiring
+from functions import preconditions, web, wiring
 from functions.model.errors import NotFound
 
 services = wiring.Services("ui")
@@ -36,5 +36,6 @@ def ui(request: Request) -> Response:
     content, mimetype = FILES[request.path]
     response = Response(content, mimetype=mimetype, headers=HEADERS)
     response.set_etag(ETAGS[request.path])
-    response.make_conditional(request)
+    if not preconditions.wanted(request.headers, preconditions.Representation(ETAGS[request.path])):
+        response.status_code = 304
     return response
