@@ -1,4 +1,4 @@
-"""What is counted to be watched, as Prometheus reads it: GET /metrics on every function."""
+"""What is counted to be watched, as Prometheus reads it: GET /_/metrics on every function."""
 
 from collections.abc import Callable
 from functools import cache

@@ -124,7 +124,7 @@ class Services:
         return mail.mailer(self.settings)
 
     def census(self) -> "dict[str, list[dict[str, Any]]]":
-        """Rows by state, for /metrics."""
+        """Rows by state, for /_/metrics."""
         return {"jobs": self.jobs.census(), "notifications": self.notifications.census()}
 
     def ready(self) -> None:
