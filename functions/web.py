@@ -74,23 +74,33 @@ def serves(
 
 
 def _mount(name: str, ready: Callable[[], None], census: meters.Census | None) -> None:
-    """Adds /_/health, /_/ready and /metrics to the application that is loading this function."""
+    """Adds /_/health, /_/stores, /_/ready and /metrics to the application that is loading this function."""
     if not flask.has_app_context():
         return  # loaded by a test or a tool, not by the framework
     app = flask.current_app
-    believed: dict[str, Any] = {"until": 0.0, "trouble": None}
+    believed: dict[str, Any] = {"until": 0.0, "trouble": None, "once": False}
 
-    def is_ready() -> Response:
+    def stores() -> Response:
+        """How the stores are now."""
         if time.monotonic() > believed["until"]:
             try:
                 ready()
-                believed["trouble"] = None
+                believed["trouble"], believed["once"] = None, True
             except Unavailable as trouble:
                 believed["trouble"] = trouble
             believed["until"] = time.monotonic() + READY_FOR
         return problem(believed["trouble"]) if believed["trouble"] else answer({"function": name, "ready": True})
 
+    def is_ready() -> Response:
+        """Whether they have answered once, which stays true.
+
+        A store that goes away later goes away for every instance. A platform that then sent nobody any work would hold
+        its callers until their time is up; the function itself tells them within a moment.
+        """
+        return answer({"function": name, "ready": True}) if believed["once"] else stores()
+
     app.add_url_rule("/_/health", "health", lambda: answer({"function": name}))
+    app.add_url_rule("/_/stores", "stores", stores)
     app.add_url_rule("/_/ready", "ready", is_ready)
     app.add_url_rule("/metrics", "metrics", lambda: Response(meters.page(census), mimetype="text/plain; version=0.0.4"))
     app.register_error_handler(Problem, problem)

@@ -158,6 +158,8 @@ containers_can_do_little local Service/ui box/securityContext/readOnlyRootFilesy
 containers_can_do_little local StatefulSet/postgres box/securityContext/runAsUser = 0
 containers_can_do_little plain Deployment/gateway pod/enableServiceLinks
 functions_can_be_asked_how_they_are local Service/ui box/readinessProbe
+functions_can_be_asked_how_they_are local Service/ui box/readinessProbe/httpGet/path = /_/health
+functions_can_be_asked_how_they_are local Service/ui box/startupProbe = {httpGet: {path: /_/ready, port: 8080}}
 scratch_space_is_disk local Service/convert pod/volumes/0/emptyDir/medium = Memory
 scratch_space_is_disk local Service/convert pod/volumes/0/emptyDir/sizeLimit = 4Gi
 images_are_pinned production Service/ui box/image = video-to-mp3/light:latest
