@@ -33,6 +33,7 @@ TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C T
 REQUEST_ID = re.compile(r"[!-~]{1,64}")
 # What the stream of a body raises when a client hangs up, stands still, or breaks the rules of chunks.
 BROKEN_OFF = (ClientDisconnected, OSError, ParseException)
+PROBLEM_HEADER = 2048  # bytes of a problem that goes into a header: nginx takes 4096 for all of them
 READY_FOR = 2.0  # seconds an answer of the stores is believed
 
 log = logging.getLogger("functions")
@@ -130,7 +131,10 @@ def answer(body: dict[str, Any] | list[Any], status: int = 200, **headers: str) 
 
 
 def problem(trouble: Problem) -> Response:
-    """RFC 9457: the same shape for every error."""
+    """RFC 9457: the same shape for every error.
+
+    Where it is short, a header repeats it: the gateway, which replaces errors that are not ours, can keep no body.
+    """
     body = {
         "type": PROBLEM_TYPE + trouble.slug,
         "title": trouble.title,
@@ -141,6 +145,9 @@ def problem(trouble: Problem) -> Response:
     }
     made = answer({name: value for name, value in body.items() if value is not None}, trouble.status)
     made.mimetype = "application/problem+json"
+    text = made.get_data(as_text=True)
+    if len(text) <= PROBLEM_HEADER:
+        made.headers["Problem"] = text
     made.headers.extend(trouble.headers)
     return made
 
