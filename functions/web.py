@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import wraps
 from http import HTTPStatus
-from threading import Lock
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +22,7 @@ from events import envelope, journal
 from events.contract import Event, InvalidEvent
 from functions import meters
 from functions.model.errors import BadRequest, MethodNotAllowed, NotFound, Problem, TooLarge, Unavailable
+from functions.readiness import Readiness
 
 Handler = Callable[[Request], Response]
 
@@ -35,7 +35,7 @@ TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C T
 REQUEST_ID = re.compile(r"[!-~]{1,64}")
 # What the stream of a body raises when a client hangs up, stands still, or breaks the rules of chunks.
 BROKEN_OFF = (ClientDisconnected, OSError, ParseException)
-READY_FOR = 2.0  # seconds an answer of the stores is believed
+PROBLEM_HEADER = 2048  # bytes of a problem that goes into a header: nginx takes 4096 for all of them
 
 log = logging.getLogger("functions")
 
@@ -59,7 +59,7 @@ def serves(
 
         @wraps(handler)
         def function(request: Request) -> Response:
-            # The framework would read the whole body into memory afterwards (its read_request; field notes, 1).
+            # The framework would read the whole body into memory afterwards (its read_request).
             flask.current_app.after_request_funcs.pop(None, None)
             began = time.monotonic()
             flask.g.fields = {}
@@ -80,28 +80,19 @@ def serves(
 
 
 def _mount(name: str, ready: Callable[[], None], census: meters.Census | None) -> None:
-    """Adds /_/health, /_/ready and /_/metrics to the application that is loading this function."""
+    """Adds /_/health, /_/ready, /_/stores and /_/metrics to the application that is loading this function."""
     if not flask.has_app_context():
         return  # loaded by a test or a tool, not by the framework
     app = flask.current_app
-    believed: dict[str, Any] = {"until": 0.0, "trouble": None}
-    asking = Lock()  # who comes while the stores are being asked waits for that answer
+    readiness = Readiness(ready)
 
-    def is_ready() -> Response:
-        with asking:
-            if time.monotonic() > believed["until"]:
-                try:
-                    ready()
-                    believed["trouble"] = None
-                except Unavailable as away:
-                    believed["trouble"] = away
-                believed["until"] = time.monotonic() + READY_FOR
-            trouble = believed["trouble"]
+    def told(trouble: Unavailable | None) -> Response:
         return problem(trouble) if trouble else answer({"function": name, "ready": True})
 
     inner: dict[str, Callable[[], Response]] = {
         "health": lambda: answer({"function": name}),
-        "ready": is_ready,
+        "ready": lambda: told(readiness.trouble_until_first_answer()),
+        "stores": lambda: told(readiness.trouble_now()),
         "metrics": lambda: Response(meters.page(census), mimetype="text/plain; version=0.0.4"),
     }
 
@@ -162,7 +153,10 @@ def answer(body: dict[str, Any] | list[Any], status: int = 200, **headers: str) 
 
 
 def problem(trouble: Problem) -> Response:
-    """RFC 9457: the same shape for every error."""
+    """RFC 9457: the same shape for every error.
+
+    Where it is short, a header repeats it: the gateway, which replaces errors that are not ours, can keep no body.
+    """
     body = {
         "type": PROBLEM_TYPE + trouble.slug,
         "title": trouble.title,
@@ -173,6 +167,9 @@ def problem(trouble: Problem) -> Response:
     }
     made = answer({name: value for name, value in body.items() if value is not None}, trouble.status)
     made.mimetype = "application/problem+json"
+    text = made.get_data(as_text=True)
+    if len(text) <= PROBLEM_HEADER:
+        made.headers["Problem"] = text
     made.headers.extend(trouble.headers)
     return made
 
@@ -276,7 +273,7 @@ def _never_wait_for_ever(request: Request) -> None:
 def _lingering(request: Request, response: Response) -> Response:
     """Reads the rest of the request, bounded, after the answer has left.
 
-    Closing while the other side still sends makes the kernel drop the answer: nginx then says 502 (field notes, 8).
+    Closing while the other side still sends makes the kernel drop the answer: nginx then says 502.
     """
     if response.status_code < HTTPStatus.BAD_REQUEST:
         return response

@@ -31,10 +31,14 @@ MAY_IMPORT = {
     "functions.meters": (),
     "functions.model": ("functions.model",),
     "functions.preconditions": ("functions.model",),
+    "functions.readiness": ("functions.model",),
     "functions.settings": (),
     "functions.shutdown": (),
     "functions.stores": ("functions.model", "functions.settings", "functions.stores"),
-    "functions.web": ("events.contract", "events.envelope", "events.journal", "functions.meters", "functions.model"),
+    "functions.web": (
+        *("events.contract", "events.envelope", "events.journal"),
+        *("functions.meters", "functions.model", "functions.readiness"),
+    ),
     "functions.wiring": (
         "events.sink",
         "functions.bearer",

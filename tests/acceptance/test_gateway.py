@@ -28,13 +28,16 @@ TIMES = 20
 
 
 @pytest.mark.parametrize(
-    ("status", "size", "logged_in"),
-    [(401, LIMIT, False), (413, LIMIT + FORM + 1, True), (415, LIMIT, True)],
-    ids=["not logged in", "too large", "no media"],
+    ("status", "size", "logged_in", "key"),
+    [(401, LIMIT, False, ""), (413, LIMIT + FORM + 1, True, ""), (415, LIMIT, True, ""), (400, LIMIT, True, "k" * 999)],
+    ids=["not logged in", "too large", "no media", "key too long"],
 )
-def test_a_large_body_that_is_refused_gets_its_answer(system: System, status: int, size: int, logged_in: bool):
+def test_a_large_body_that_is_refused_gets_its_answer(
+    system: System, status: int, size: int, logged_in: bool, key: str
+):
     """Break: the server answers long before the client has sent all. Symptom elsewhere: 502, or a reset connection."""
     headers = {"Authorization": f"Bearer {Person(system).token}"} if logged_in else {}
+    headers |= {"Idempotency-Key": key} if key else {}
     answers = [send(system.gateway.port, "/upload", size, headers) for _ in range(TIMES)]
     assert [answer.status for answer in answers] == [status] * TIMES
     assert {answer.headers["Content-Type"] for answer in answers} == {"application/problem+json"}

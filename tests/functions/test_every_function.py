@@ -30,7 +30,7 @@ ADDRESSES = {
     "download": {"/": {"GET"}},
     **{name: {"/": {"POST"}} for name in ("register", "login", "upload", *EVENT_FUNCTIONS, "sweep")},
 }
-INNER = {path: {"GET"} for path in ("/_/health", "/_/ready", "/_/metrics")}
+INNER = {f"/_/{what}": {"GET"} for what in ("health", "ready", "stores", "metrics")}
 AWAY = {
     "DATABASE_URL": "postgresql://127.0.0.1:1/app",
     "MONGO_URI": "mongodb://127.0.0.1:1/films?serverSelectionTimeoutMS=300",

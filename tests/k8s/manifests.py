@@ -25,7 +25,10 @@ POD_SPEC = {  # where a kind keeps its pod
     "JobSink": ("spec", "job", "spec", "template"),
 }
 SHORTHAND = {  # in paths
-    "max-scale": "template/metadata/annotations/autoscaling.knative.dev~max-scale",
+    "scaling/": "template/metadata/annotations/autoscaling.knative.dev~",
+    "parallelism": "metadata/annotations/rabbitmq.eventing.knative.dev~parallelism",
+    "from/": "spec/ingress/0/from/0/",
+    "to/": "spec/egress/0/to/0/",
     "secret/": "pod/volumes/1/projected/sources/0/secret/",
     "box/": "pod/containers/0/",
     "pod/": "template/spec/",

@@ -305,6 +305,8 @@ def functions_can_be_asked_how_they_are(built: Manifests) -> Iterator[str]:
         for probe, path in (("livenessProbe", "/_/health"), ("readinessProbe", "/_/ready")):
             if pod.container.get(probe, {}).get("httpGet", {}).get("path") != path:
                 yield f"{name}: {probe}"
+        if "startupProbe" in pod.container:
+            yield f"{name}: a startup probe has a period, which a cold start waits for"
 
 
 @rule

@@ -26,7 +26,7 @@ Said = int | bool | None  # what whoever made a move was told: a claim's fence, 
 
 @dataclass(frozen=True)
 class Model:
-    """A job, and each move as docs/architecture.md draws it: the job afterwards, or None where the move is not one now."""
+    """A job, and each move as docs/architecture.md draws it: the job after it, or None where it is no move now."""
 
     state: str = QUEUED
     generation: int = 0

@@ -1,0 +1,76 @@
+"""Ready once, ready for good: what a platform is told when a store comes late, goes away and comes back."""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import requests
+
+from events.emulator.postgres import Postgres
+from functions.model.errors import Unavailable
+from functions.model.tokens import Tokens
+from functions.stores.postgres import migrate
+from tests.events.stage import until
+from tests.functions.conftest import SECRETS
+from tests.functions.stage import Served, problem
+
+
+@pytest.fixture
+def postgres_of_its_own(tmp_path: Path) -> Iterator[Postgres]:
+    """One that may be stopped; not started yet."""
+    postgres = Postgres(tmp_path / "postgres", durable=False)
+    yield postgres
+    postgres.stop()
+
+
+def test_a_store_that_goes_away_is_told_by_the_function_and_takes_no_instance_away(
+    postgres_of_its_own: Postgres, environ: dict[str, str], tmp_path: Path
+) -> None:
+    """Break: Postgres away. Symptom: every instance unready at once, callers held by the platform for 30 seconds."""
+    served = Served("jobs", environ | {"DATABASE_URL": postgres_of_its_own.url}, tmp_path / "jobs.log")
+    try:
+        url = served.ready().url
+        problem(requests.get(f"{url}/_/ready", timeout=10), 503, "unavailable")
+
+        start(postgres_of_its_own)
+        until(lambda: requests.get(f"{url}/_/ready", timeout=10).ok)
+        assert ask(url).status_code == 200, "what is ready has its first request answered"
+
+        postgres_of_its_own.stop()
+        until(lambda: requests.get(f"{url}/_/stores", timeout=10).status_code == 503)
+        for _ in range(5):
+            assert requests.get(f"{url}/_/ready", timeout=10).json() == {"function": "jobs", "ready": True}
+            assert problem(ask(url), 503, "unavailable")
+
+        start(postgres_of_its_own)
+        until(lambda: requests.get(f"{url}/_/stores", timeout=10).ok)
+        assert ask(url).status_code == 200
+    finally:
+        served.stop()
+
+
+def ask(url: str) -> requests.Response:
+    """For somebody's jobs; a platform would have given up long before this does."""
+    token = Tokens(SECRETS["JWT_SECRET"], 60).issue(uuid4(), "ada@example.org")
+    return requests.get(url, headers={"Authorization": f"Bearer {token}"}, timeout=5)
+
+
+def start(postgres: Postgres) -> None:
+    postgres.start()
+    until(postgres.is_ready)
+    until(lambda: migrated(postgres.url))
+
+
+def migrated(url: str) -> bool:
+    with suppress(Unavailable):
+        migrate(url)
+        return True
+    return False
+
+
+@pytest.mark.parametrize("path", ["/_/ready", "/_/stores"])
+def test_a_function_without_stores_waits_for_none(path: str, served: Callable[..., Served]) -> None:
+    """The page and the token check are ready as soon as they run."""
+    assert requests.get(f"{served('validate').url}{path}", timeout=10).ok
