@@ -16,6 +16,7 @@ services = wiring.Services("download")
 
 @web.serves("GET", ready=services.ready)
 def download(request: Request) -> Response:
+    web.query(request, "fid", "token")
     fid = web.one_id(request.args.get("fid", ""), "MP3")
     job = services.jobs.find_audio(fid, _owner(request, fid))
     if job is None or job.audio is None or job.audio_size is None:

@@ -17,6 +17,7 @@ PAGE = 50
 def jobs(request: Request) -> Response:
     owner = services.bearer.claims(request.headers.get("Authorization")).user
     web.note(user=owner)
+    web.query(request, "before")
     match request.path.strip("/").split("/"):
         case [""]:
             web.only(request, "GET")

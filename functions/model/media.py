@@ -17,11 +17,12 @@ _MP3_BITRATES = {  # kbit/s by (MPEG-1?, layer III?), as the header counts them 
 # Controls, line ends, lone surrogates, and what turns the direction of text; joiners stay, for scripts need them.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 _NAME_BYTES = 200  # file systems stop at 255; the rest is for what a browser appends
-# The only suffixes an MP3's name does without. What else follows a dot belongs to the name: "Interview v1.2", "Mr.Robot".
-_SUFFIXES = frozenset(
-    "3g2 3gp 3gp2 3gpp aac ac3 adts aif aifc aiff amr asf avi caf divx dv eac3 f4a f4b f4v flac flv ismv "
-    "m1v m2t m2ts m2v m4a m4b m4r m4v mk3d mka mkv mod mov mp1 mp2 mp3 mp4 mp4v mpa mpe mpeg mpeg4 mpg mpga mpv mts mxf "
-    "nut oga ogg ogm ogv ogx opus qt rm rmvb spx tod ts vob w64 wav wave weba webm wma wmv wtv xvid".split()
+# What an MP3's name does without. Anything else behind a dot belongs to the name: "Interview v1.2", "Mr.Robot".
+_SUFFIX = re.compile(
+    r"\.(?:3g2|3gp|3gp2|3gpp|aac|ac3|adts|aif|aifc|aiff|amr|asf|avi|caf|divx|dv|eac3|f4a|f4b|f4v|flac|flv|ismv|"
+    r"m1v|m2t|m2ts|m2v|m4a|m4b|m4r|m4v|mk3d|mka|mkv|mod|mov|mp1|mp2|mp3|mp4|mp4v|mpa|mpe|mpeg|mpeg4|mpg|mpga|mpv|mts|"
+    r"mxf|nut|oga|ogg|ogm|ogv|ogx|opus|qt|rm|rmvb|spx|tod|ts|vob|w64|wav|wave|weba|webm|wma|wmv|wtv|xvid)\Z",
+    re.ASCII | re.IGNORECASE,
 )
 
 
@@ -113,8 +114,8 @@ def audio_name(film: str) -> str:
 
 def _split(name: str) -> tuple[str, str]:
     """A name without its suffix, and the suffix with its dot; that is empty where it is none of a media file."""
-    stem, dot, suffix = name.rpartition(".")
-    return (stem, dot + suffix) if dot and suffix.lower() in _SUFFIXES else (name, "")
+    found = _SUFFIX.search(name)
+    return (name[: found.start()], found[0]) if found else (name, "")
 
 
 def _cut(name: str, room: int) -> str:
