@@ -63,6 +63,8 @@ def serves(
                 only(request, *methods)
                 response = handler(request)
             except Problem as trouble:
+                if trouble.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                    note(why=trouble.detail)  # ours to mend, so the log tells why; what a stranger did wrong he is told
                 response = problem(trouble)
             except Exception:
                 log.exception("it broke", extra=journal.fields(function=handler.__name__, trace=trace_id(request)))

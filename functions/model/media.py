@@ -51,6 +51,7 @@ class Reason(StrEnum):
     DAMAGED = "damaged"
     TOO_LONG = "too_long"
     TOO_LARGE = "too_large"
+    DISK_TOO_SMALL = "disk_too_small"
     TIMED_OUT = "timed_out"
     UNSUPPORTED = "unsupported"
     RETRIES_EXHAUSTED = "retries_exhausted"
@@ -67,6 +68,7 @@ _SENTENCES = {
     Reason.DAMAGED: "The film is damaged and its sound cannot be read. Upload an intact copy.",
     Reason.TOO_LONG: "The film is longer than this service allows. Upload it in shorter parts.",
     Reason.TOO_LARGE: "The MP3 would be larger than this service allows. Upload the film in shorter parts.",
+    Reason.DISK_TOO_SMALL: "This service has no disk that holds the video and its MP3. Upload it in shorter parts.",
     Reason.TIMED_OUT: "Converting took longer than this service allows. Try again later, or upload shorter parts.",
     Reason.UNSUPPORTED: "We cannot read the format of this film or its sound. Save it as MP4 with AAC sound.",
     Reason.RETRIES_EXHAUSTED: "Converting failed several times for reasons on our side. Please try again later.",
