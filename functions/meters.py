@@ -28,6 +28,10 @@ def count_failure(reason: str | None) -> None:
     _counter("failed_jobs", "Jobs that failed for good", "reason").labels(reason or "").inc()
 
 
+def count_no_room() -> None:
+    _counter("no_room", "Conversions put off because the disk had no room for them").inc()
+
+
 def observe_conversion(seconds: float, media_seconds: float) -> None:
     if media_seconds > 0:
         _meter(

@@ -59,6 +59,7 @@ class Settings:
     max_upload_bytes: int = 4 * GIB
     max_duration_seconds: int = 12 * 3600
     max_audio_bytes: int = 2 * GIB
+    convert_disk_bytes: int = 0  # what the conversions of one instance may take of its disk; 0: all that is free
     convert_seconds: int = 570  # of the 600 that every platform gives one event
     mp3_quality: int = 2  # LAME's -V: 0 (best) to 9
     lease_seconds: int = 60

@@ -10,6 +10,7 @@ from contextlib import suppress
 from functools import wraps
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import parse_qsl
 from uuid import UUID
 
 import flask
@@ -21,7 +22,8 @@ from werkzeug.routing import Map, Rule
 from events import envelope, journal
 from events.contract import Event, InvalidEvent
 from functions import meters
-from functions.model.errors import BadRequest, MethodNotAllowed, NotFound, Problem, TooLarge, Unavailable
+from functions.model import media
+from functions.model.errors import BadRequest, MethodNotAllowed, NotFound, Problem, TooLarge, Unavailable, Unknown
 from functions.readiness import Readiness
 
 Handler = Callable[[Request], Response]
@@ -68,6 +70,8 @@ def serves(
                 _only(request, _methods(addresses, request.path))
                 response = handler(request)
             except Problem as trouble:
+                if trouble.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                    note(why=trouble.detail)  # ours to mend, so the log tells why; what a stranger did wrong he is told
                 response = problem(trouble)
             except Exception as error:
                 response = _broken(error)
@@ -174,14 +178,31 @@ def problem(trouble: Problem) -> Response:
     return made
 
 
-def json_body(request: Request) -> dict[str, Any]:
-    """The JSON object of the body. Raises BadRequest and TooLarge."""
+def query(request: Request, *known: str) -> dict[str, str]:
+    """The query's parameters, whatever bytes they hold. Raises Unknown, and BadRequest where one comes twice."""
+    given: dict[str, str] = {}
+    # As Latin-1 every byte is a letter and comes back as it was: what it means is found out for each text by itself.
+    pairs = parse_qsl(request.query_string.decode("latin-1"), keep_blank_values=True, encoding="latin-1")
+    for name, value in ((media.text(word.encode("latin-1")) for word in pair) for pair in pairs):
+        if name not in known:
+            raise Unknown("query parameter", name, known)
+        if name in given:
+            raise BadRequest(f"the query has `{name}` twice; which one is meant?", field=name)
+        given[name] = value
+    return given
+
+
+def json_body(request: Request, *known: str) -> dict[str, Any]:
+    """The JSON object of the body. Raises BadRequest, TooLarge, and Unknown for a member of another name."""
     try:
         body = json.loads(_small_body(request))
     except (ValueError, RecursionError) as error:
         raise BadRequest("the body must be a JSON object", field="body") from error
     if not isinstance(body, dict):
         raise BadRequest("the body must be a JSON object", field="body")
+    for name in body:
+        if name not in known:
+            raise Unknown("member", name, known)
     return body
 
 

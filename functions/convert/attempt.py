@@ -13,13 +13,16 @@ from uuid import UUID, uuid4
 
 from functions import meters, shutdown
 from functions.convert import transcode
+from functions.convert.disk import Disk, Room
 from functions.convert.lease import Lease, LeaseLost
 from functions.model.errors import Missing, Unavailable
 from functions.model.jobs import DONE, FAILED, Job
-from functions.model.media import Container, MediaError
+from functions.model.media import Container, MediaError, Reason
 from functions.wiring import Services
 
 PIECE = 1024 * 1024
+MP3_RATE = 320_000 // 8  # bytes a second that no MP3 exceeds
+EXPECTED = 4  # an MP3 is hardly ever more than this part of its video; once that is fetched its length tells
 NOT_THE_FILMS_FAULT = (Unavailable, OSError)  # gives the try back: an outage fails nobody's job
 MAY_PASS = (*NOT_THE_FILMS_FAULT, transcode.Interrupted, Missing)
 
@@ -30,7 +33,7 @@ class GoOn(Protocol):
     def __call__(self, progress: float | None = None) -> None: ...
 
 
-def make(services: Services, job_id: UUID) -> Job | None:
+def make(services: Services, disk: Disk, job_id: UUID) -> Job | None:
     """The job as it ended, now or before; None where nothing follows: another has it, it was cancelled, it is gone.
 
     Raises Unavailable for trouble that may pass, after handing the job back.
@@ -40,7 +43,7 @@ def make(services: Services, job_id: UUID) -> Job | None:
         job = services.jobs.find(job_id)
         return job if job is not None and job.state in (DONE, FAILED) else None
     try:
-        return _convert(services, attempt)
+        return _convert(services, disk, attempt)
     except MediaError as error:
         meters.count_failure(error.reason)
         return services.jobs.fail(attempt, error.reason, str(error))
@@ -53,11 +56,15 @@ def make(services: Services, job_id: UUID) -> Job | None:
         raise
 
 
-def _convert(services: Services, attempt: Job) -> Job | None:
+def _convert(services: Services, disk: Disk, attempt: Job) -> Job | None:
     """The finished job, or None where another's fence is on it; then only this attempt's own file is removed."""
     began = time.monotonic()
     private = tempfile.TemporaryDirectory(prefix=f"convert-{os.getpid()}-")  # gunicorn.conf.py knows it by that name
-    with Lease(services.jobs, attempt) as lease, private as folder:
+    with (
+        Lease(services.jobs, attempt) as lease,
+        private as folder,
+        disk.room(Path(folder), attempt.video_size) as room,
+    ):
 
         def go_on(progress: float | None = None) -> None:
             lease.check(progress)
@@ -65,8 +72,9 @@ def _convert(services: Services, attempt: Job) -> Job | None:
                 raise Unavailable("this worker is being stopped")
 
         source, target = Path(folder, "film"), Path(folder, "audio.mp3")
+        room.keep(min(attempt.video_size // EXPECTED, services.settings.max_audio_bytes))
         _fetch(services, attempt, source, go_on)
-        result = _transcode(services, attempt, source, target, go_on)
+        result = _transcode(services, attempt, room, source, target, go_on)
         audio = uuid4()
         size = services.audios.write(audio, _pieces(target, go_on))
         job = services.jobs.finish(attempt, audio=audio, audio_size=size, duration=result.duration)
@@ -85,14 +93,24 @@ def _fetch(services: Services, attempt: Job, source: Path, go_on: GoOn) -> None:
             file.write(piece)
 
 
-def _transcode(services: Services, attempt: Job, source: Path, target: Path, go_on: GoOn) -> transcode.Result:
+def _transcode(
+    services: Services, attempt: Job, room: Room, source: Path, target: Path, go_on: GoOn
+) -> transcode.Result:
+    settings = services.settings
     limits = transcode.Limits(
-        duration=services.settings.max_duration_seconds,
-        size=services.settings.max_audio_bytes,
-        work=services.settings.convert_seconds,
+        duration=settings.max_duration_seconds,
+        size=min(settings.max_audio_bytes, room.largest_audio),
+        work=settings.convert_seconds,
     )
     description = transcode.describe(source, Container(attempt.container), limits, go_on)
-    return transcode.transcode(source, target, description, limits, go_on, services.settings.mp3_quality)
+    if description.duration and description.duration <= limits.duration:
+        room.keep(min(int(description.duration * MP3_RATE), settings.max_audio_bytes))
+    try:
+        return transcode.transcode(source, target, description, limits, go_on, settings.mp3_quality)
+    except MediaError as error:
+        if error.reason is Reason.TOO_LARGE and limits.size < settings.max_audio_bytes:
+            raise MediaError(Reason.DISK_TOO_SMALL, f"an MP3 of more than {limits.size} bytes beside it") from error
+        raise
 
 
 def _pieces(target: Path, go_on: GoOn) -> Iterator[bytes]:

@@ -6,9 +6,11 @@ from flask import Request, Response
 
 from functions import announcement, web, wiring
 from functions.convert import attempt
+from functions.convert.disk import Disk
 from functions.model.errors import Throttled
 
 services = wiring.Services("convert")
+disk = Disk(services.settings.convert_disk_bytes)
 places = Semaphore(services.settings.concurrency)
 RETRY_AFTER = 5  # seconds
 
@@ -19,7 +21,7 @@ def convert(request: Request) -> Response:
     if not places.acquire(blocking=False):
         raise Throttled("this worker has all the films it can convert at once; try again soon", retry_after=RETRY_AFTER)
     try:
-        job = attempt.make(services, event.job)
+        job = attempt.make(services, disk, event.job)
     finally:
         places.release()
     if job is None:

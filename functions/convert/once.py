@@ -14,6 +14,7 @@ from events.contract import InvalidEvent
 from events.sink import SinkUnavailable
 from functions import announcement, settings, wiring
 from functions.convert import attempt
+from functions.convert.disk import Disk
 from functions.model.errors import Unavailable
 
 EVENT_PATH = "/etc/jobsink-event"  # where JobSink mounts it unless it says otherwise
@@ -27,7 +28,7 @@ def main() -> int:
     try:
         services = wiring.Services("convert_once")
         job_id = envelope.from_http({"content-type": envelope.STRUCTURED}, path.read_bytes()).job
-        job = attempt.make(services, job_id)
+        job = attempt.make(services, Disk(services.settings.convert_disk_bytes), job_id)
         log.info("convert once", extra=journal.fields(job=job_id, state=job.state if job else None))
         if job is not None:
             services.sink.send(announcement.result(job, "/functions/convert"))

@@ -17,6 +17,7 @@ PAGE = 50
 def jobs(request: Request) -> Response:
     owner = services.bearer.claims(request.headers.get("Authorization")).user
     web.note(user=owner)
+    web.query(request, "before")
     text, *more = request.path.strip("/").split("/")
     if not text:
         return _list(request, owner)

@@ -8,7 +8,12 @@ Problem
 └── MethodNotAllowed 405    └── TooLarge 413              └── Unavailable 503
 """
 
+from collections.abc import Collection
 from typing import ClassVar
+
+from functions.model.media import printable
+
+SHOWN = 60  # characters of a stranger's name that are repeated to him
 
 
 class Problem(Exception):
@@ -31,6 +36,19 @@ class Problem(Exception):
 
 class BadRequest(Problem):
     status, slug, title = 400, "bad-request", "The request cannot be read"
+
+
+class Unknown(BadRequest):
+    """A name of no meaning here, told with the nearest that has one: a slip of the keyboard must not pass unseen."""
+
+    def __init__(self, kind: str, name: str, known: Collection[str]) -> None:
+        import difflib  # late: hardly any request needs it
+
+        shown = printable(name)[:SHOWN]
+        near = difflib.get_close_matches(shown.lower(), known, 1)
+        there_are = " or ".join(f"`{each}`" for each in known) or "nothing"
+        hint = f"did you mean `{near[0]}`?" if near else f"what is known here is {there_are}"
+        super().__init__(f"there is no {kind} `{shown}`; {hint}", field=shown)
 
 
 class Unauthorized(Problem):

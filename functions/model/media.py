@@ -17,6 +17,13 @@ _MP3_BITRATES = {  # kbit/s by (MPEG-1?, layer III?), as the header counts them 
 # Controls, line ends, lone surrogates, and what turns the direction of text; joiners stay, for scripts need them.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 _NAME_BYTES = 200  # file systems stop at 255; the rest is for what a browser appends
+# What an MP3's name does without. Anything else behind a dot belongs to the name: "Interview v1.2", "Mr.Robot".
+_SUFFIX = re.compile(
+    r"\.(?:3g2|3gp|3gp2|3gpp|aac|ac3|adts|aif|aifc|aiff|amr|asf|avi|caf|divx|dv|eac3|f4a|f4b|f4v|flac|flv|ismv|"
+    r"m1v|m2t|m2ts|m2v|m4a|m4b|m4r|m4v|mk3d|mka|mkv|mod|mov|mp1|mp2|mp3|mp4|mp4v|mpa|mpe|mpeg|mpeg4|mpg|mpga|mpv|mts|"
+    r"mxf|nut|oga|ogg|ogm|ogv|ogx|opus|qt|rm|rmvb|spx|tod|ts|vob|w64|wav|wave|weba|webm|wma|wmv|wtv|xvid)\Z",
+    re.ASCII | re.IGNORECASE,
+)
 
 
 class Container(StrEnum):
@@ -44,6 +51,7 @@ class Reason(StrEnum):
     DAMAGED = "damaged"
     TOO_LONG = "too_long"
     TOO_LARGE = "too_large"
+    DISK_TOO_SMALL = "disk_too_small"
     TIMED_OUT = "timed_out"
     UNSUPPORTED = "unsupported"
     RETRIES_EXHAUSTED = "retries_exhausted"
@@ -60,6 +68,7 @@ _SENTENCES = {
     Reason.DAMAGED: "The film is damaged and its sound cannot be read. Upload an intact copy.",
     Reason.TOO_LONG: "The film is longer than this service allows. Upload it in shorter parts.",
     Reason.TOO_LARGE: "The MP3 would be larger than this service allows. Upload the film in shorter parts.",
+    Reason.DISK_TOO_SMALL: "This service has no disk that holds the video and its MP3. Upload it in shorter parts.",
     Reason.TIMED_OUT: "Converting took longer than this service allows. Try again later, or upload shorter parts.",
     Reason.UNSUPPORTED: "We cannot read the format of this film or its sound. Save it as MP4 with AAC sound.",
     Reason.RETRIES_EXHAUSTED: "Converting failed several times for reasons on our side. Please try again later.",
@@ -85,17 +94,35 @@ def printable(text: str) -> str:
     return _UNPRINTABLE.sub("", text).strip()
 
 
+def text(sent: bytes) -> str:
+    """A name as text, whatever bytes came: UTF-8, else what browsers call Latin-1 (windows-1252)."""
+    try:
+        return sent.decode()
+    except UnicodeDecodeError:
+        return sent.decode("cp1252", "replace")
+
+
 def film_name(sent: str) -> str:
     """A film's file name as a stranger sent it, fit to be shown: no folders, nothing unprintable, at most 200 bytes."""
-    name = printable(re.split(r"[/\\]", sent)[-1])
-    return name.encode()[:_NAME_BYTES].decode(errors="ignore") or "film"
+    stem, suffix = _split(printable(re.split(r"[/\\]", sent)[-1]) or "film")
+    return _cut(stem, _NAME_BYTES - len(suffix)) + suffix
 
 
 def audio_name(film: str) -> str:
-    """The name of a film's MP3: one safe path component of at most 200 bytes."""
-    stem = re.sub(r"\.[A-Za-z0-9]{1,5}$", "", film_name(film))
-    room = _NAME_BYTES - len(".mp3")
-    return (stem.strip(". ").encode()[:room].decode(errors="ignore").rstrip(". ") or "audio") + ".mp3"
+    """The name of a film's MP3: one safe path component of at most 200 bytes, for any name that a film may have."""
+    stem, _ = _split(film_name(film).rstrip(". "))
+    return (_cut(stem.strip(". "), _NAME_BYTES - len(".mp3")).rstrip(". ") or "audio") + ".mp3"
+
+
+def _split(name: str) -> tuple[str, str]:
+    """A name without its suffix, and the suffix with its dot; that is empty where it is none of a media file."""
+    found = _SUFFIX.search(name)
+    return (name[: found.start()], found[0]) if found else (name, "")
+
+
+def _cut(name: str, room: int) -> str:
+    """At most that many bytes of a name, and no half character at its end."""
+    return name.encode()[:room].decode(errors="ignore")
 
 
 def find_packets(head: bytes) -> tuple[int, int] | None:

@@ -10,6 +10,8 @@ services = wiring.Services("register")
 
 @web.serves("POST", ready=services.ready)
 def register(request: Request) -> Response:
-    user = services.accounts.add(accounts.registration(web.json_body(request)))
+    web.query(request)
+    body = web.json_body(request, "name", "username", "password", "email")
+    user = services.accounts.add(accounts.registration(body))
     web.note(user=user["id"])
     return web.answer(user | {"id": str(user["id"])}, 201)

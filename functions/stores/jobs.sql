@@ -72,10 +72,11 @@ WITH finished AS (
 SELECT * FROM finished;
 
 -- name: hand_back_job
--- Trouble that is not the job's own gives its try back, so that an outage fails nobody's job.
+-- Trouble that is not the job's own gives its try back, so that an outage fails nobody's job. A job that is handed back
+-- each time (a full disk) is told of ever more seldom, at last every ten minutes.
 UPDATE jobs
 SET state = 'queued', lease_until = NULL, tries = tries - %(refund)s, last_error = %(last_error)s,
-    next_hint_at = now() + interval '30 seconds'
+    next_hint_at = now() + make_interval(secs => least(600, 30 * 2 ^ least(hints, 10)))
 WHERE id = %(id)s AND fence = %(fence)s AND state = 'converting'
 RETURNING id;
 

@@ -8,32 +8,27 @@ import time
 from collections.abc import Iterator
 
 from flask import Request
-from werkzeug.exceptions import HTTPException
-from werkzeug.http import parse_options_header
-from werkzeug.sansio.multipart import Data, Epilogue, File, MultipartDecoder, NeedData
 
 from functions import web
 from functions.model import media
 from functions.model.errors import BadRequest, RequestTimeout, TooLarge, Unprocessable, UnsupportedMedia
+from functions.upload import disposition, form
 
 PIECE = 256 * 1024  # bytes read at once
-OVERHEAD = 64 * 1024  # what a form may hold around the file: field headers, boundaries, small fields before it
-FIELD = "file"
 
 
 class Film:
     """What is being uploaded. `size` and `sha256` are right once `pieces()` has been read to its end."""
 
-    def __init__(self, filename: str, pieces: Iterator[bytes], limit: int, seconds: int) -> None:
+    def __init__(self, filename: str, pieces: Iterator[bytes], limit: int) -> None:
         self.filename = media.film_name(filename)
         self.size = 0
         self._sha256 = hashlib.sha256()
         self._limit = limit
-        self._until = time.monotonic() + seconds
         self._pieces = pieces
         self._head = self._first(media.SNIFF_BYTES)
         if not self._head:
-            raise Unprocessable("the file is empty; choose a video", field=FIELD)
+            raise Unprocessable("the file is empty; choose a video", field=form.FIELD)
         container = media.sniff(self._head)
         if container is None:
             raise UnsupportedMedia(
@@ -46,7 +41,7 @@ class Film:
         return self._sha256.hexdigest()
 
     def pieces(self) -> Iterator[bytes]:
-        """The bytes in order. Raises TooLarge once they pass the limit, BadRequest where a form breaks off."""
+        """The bytes in order. Raises TooLarge once they pass the limit, and what ends a body or a form too early."""
         yield self._counted(self._head)
         for piece in self._pieces:
             yield self._counted(piece)
@@ -61,78 +56,45 @@ class Film:
         self.size += len(piece)
         if self.size > self._limit:
             raise too_large(self._limit)
-        if time.monotonic() > self._until:
-            raise RequestTimeout("the upload took too long; try a faster connection or a smaller file")
         self._sha256.update(piece)
         return piece
 
 
-def film(request: Request, limit: int, seconds: int) -> Film:
-    """The film of this request, its first bytes read and judged.
+def film(request: Request, named: str | None, limit: int, seconds: int) -> Film:
+    """The film of this request, its first bytes read and judged; `named` goes before what the body says.
 
     Raises TooLarge (unread, where the length is declared), Unprocessable for an empty one, UnsupportedMedia for what
-    is no media, BadRequest for a form without a file, and RequestTimeout where it takes longer than `seconds`.
+    is no media, what form.video() raises, and RequestTimeout where it takes longer than `seconds`.
     """
-    if (request.content_length or 0) > limit + OVERHEAD:
+    if (request.content_length or 0) > limit + form.ASIDE:
         raise too_large(limit)
+    arriving = _arriving(request, seconds)
     if request.mimetype == "multipart/form-data":
         boundary = request.mimetype_params.get("boundary")
         if not boundary:
-            raise BadRequest("the form has no boundary: let your client set Content-Type itself", field=FIELD)
-        return Film(*_from_form(request, boundary.encode()), limit, seconds)
-    named = parse_options_header(request.headers.get("Content-Disposition"))[1].get("filename")
-    return Film(request.args.get("filename") or named or "", _body(request), limit, seconds)
+            raise BadRequest("the form has no boundary: let your client set Content-Type itself", field=form.FIELD)
+        filename, pieces = form.video(arriving, boundary.encode())
+    else:
+        header = request.headers.get("Content-Disposition", "").encode("latin-1", "replace")
+        filename, pieces = disposition.filename(media.text(header)) or "", arriving
+    return Film(named or filename, pieces, limit)
 
 
 def too_large(limit: int) -> TooLarge:
-    return TooLarge(f"the file must not be larger than {limit:,} bytes", field=FIELD)
+    return TooLarge(f"the file must not be larger than {limit:,} bytes", field=form.FIELD)
 
 
-def _body(request: Request) -> Iterator[bytes]:
-    """Raises BadRequest where the client hangs up early: gunicorn then just ends the stream."""
+def _arriving(request: Request, seconds: int) -> Iterator[bytes]:
+    """The body, piece by piece.
+
+    Raises BadRequest where the client hangs up early (gunicorn then just ends the stream), and RequestTimeout.
+    """
+    until = time.monotonic() + seconds
     missing = request.content_length or 0
     while piece := web.read(request, PIECE):
+        if time.monotonic() > until:
+            raise RequestTimeout("the upload took too long; try a faster connection or a smaller file")
         missing -= len(piece)
         yield piece
     if missing > 0:
         raise BadRequest("the request ended before its body did; send it again")
-
-
-def _from_form(request: Request, boundary: bytes) -> tuple[str, Iterator[bytes]]:
-    """The file's name and its bytes; fields before it are passed over, those behind it are not read."""
-    decoder = MultipartDecoder(boundary, max_form_memory_size=2 * PIECE, max_parts=16)
-    events = _events(request, decoder)
-    passed = 0
-    try:
-        for event in events:
-            if isinstance(event, File) and event.name == FIELD:
-                return event.filename, (part.data for part in _until_last(events))
-            passed += len(event.data) if isinstance(event, Data) else 0
-            if passed > OVERHEAD:
-                raise BadRequest(f"the form holds too much before its field `{FIELD}`; send that first", field=FIELD)
-    except (ValueError, HTTPException) as error:
-        raise BadRequest("the form cannot be read: send multipart/form-data", field=FIELD) from error
-    raise BadRequest(f"the form has no field `{FIELD}` with a file", field=FIELD)
-
-
-def _events(request: Request, decoder: MultipartDecoder) -> Iterator[object]:
-    while True:
-        event = decoder.next_event()
-        if isinstance(event, NeedData):
-            # An empty read is the body's end; the decoder then says whether the form may end here.
-            decoder.receive_data(web.read(request, PIECE) or None)
-        elif isinstance(event, Epilogue):
-            return
-        else:
-            yield event
-
-
-def _until_last(events: Iterator[object]) -> Iterator[Data]:
-    try:
-        for event in events:
-            if isinstance(event, Data):
-                yield event
-                if not event.more_data:
-                    return
-    except ValueError as error:
-        raise BadRequest("the form ends before its file does", field=FIELD) from error

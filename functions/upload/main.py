@@ -20,7 +20,8 @@ KEY_LENGTH = 200
 def upload(request: Request) -> Response:
     owner = services.bearer.claims(request.headers.get("Authorization")).user
     key = _idempotency_key(request)
-    film = incoming.film(request, services.settings.max_upload_bytes, services.settings.upload_seconds)
+    named = web.query(request, "filename").get("filename")
+    film = incoming.film(request, named, services.settings.max_upload_bytes, services.settings.upload_seconds)
     video = uuid4()
     services.videos.write(video, film.pieces())
     job = _add(request, owner, key, film, video)

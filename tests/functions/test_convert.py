@@ -1,6 +1,8 @@
 """Convert: an event makes it look at the row, and the row decides what it does and what it answers."""
 
+import logging
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -212,13 +214,66 @@ def test_a_worker_with_all_the_films_it_can_convert_takes_no_more(function: Func
     assert state(sql) == QUEUED
 
 
+def waited(client: FlaskClient) -> float:
+    """How often this process has put a conversion off for want of room."""
+    found = re.search(r"^videotomp3_no_room_total ([\d.]+)$", client.get("/metrics").text, re.MULTILINE)
+    return float(found[1]) if found else 0.0
+
+
+def test_a_video_that_no_disk_here_can_hold_fails_before_it_is_fetched(
+    function: Function, add: Make, films: Bucket, sql: Sql
+) -> None:
+    """Its owner is told so: it was tried for ever, and nobody was told."""
+    job = add(video_size=200_000_000)
+    assert job.video
+    films.delete(job.video)  # whoever fetched it would find nothing, and give it back
+    client = function("convert", CONVERT_DISK_BYTES="150000000")
+    assert replied(tell(client, job)).data["reason"] == "disk_too_small"
+    assert sql("SELECT state, reason FROM jobs") == [(FAILED, "disk_too_small")]
+
+
+def test_an_mp3_that_no_disk_here_can_hold_beside_its_video_fails_too(
+    function: Function, film: bytes, add: Make, mp3s: Bucket
+) -> None:
+    """How large it becomes shows only when it is made."""
+    client = function("convert", CONVERT_DISK_BYTES=str(len(film) + 10_000))
+    assert replied(tell(client, add(film))).data["reason"] == "disk_too_small"
+    assert files(mp3s) == (0, 0)
+
+
+def test_two_conversions_are_not_promised_the_same_room(
+    function: Function, shelf: Path, film: bytes, add: Make, jobs: Jobs, ada: Person, sql: Sql,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    """The second waits though the first has written next to nothing; the log tells how much is missing."""
+    client = function("convert", CONVERT_DISK_BYTES="200000000")
+    first = add(makers.long(shelf).read_bytes(), video_size=150_000_000)
+    second = add(film, video_size=100_000_000)
+    before = waited(client)
+    with ThreadPoolExecutor() as pool:
+        told = pool.submit(tell, client, first)
+        until(lambda: sql("SELECT progress > 0 FROM jobs WHERE id = %s", first.id) == [(True,)])
+        with caplog.at_level(logging.INFO, "functions"):
+            answer = tell(client, second)
+        jobs.cancel(first.id, ada.id)
+        assert nothing_follows(told.result(timeout=10))
+    problem(answer, 503, "unavailable")
+    back = jobs.find(second.id)
+    assert back
+    missing = "125000000 bytes of disk are needed and 50000000 are free"
+    assert (back.state, back.tries, back.last_error) == (QUEUED, 0, missing)
+    assert [missing in line.fields["why"] for line in caplog.records if line.fields.get("status") == 503] == [True]
+    assert waited(client) == before + 1
+    assert replied(tell(client, second)).type == AUDIO_CONVERTED
+
+
 @pytest.fixture
 def once(environ: dict[str, str], tmp_path: Path) -> Callable[..., int]:
-    """`python -m functions.convert.once` on an event in a file; gives its exit status."""
+    """`python -m functions.convert.once` on an event in a file, that command before it; gives its exit status."""
 
-    def run(event: bytes, **changes: str) -> int:
+    def run(event: bytes, *before: str, **changes: str) -> int:
         (tmp_path / "event").write_bytes(event)
-        command = [sys.executable, "-m", "functions.convert.once"]
+        command = [*before, sys.executable, "-m", "functions.convert.once"]
         own = {"PYTHONPATH": str(FUNCTIONS.parent), "K_EVENT_PATH": str(tmp_path)}
         return subprocess.run(command, env={**KEPT, **environ, **own, **changes}, check=False).returncode
 
@@ -250,3 +305,38 @@ def test_a_job_of_its_own_tells_what_may_pass_from_what_will_not(
     assert state(sql) == DONE
     assert once(b"{}") == 2
     assert once(event, DATABASE_URL="") == 2
+
+
+# A disk of its own for one command, which any user may have: a tmpfs in a namespace of that user's.
+SMALL_DISK = (
+    *("unshare", "--user", "--map-root-user", "--mount", "sh", "-ec"),
+    'mount -t tmpfs -o size="$0" tmpfs "$TMPDIR"; head -c "$1" /dev/zero > "$TMPDIR/others"; shift; exec "$@"',
+)
+needs_namespaces = pytest.mark.skipif(
+    subprocess.run(["unshare", "--user", "--map-root-user", "--mount", "true"], check=False).returncode != 0,
+    reason="this machine lets nobody make namespaces",
+)
+
+
+@needs_namespaces
+@pytest.mark.usefixtures("sink")
+@pytest.mark.parametrize(
+    ("spare", "taken", "status", "outcome"),
+    [
+        (-100_000, 0, 0, (FAILED, "disk_too_small")),
+        (20_000, 0, 0, (FAILED, "disk_too_small")),
+        (2_000_000, 1_950_000, 1, (QUEUED, None)),
+        (2_000_000, 0, 0, (DONE, None)),
+    ],
+    ids=["smaller than the video", "no room for the MP3", "filled by others", "large enough"],
+)
+def test_a_disk_of_any_size_is_met(
+    spare: int, taken: int, status: int, outcome: tuple[str, str | None], once: Callable[..., int], film: bytes,
+    add: Make, sql: Sql, tmp_path: Path,
+) -> None:  # fmt: skip
+    """Break: the disk is too small, or others have filled it. Symptom: the owner is told, or the job waits."""
+    (tmp_path / "disk").mkdir()
+    event = envelope.to_message(announcement.uploaded(add(film), "/functions/upload"))
+    size = str(len(film) + spare)
+    assert once(event, *SMALL_DISK, size, str(taken), TMPDIR=str(tmp_path / "disk")) == status
+    assert sql("SELECT state, reason FROM jobs") == [outcome]

@@ -126,6 +126,31 @@ def test_rows_cannot_be_watched_while_postgres_is_away(function: Function) -> No
     problem(function("sweep", **AWAY).get("/_/metrics"), 503, "unavailable")
 
 
+SLIPS = {
+    "upload": ("POST", "filname", "did you mean `filename`?"),
+    "jobs": ("GET", "befor", "did you mean `before`?"),
+    "download": ("GET", "id", "did you mean `fid`?"),
+    "register": ("POST", "name", "what is known here is nothing"),
+}
+
+
+@pytest.mark.parametrize(("name", "method", "slip", "hint"), [(name, *slip) for name, slip in SLIPS.items()])
+def test_a_query_parameter_that_is_not_known_is_named(
+    name: str, method: str, slip: str, hint: str, function: Function, ada: Person
+) -> None:
+    """With the nearest that is known: a slip of the keyboard must not pass for a wish."""
+    answer = function(name).open("/", method=method, query_string={slip: "x"}, headers=ada.headers)
+    told = problem(answer, 400, "bad-request", field=slip)
+    assert told["detail"] == f"there is no query parameter `{slip}`; {hint}"
+
+
+@pytest.mark.parametrize("slip", ["\ud800\0\r\n", "x" * 10_000, ""])
+def test_whatever_a_name_holds_it_can_be_told(slip: str, function: Function) -> None:
+    """Shortened, and without what no header and no log can carry."""
+    told = problem(function("register").post("/", json={slip: 1}), 400, "bad-request")
+    assert told["field"] == slip[:60] if slip.isalpha() else told["field"] == ""
+
+
 NO_EVENTS = {
     "nothing": (b"", {}),
     "JSON that is no event": (b"{}", {"Content-Type": "application/cloudevents+json"}),

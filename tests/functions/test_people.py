@@ -55,6 +55,12 @@ def test_what_cannot_be_registered_is_refused_by_its_field(register: Callable[..
     problem(register(password="short"), 400, "bad-request", field="password")
 
 
+def test_a_member_that_means_nothing_is_refused(register: Callable[..., Any]) -> None:
+    """An address under another name would never be written to."""
+    told = problem(register(mail="ada@example.com"), 400, "bad-request", field="mail")
+    assert told["detail"] == "there is no member `mail`; did you mean `email`?"
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], database=None, deadline=None, max_examples=30)
 @given(
     st.fixed_dictionaries(

@@ -45,7 +45,33 @@ def form(content: bytes, name: str = "film.mp4", **more: Any) -> dict[str, Any]:
     return {"data": {**more, "file": (BytesIO(content), name)}, "content_type": "multipart/form-data"}
 
 
-WAYS = {"raw": {"data": FILM}, "form": form(FILM), "form with fields": form(FILM, language="de")}
+BOUNDARY = "xYz"
+
+
+def written(*parts: bytes, end: bytes = b"--xYz--\r\n") -> dict[str, Any]:
+    """A form byte by byte: each part is its disposition's parameters, an empty line and what it holds."""
+    body = b"".join(b"--xYz\r\nContent-Disposition: form-data; " + part + b"\r\n" for part in parts) + end
+    return {"data": body, "content_type": f"multipart/form-data; boundary={BOUNDARY}"}
+
+
+def part(parameters: bytes, content: bytes = FILM) -> bytes:
+    return parameters + b"\r\n\r\n" + content
+
+
+MINE = part(b'name="file"; filename="a.mp4"')
+UNCHOSEN = part(b'name="file"; filename=""\r\nContent-Type: application/octet-stream', b"")
+WAYS = {
+    "raw": {"data": FILM},
+    "form": form(FILM),
+    "form with words around it": written(MINE, end=b"--xYz-- \r\nThat was all.\r\n")
+    | {"content_type": 'Multipart/Form-Data; charset=utf-8; boundary="xYz"'},
+    "form with inputs nobody used": written(UNCHOSEN, MINE, UNCHOSEN),
+    "form whose part says more": written(
+        part(b'filename="a.mp4"; name=file\r\nContent-Type: video/mp4\r\nContent-Length: 9\r\nX: ' + b"x" * 9000)
+    ),
+    "form without a name for its file": written(part(b'name="file"; filename=""')),
+    "form whose file is called what another field is": written(part(b'name="file"; filename="x; name=y"')),
+}
 
 
 @pytest.mark.parametrize("request_", WAYS.values(), ids=WAYS)
@@ -53,7 +79,7 @@ def test_a_film_becomes_a_job_and_an_event(
     request_: dict[str, Any], upload: Callable[..., TestResponse], jobs: Jobs, ada: Person, films: Bucket,
     sink: stage.Function,
 ) -> None:  # fmt: skip
-    """As the raw body, as a form's field `file`, and with other fields before it."""
+    """As the raw body or as a form's field `file`, in whatever way a client writes one."""
     answer = upload(**request_)
     assert answer.status_code == 202
     job = jobs.find_own(UUID(answer.json["id"]), ada.id)
@@ -78,13 +104,55 @@ NAMES = {
     ),
     "with a line in it": ({"data": FILM, "query_string": {"filename": "a\r\nBcc: b\0.mp4"}}, "aBcc: b.mp4"),
     "without one": ({"data": FILM}, "film"),
+    "empty": (form(FILM, ""), "film"),
+    "of dots": ({"data": FILM, "query_string": {"filename": "a/..."}}, "..."),
+    "with folders of Windows": (written(part(rb'name="file"; filename="C:\x\y.mp4"')), "y.mp4"),
+    "that ends in a backslash": (written(part(rb'name="file"; filename="C:\x\"')), "film"),
+    "with backslashes before quotes": (written(part(rb'name="file"; filename="a \"b\" c.mp4"')), 'a "b" c.mp4'),
+    "with quotes as browsers write them": (written(part(b'name="file"; filename="a %22b%22%0D%0A.mp4"')), 'a "b".mp4'),
+    "with quotes as nobody should": (written(part(b'name="file"; filename="a "b" c.mp4"')), 'a "b" c.mp4'),
+    "with semicolons": (written(part(b'name="file"; filename="a; filename=b; c.mp4"')), "a; filename=b; c.mp4"),
+    "without quotes": (written(part("filename=Mein Größter.mp4; name=file".encode())), "Mein Größter.mp4"),
+    "without an end": (written(part(b'name="file"; filename="a.mp4')), "a.mp4"),
+    "in Latin-1": (written(part('name="file"; filename="Größe.mp4"'.encode("latin-1"))), "Größe.mp4"),
+    "in Windows' letters": (written(part('name="file"; filename="„5 €“.mp4"'.encode("cp1252"))), "„5 €“.mp4"),
+    "in no letters at all": (written(part(b'name="file"; filename="a\x81.mp4"')), "a\ufffd.mp4"),
+    "with half a surrogate pair": (written(part(b'name="file"; filename="a\xed\xa0\x80.mp4"')), "aí\xa0€.mp4"),
+    "with NUL and other controls": (written(part(b'name="file"; filename="a\0\x07\x1b\x7f.mp4"')), "a.mp4"),
+    "that reads backwards": (form(FILM, "gpj\u202e4pm.mp4"), "gpj4pm.mp4"),
+    "of 300 letters": (form(FILM, "ß" * 300 + ".mp4"), "ß" * 98 + ".mp4"),
+    "extended": (written(part(b"name=file; filename*=UTF-8''gr%C3%B6%C3%9Fe.mp4")), "größe.mp4"),
+    "extended, before a plain one": (
+        written(part(b"name=file; filename*=UTF-8''gr%C3%B6%C3%9Fe.mp4; filename=\"gr__e.mp4\"")), "größe.mp4",
+    ),
+    "extended in Latin-1": (written(part(b"name=file; filename*=ISO-8859-1'de'gr%F6%DFe.mp4")), "größe.mp4"),
+    "extended, of broken letters": (written(part(b"name=file; filename*=UTF-8''gr%F6%DFe%ZZ.mp4")), "größe%ZZ.mp4"),
+    "in numbered pieces": (written(part(b"name=file; filename*0=gro; filename*1=ss.mp4")), "gross.mp4"),
+    "in the header, in UTF-8": (
+        {"data": FILM, "headers": {"Content-Disposition": 'inline; filename="größe.mp4"'.encode().decode("latin-1")}},
+        "größe.mp4",
+    ),
+    "in the header, in Latin-1": (
+        {"data": FILM, "headers": {"Content-Disposition": 'inline; filename="C:\\x\\größe.mp4"'}}, "größe.mp4",
+    ),
+    "in the header of a form": (
+        form(FILM, "b.mp4") | {"headers": {"Content-Disposition": 'attachment; filename="a.mp4"'}}, "b.mp4",
+    ),
+    "in the address, in Latin-1": ({"data": FILM, "query_string": "filename=gr%F6%DFe.mp4"}, "größe.mp4"),
+    "in the address, broken off": ({"data": FILM, "query_string": "filename=100%25%ZZ%"}, "100%%ZZ%"),
+    "in the address, for a form": (form(FILM, "b.mp4") | {"query_string": {"filename": "a.mp4"}}, "a.mp4"),
+    "in the address, empty": (
+        {"data": FILM, "query_string": "filename=", "headers": {"Content-Disposition": "attachment; filename=a.mp4"}},
+        "a.mp4",
+    ),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("request_", "name"), NAMES.values(), ids=NAMES)
 def test_a_film_keeps_its_name(request_: dict[str, Any], name: str, upload: Callable[..., TestResponse]) -> None:
-    """Without what could do harm."""
-    assert upload(**request_).json["filename"] == name
+    """Without what could do harm; and no name keeps a film from being taken."""
+    answer = upload(**request_)
+    assert (answer.status_code, answer.json.get("filename")) == (202, name)
 
 
 REFUSED: dict[str, tuple[dict[str, Any], int, str]] = {
@@ -109,6 +177,18 @@ REFUSED: dict[str, tuple[dict[str, Any], int, str]] = {
          "content_type": "multipart/form-data; boundary=x"}, 400, "bad-request",
     ),
     "a form that hides its file behind megabytes": (form(FILM, note="x" * 70_000), 400, "bad-request"),
+    "a form that says nothing of a part": (
+        {"data": b"--x\r\nContent-Type: video/mp4\r\n\r\n" + FILM + b"\r\n--x--\r\n",
+         "content_type": "multipart/form-data; boundary=x"}, 400, "bad-request",
+    ),
+    "a form whose last boundary is missing": (written(MINE, end=b""), 400, "bad-request"),
+    "a form that breaks off in its last boundary": (written(MINE, end=b"--xYz"), 400, "bad-request"),
+    "a form that announces a part more": (written(MINE, end=b"--xYz\r\n"), 400, "bad-request"),
+    "a form that breaks off in a second part": (written(MINE, part(b"name=x", b"y"), end=b""), 400, "bad-request"),
+    "a form of which nobody chose a file": (written(UNCHOSEN, UNCHOSEN), 422, "unprocessable"),
+    "a form of nothing": (written(), 400, "bad-request"),
+    "a form with a head without an end": (written(part(b'name="file"; x="' + b"x" * LIMIT * 6)), 413, "too-large"),
+    "a query that asks twice": ({"data": FILM, "query_string": "filename=a&filename=b"}, 400, "bad-request"),
     "an empty idempotency key": ({"data": FILM, "headers": {"Idempotency-Key": ""}}, 400, "bad-request"),
     "a long idempotency key": ({"data": FILM, "headers": {"Idempotency-Key": "k" * 201}}, 400, "bad-request"),
 }  # fmt: skip
@@ -124,12 +204,59 @@ def test_what_is_refused_leaves_nothing(
     assert (files(films), sql("SELECT * FROM jobs"), sink.asked) == ((0, 0), [], [])
 
 
+SECOND = part(b'name="file"; filename="b.mp4"')
+VIDEO = part(b'name="video"; filename="b.mp4"')
+TITLE = part(b'name="title"', b"My film")
+# What the form holds, the answer's status and field, and what its words must name.
+LEFT_OVER: dict[str, tuple[list[bytes], int, str, tuple[str, ...]]] = {
+    "a second file": ([MINE, SECOND], 422, "file", ("`b.mp4`", "`file`")),
+    "a second file without a byte": ([MINE, part(b'name="file"; filename="b.mp4"', b"")], 422, "file", ("`b.mp4`",)),
+    "a second file without a name": ([MINE, part(b'name="file"; filename=""')], 422, "file", ("`file`",)),
+    "a file in another field": ([MINE, VIDEO], 422, "video", ("`b.mp4`", "`video`")),
+    "a file in another field before it": ([VIDEO, MINE], 422, "video", ("`b.mp4`", "`video`")),
+    "a file in another field alone": ([VIDEO], 400, "file", ("the form has no field `file`; it has `video`",)),
+    "a large file in another field alone": (
+        [part(b'name="files[]"; filename="b.mp4"', ALMOST)], 400, "file",
+        ("the form has no field `file`; it has `files[]`, as far as it was read",),
+    ),
+    "several others": ([VIDEO, TITLE], 400, "file", ("it has `video`, `title`",)),
+    "text behind it": ([MINE, TITLE], 400, "title", ("no form field `title`", "`file`")),
+    "text before it": ([TITLE, MINE], 400, "title", ("no form field `title`", "`file`")),
+    "text of a name like ours": ([MINE, part(b"name=Fille", b"x")], 400, "Fille", ("did you mean `file`?",)),
+    "text in its own field": ([MINE, part(b'name="file"', b"x")], 422, "file", ("`file` twice",)),
+    "text instead of it": ([part(b'name="file"', b"x")], 400, "file", ("`file` is text",)),
+    "a part without a name": ([MINE, part(b"x=y", b"x")], 400, "file", ("a part without a name",)),
+    "a file without a field": ([part(b'filename="b.mp4"')], 400, "file", ("it has a part without a name",)),
+    "17 files": ([MINE, *[part(b'name="file"; filename="b.mp4"', b"x")] * 16], 422, "file", ("`b.mp4`",)),
+    "17 unused inputs": ([MINE, *[UNCHOSEN] * 16], 400, "file", ("more than 16 parts",)),
+    "17 texts": ([*[TITLE] * 17, MINE], 400, "file", ("more than 16 parts",)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("padding", [0, 60_000], ids=["small", "stored"])
+@pytest.mark.parametrize(("parts", "status", "field", "words"), LEFT_OVER.values(), ids=LEFT_OVER)
+def test_a_form_from_which_something_would_be_lost_is_refused(
+    parts: list[bytes], status: int, field: str, words: tuple[str, ...], padding: int,
+    upload: Callable[..., TestResponse], films: Bucket, sink: stage.Function, sql: Sql,
+) -> None:  # fmt: skip
+    """It is named, before the job is made; nothing stays of the bytes that were stored by then."""
+    answer = upload(**written(*(each + bytes(padding if each is MINE else 0) for each in parts)))
+    told = problem(answer, status, "unprocessable" if status == 422 else "bad-request", field=field)
+    assert [word for word in words if word not in told["detail"]] == []
+    assert (files(films), sql("SELECT * FROM jobs"), sink.asked) == ((0, 0), [], [])
+
+
+def test_a_query_is_not_half_heard(upload: Callable[..., TestResponse]) -> None:
+    """A parameter that is not known is named, with the one that was meant."""
+    told = problem(upload(data=FILM, query_string="filname=a.mp4"), 400, "bad-request", field="filname")
+    assert told["detail"] == "there is no query parameter `filname`; did you mean `filename`?"
+
+
 def test_a_film_of_just_the_limit_is_taken(upload: Callable[..., TestResponse]) -> None:
     """The form around it does not count."""
     assert upload(data=ALMOST).status_code == upload(**form(ALMOST)).status_code == 202
 
 
-BOUNDARY = "xYz"
 borders = st.sampled_from([b"\r\n", b"\n--", b"--xY", b"-", b"\r", b"\n" * 300, b"\r\n--xY"])
 tricky = st.lists(borders).map(b"".join)
 

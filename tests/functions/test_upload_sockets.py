@@ -45,14 +45,18 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%s\r\n" % (len(data), data)
 
 
+FORM = ["Content-Length: 20000000", "Content-Type: multipart/form-data; boundary=x"]
+FILE = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n' + FILM.ljust(6 * CHUNK)
 HALVES = {
     "a raw body": (["Content-Length: 20000000"], FILM.ljust(6 * CHUNK)),
     "a chunked body": (["Transfer-Encoding: chunked"], chunk(FILM.ljust(6 * CHUNK))),
-    "a form": (
-        ["Content-Length: 20000000", "Content-Type: multipart/form-data; boundary=x"],
-        b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n' + FILM.ljust(6 * CHUNK),
+    "a form": (FORM, FILE),
+    "a form whose file has come": (FORM, FILE + b"\r\n--x\r\nContent-Dispo"),
+    "a form whose last boundary has come": (FORM, FILE + b"\r\n--x--\r\n"),
+    "a chunked form whose last boundary has come": (
+        ["Transfer-Encoding: chunked", FORM[1]], chunk(FILE + b"\r\n--x--\r\n"),
     ),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("head", "body"), HALVES.values(), ids=HALVES)
@@ -118,7 +122,8 @@ def test_the_journal_tells_each_outcome_and_no_secret(upload: Served, ada: Perso
     """One line of JSON, with the job's and the user's id."""
     headers = {**ada.headers, "X-Request-Id": "r1"}
     address = f"{upload.url}/?filename=secret-name.mp4&token=t0ken"
-    job = requests.post(address, data=FILM, headers=headers, timeout=30).json()
+    job = requests.post(f"{upload.url}/?filename=secret-name.mp4", data=FILM, headers=headers, timeout=30).json()
+    problem(requests.post(address, data=FILM, headers=headers, timeout=30), 400, "bad-request", field="token")
     [line] = until(lambda: [line for line in journal(upload) if line.get("job") == job["id"]])
     assert (line["level"], line["status"], line["user"], line["bytes"]) == ("info", 202, str(ada.id), len(FILM))
     whole = upload.log.read_text()

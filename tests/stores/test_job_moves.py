@@ -199,6 +199,21 @@ def test_an_outage_spends_no_try(jobs: Jobs, add: Add) -> None:
     assert jobs.give_up(job.id) == []
 
 
+def test_what_is_handed_back_again_and_again_is_told_of_ever_more_seldom(jobs: Jobs, add: Add, sql: Sql) -> None:
+    """Half a minute at first; a job that waits for days (a full disk) keeps nobody busy."""
+    job = add()
+    waits = []
+    for _ in range(7):
+        attempt = jobs.claim(job.id)
+        assert attempt
+        jobs.hand_back(attempt, "no room", refund=True)
+        [(seconds,)] = sql("SELECT extract(epoch FROM next_hint_at - now())::float FROM jobs")
+        waits.append(round(seconds, -1))
+        sql("UPDATE jobs SET next_hint_at = now()")
+        assert [owed.id for owed in jobs.take_owed(1)] == [job.id]
+    assert waits == [30, 60, 120, 240, 480, 600, 600]
+
+
 def test_retrying_starts_over_under_a_new_generation(jobs: Jobs, late: Jobs, add: Add, sql: Sql) -> None:
     """All tries are there again; the letter about the failure is not owed any more; the fence rises on."""
     job = add()

@@ -1,8 +1,10 @@
 """What counts as media, what an MP3 is called, and what a person is told."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 
-from functions.model.media import SNIFF_BYTES, Container, MediaError, Reason, audio_name, sniff
+from functions.model.media import SNIFF_BYTES, Container, MediaError, Reason, audio_name, film_name, sniff, text
 
 TS_PACKET = b"\x47\x40\x11\x10" + b"\xff" * 184
 MP3_FRAME = b"\xff\xfb\x90\x00" + b"\0" * 413  # MPEG-1 layer III, 128 kbit/s, 44100 Hz
@@ -96,7 +98,17 @@ def test_sniffing_survives_a_head_of_any_length(name: str) -> None:
         ("👩\u200d🚀.mp4", "👩\u200d🚀.mp3"),
         ("lone \ud800 surrogate.mp4", "lone  surrogate.mp3"),
         ("Mr. Robot S01E01", "Mr. Robot S01E01.mp3"),
-        ("archive.tar.gz", "archive.tar.mp3"),
+        ("Interview v1.2", "Interview v1.2.mp3"),
+        ("Mr.Robot", "Mr.Robot.mp3"),
+        ("2024.01.15", "2024.01.15.mp3"),
+        ("2024.01.15.mkv", "2024.01.15.mp3"),
+        ("Dr. No.mp4.MOV", "Dr. No.mp4.mp3"),
+        ("archive.tar.gz", "archive.tar.gz.mp3"),
+        ("a.MP4", "a.mp3"),
+        ("x.mp4.", "x.mp3"),
+        ("x.mp4 ..", "x.mp3"),
+        ("mp4", "mp4.mp3"),
+        ("x.\u202emp4", "x.mp3"),
         ("already.mp3", "already.mp3"),
         (".mp4", "audio.mp3"),
         ("..", "audio.mp3"),
@@ -112,10 +124,35 @@ def test_an_mp3_is_called_after_its_film(film: str, audio: str) -> None:
 
 
 def test_a_long_name_is_cut_between_letters() -> None:
-    """200 bytes at most, and no half character at the end."""
-    name = audio_name("映" * 300 + ".mp4")
-    assert len(name.encode()) <= 200
-    assert name == "映" * 65 + ".mp3"
+    """200 bytes at most, no half character at the end, and a suffix stays one."""
+    assert audio_name("映" * 300 + ".mp4") == "映" * 65 + ".mp3"
+    assert film_name("映" * 300 + ".webm") == "映" * 65 + ".webm"
+    assert film_name("a." * 150) == "a." * 100
+
+
+@pytest.mark.parametrize(
+    ("sent", "name"),
+    [
+        ("Größe.mp4".encode(), "Größe.mp4"),
+        ("Größe.mp4".encode("latin-1"), "Größe.mp4"),
+        ("„Größe“ – 5 €.mp4".encode("cp1252"), "„Größe“ – 5 €.mp4"),
+        (b"\x81.mp4", "\ufffd.mp4"),
+        (b"\xed\xa0\x80.mp4", "í\xa0€.mp4"),  # half a surrogate pair is no UTF-8
+    ],
+)
+def test_any_bytes_are_a_name(sent: bytes, name: str) -> None:
+    """UTF-8, else what old clients on Windows send, else a mark where a letter was."""
+    assert text(sent) == name
+
+
+@given(some.text(some.characters(), max_size=300))
+def test_no_name_makes_a_name_that_a_file_system_or_a_header_refuses(sent: str) -> None:
+    """Nor one that Postgres does, and it is the same whether a film's name was cleaned before or not."""
+    name = audio_name(sent)
+    assert len(name.encode()) <= 200  # which fails for half a surrogate pair
+    assert not set(name) & set("/\\\0\r\n")
+    assert not name.startswith(".")
+    assert name == audio_name(film_name(sent))
 
 
 @pytest.mark.parametrize("reason", Reason)
