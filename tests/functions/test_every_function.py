@@ -18,7 +18,13 @@ Function = Callable[..., FlaskClient]
 
 ALL = [entry.target for entry in catalogue.load()]
 EVENT_FUNCTIONS = [entry.target for entry in catalogue.load() if entry.events or entry.dead_letter]
-METHODS = {"ui": "GET", "validate": "GET, POST", "jobs": "GET, POST, DELETE", "download": "GET"}
+METHODS = {
+    "ui": "GET",
+    "validate": "GET, POST",
+    "account": "GET, PATCH",
+    "jobs": "GET, POST, DELETE",
+    "download": "GET",
+}
 AWAY = {
     "DATABASE_URL": "postgresql://127.0.0.1:1/app",
     "MONGO_URI": "mongodb://127.0.0.1:1/films?serverSelectionTimeoutMS=300",
@@ -46,7 +52,7 @@ def test_it_is_healthy_and_not_ready_where_they_are_away(name: str, function: Fu
 @pytest.mark.parametrize("name", ALL)
 def test_the_wrong_method_is_told_the_right_one(name: str, function: Function, ada: Person) -> None:
     """In the answer's words and in its Allow header."""
-    answer = function(name).patch("/", headers=ada.headers)
+    answer = function(name).put("/", headers=ada.headers)
     problem(answer, 405, "method-not-allowed")
     assert answer.headers["Allow"] == METHODS.get(name, "POST")
 
