@@ -80,7 +80,7 @@ def _email(body: dict[str, Any]) -> str | None:
         return None
     email = _text(body, "email")
     if not ADDRESS.fullmatch(email):
-        raise BadRequest("email must be an email address, or null for none", field="email")
+        raise BadRequest("email must be an email address, such as ada@example.org", field="email")
     return email
 
 
