@@ -20,6 +20,7 @@ NEEDS = {
     "register": ("database_url",),
     "login": ("database_url", "jwt_secret"),
     "validate": ("jwt_secret",),
+    "account": ("database_url", "jwt_secret"),
     "upload": ("database_url", "mongo_uri", "jwt_secret", "k_sink"),
     "jobs": ("database_url", "jwt_secret", "k_sink"),
     "download": ("database_url", "mongo_mp3_uri", "jwt_secret", "link_secret"),
@@ -31,7 +32,8 @@ NEEDS = {
     "sweep": ("database_url", "mongo_uri", "mongo_mp3_uri", "k_sink"),
     "migrate": ("database_url",),
 }
-ASK_VALIDATE = ("upload", "jobs", "download")  # where AUTH_SVC_ADDR is set; then they need no key to check tokens with
+# Where AUTH_SVC_ADDR is set; then they need no key to check tokens with.
+ASK_VALIDATE = ("account", "upload", "jobs", "download")
 GIB = 1024**3
 DAY = 86400
 

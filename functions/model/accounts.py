@@ -1,4 +1,4 @@
-"""Who people are: what a registration must hold, and passwords."""
+"""Who people are: what a registration must hold, what can be changed of an account, and passwords."""
 
 import re
 from dataclasses import dataclass
@@ -23,11 +23,11 @@ class Registration:
     name: str
     username: str
     password: str
-    email: str
+    email: str | None  # None: this person gets no mail
 
 
 def registration(body: dict[str, Any]) -> Registration:
-    """What a person registers with; a username that is an address serves as the email.
+    """What a person registers with; without an email, a username that is an address serves as it.
 
     Raises BadRequest naming the field.
     """
@@ -38,10 +38,15 @@ def registration(body: dict[str, Any]) -> Registration:
         raise BadRequest(
             "username must not hold a colon: it ends the name in Basic authentication (RFC 7617)", field="username"
         )
-    email = _text(body, "email") if body.get("email") is not None else username
-    if not ADDRESS.fullmatch(email):
-        raise BadRequest("email (or the username) must be a mail address: the MP3's link is sent there", field="email")
+    email = _email(body) or (username if ADDRESS.fullmatch(username) else None)
     return Registration(name, username, password, email)
+
+
+def new_email(body: dict[str, Any]) -> str | None:
+    """What an account's address is changed to; None where it is taken away. Raises BadRequest naming the member."""
+    if "email" not in body:
+        raise BadRequest("say what to change: email, with an address or null", field="email")
+    return _email(body)
 
 
 def hash_password(password: str) -> str:
@@ -65,6 +70,15 @@ def _hash_of_nobody() -> str:
     if not _nobody:
         _nobody.append(hash_password("nobody has this password"))
     return _nobody[0]
+
+
+def _email(body: dict[str, Any]) -> str | None:
+    if body.get("email") in (None, ""):
+        return None
+    email = _text(body, "email")
+    if not ADDRESS.fullmatch(email):
+        raise BadRequest("email must be an email address, such as ada@example.org", field="email")
+    return email
 
 
 def _text(body: dict[str, Any], field: str) -> str:

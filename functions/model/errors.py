@@ -63,6 +63,13 @@ class Unauthorized(Problem):
         return {"WWW-Authenticate": f'{self._scheme} realm="video-to-mp3"'}
 
 
+class AccountGone(Unauthorized):
+    """A token may outlive its account."""
+
+    def __init__(self) -> None:
+        super().__init__("the account of this token is gone; register and log in again")
+
+
 class NotFound(Problem):
     status, slug, title = 404, "not-found", "There is no such thing, or it is not yours"
 

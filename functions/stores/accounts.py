@@ -1,9 +1,10 @@
 """Users, and how often their names were tried."""
 
 from typing import Any
+from uuid import UUID
 
 from functions.model.accounts import Registration, hash_password
-from functions.model.errors import Conflict, Throttled
+from functions.model.errors import AccountGone, Conflict, Throttled
 from functions.stores.postgres import AlreadyThere, Database
 
 
@@ -30,6 +31,14 @@ class Accounts:
     def find(self, username: str) -> dict[str, Any] | None:
         return self._database.one("find_user", username=username)
 
+    def of(self, id_: UUID) -> dict[str, Any]:
+        """Raises AccountGone."""
+        return self._account("find_account", id=id_)
+
+    def set_email(self, id_: UUID, email: str | None) -> dict[str, Any]:
+        """The account with that address, or with none: then nobody is mailed. Raises AccountGone."""
+        return self._account("set_email", id=id_, email=email)
+
     def count_attempt(self, username: str) -> None:
         """Raises Throttled while the name is blocked, a user's or nobody's: the answer must not tell which."""
         if self._database.one("count_attempt", username=username, free=self._free_attempts) is None:
@@ -38,3 +47,9 @@ class Accounts:
 
     def forget_attempts(self, username: str) -> None:
         self._database.all("forget_attempts", username=username)
+
+    def _account(self, query: str, **values: Any) -> dict[str, Any]:
+        row = self._database.one(query, **values)
+        if row is None:
+            raise AccountGone
+        return row

@@ -9,6 +9,12 @@ RETURNING id, username, name, email;
 -- name: find_user
 SELECT id, username, name, email, password_hash FROM users WHERE lower(username) = lower(%(username)s);
 
+-- name: find_account
+SELECT id, username, name, email FROM users WHERE id = %(id)s;
+
+-- name: set_email
+UPDATE users SET email = %(email)s WHERE id = %(id)s RETURNING id, username, name, email;
+
 -- name: count_attempt
 -- Counted before the password is looked at, so that many at once cannot slip through. Returns nothing while the name is blocked.
 INSERT INTO login_attempts AS a (username, attempts, blocked_until)

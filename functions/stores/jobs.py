@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from functions.model.errors import Unauthorized
+from functions.model.errors import AccountGone
 from functions.model.jobs import Job
 from functions.stores.postgres import Database, NothingThere
 
@@ -21,11 +21,11 @@ class Jobs:
         self._max_tries = max_tries
 
     def add(self, **columns: Any) -> Job | None:
-        """None where the owner used that idempotency key before. Raises Unauthorized where there is no such owner."""
+        """None where the owner used that idempotency key before. Raises AccountGone."""
         try:
             return self._job("add_job", **columns)
         except NothingThere as error:
-            raise Unauthorized("the account of this token is gone; register and log in again") from error
+            raise AccountGone from error
 
     def by_key(self, owner: UUID, idempotency_key: str) -> Job | None:
         return self._job("find_job_by_key", owner=owner, idempotency_key=idempotency_key)

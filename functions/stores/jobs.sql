@@ -54,8 +54,9 @@ WITH finished AS (
     WHERE id = %(id)s AND fence = %(fence)s AND state = 'converting'
     RETURNING *
 ), owed AS (
-    INSERT INTO notifications (job, generation, outcome, next_hint_at)
-    SELECT id, generation, 'done', now() + interval '30 seconds' FROM finished
+    INSERT INTO notifications (job, generation, outcome, state, next_hint_at)
+    SELECT f.id, f.generation, f.state, CASE WHEN u.email IS NULL THEN 'unwanted' ELSE 'owed' END, now() + interval '30 seconds'
+    FROM finished f JOIN users u ON u.id = f.owner
 )
 SELECT * FROM finished;
 
@@ -66,8 +67,9 @@ WITH finished AS (
     WHERE id = %(id)s AND fence = %(fence)s AND state = 'converting'
     RETURNING *
 ), owed AS (
-    INSERT INTO notifications (job, generation, outcome, next_hint_at)
-    SELECT id, generation, 'failed', now() + interval '30 seconds' FROM finished
+    INSERT INTO notifications (job, generation, outcome, state, next_hint_at)
+    SELECT f.id, f.generation, f.state, CASE WHEN u.email IS NULL THEN 'unwanted' ELSE 'owed' END, now() + interval '30 seconds'
+    FROM finished f JOIN users u ON u.id = f.owner
 )
 SELECT * FROM finished;
 
@@ -93,8 +95,9 @@ WITH finished AS (
         LIMIT %(batch)s FOR UPDATE SKIP LOCKED)
     RETURNING *
 ), owed AS (
-    INSERT INTO notifications (job, generation, outcome, next_hint_at)
-    SELECT id, generation, 'failed', now() + interval '30 seconds' FROM finished
+    INSERT INTO notifications (job, generation, outcome, state, next_hint_at)
+    SELECT f.id, f.generation, f.state, CASE WHEN u.email IS NULL THEN 'unwanted' ELSE 'owed' END, now() + interval '30 seconds'
+    FROM finished f JOIN users u ON u.id = f.owner
 )
 SELECT * FROM finished;
 

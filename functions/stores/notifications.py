@@ -18,12 +18,14 @@ class Notifications:
         self._database = database
 
     def claim(self, job: UUID) -> Notification | None:
-        """What the job's owner is to be told now; None where nothing is owed or another is telling."""
+        """What the job's owner is to be told now; None where nothing is owed, or another is telling."""
         row = self._database.one("claim_notification", job=job, lease=LEASE)
-        return Notification(**{field.name: row[field.name] for field in fields(Notification)}) if row else None
+        if row is None or row["email"] is None:
+            return None
+        return Notification(**{field.name: row[field.name] for field in fields(Notification)})
 
     def sent(self, notification: Notification) -> None:
-        self._database.all("note_sent", **notification.key)
+        self._database.all("note_sent", **notification.key, email=notification.email)
 
     def postpone(self, notification: Notification, seconds: int, why: str) -> None:
         self._database.all("postpone_notification", **notification.key, seconds=seconds, last_error=why)

@@ -1,17 +1,20 @@
--- A notification is owed until it is sent or given up. Which one is meant follows from the job's row, never from the event.
+-- A notification is owed until it is sent or given up, or unwanted from the start where its owner has no address.
+-- Which one is meant follows from the job's row, never from the event.
 
 -- name: claim_notification
+-- An address may have been taken away since the job ended: then there is nothing to claim any more.
 UPDATE notifications n
-SET state = 'claimed', tries = n.tries + 1, lease_until = now() + make_interval(secs => %(lease)s)
+SET state = CASE WHEN u.email IS NULL THEN 'unwanted' ELSE 'claimed' END, tries = n.tries + 1,
+    lease_until = CASE WHEN u.email IS NOT NULL THEN now() + make_interval(secs => %(lease)s) END
 FROM jobs j JOIN users u ON u.id = j.owner
 WHERE n.job = %(job)s AND j.id = n.job AND n.outcome = j.state AND n.generation = j.generation AND j.deleted_at IS NULL
   AND (n.state = 'owed' OR (n.state = 'claimed' AND n.lease_until < now()))
 RETURNING n.job, n.generation, n.outcome, n.tries, j.fid, j.filename, j.reason, j.duration, j.audio_size, u.name, u.email,
-    (SELECT count(*) FROM notifications s JOIN jobs o ON o.id = s.job JOIN users v ON v.id = o.owner
-     WHERE s.state = 'sent' AND s.sent_at > now() - interval '1 hour' AND lower(v.email) = lower(u.email))::integer AS mails_this_hour;
+    (SELECT count(*) FROM notifications s
+     WHERE s.state = 'sent' AND s.sent_at > now() - interval '1 hour' AND s.sent_to = lower(u.email))::integer AS mails_this_hour;
 
 -- name: note_sent
-UPDATE notifications SET state = 'sent', sent_at = now(), lease_until = NULL, last_error = NULL
+UPDATE notifications SET state = 'sent', sent_at = now(), sent_to = lower(%(email)s), lease_until = NULL, last_error = NULL
 WHERE job = %(job)s AND outcome = %(outcome)s AND generation = %(generation)s AND state = 'claimed'
 RETURNING job;
 

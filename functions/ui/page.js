@@ -77,6 +77,28 @@ function enter() {
   tell("");
   showFor("member");
   refresh();
+  lookForAddress();
+}
+
+// Where emails go, or a form to say where. As long as nobody can tell, the page says nothing of it.
+function lookForAddress() {
+  for (const id of ["mails", "address"]) byId(id).hidden = true;
+  complain(byId("address"));
+  askAccount("GET").catch(() => {});
+}
+
+async function addAddress({ email }) {
+  await askAccount("PATCH", { headers: { "Content-Type": "application/json" }, body: JSON.stringify({ email }) });
+  byId("mails").focus(); // the button that had the keyboard is gone
+}
+
+async function askAccount(method, request) {
+  const asker = session;
+  const { email } = await (await ask(method, "account", request)).json();
+  if (session !== asker) return; // somebody else is here by now
+  byId("mails").textContent = email ? `Emails about your films go to ${email}.` : "";
+  byId("mails").hidden = !email;
+  byId("address").hidden = Boolean(email);
 }
 
 function expire() {
@@ -123,7 +145,7 @@ function complain(form, problem) {
   text.textContent = problem?.message ?? "";
 }
 
-for (const [id, act] of [["login", logIn], ["register", register]]) {
+for (const [id, act] of [["login", logIn], ["register", register], ["address", addAddress]]) {
   byId(id).addEventListener("submit", async (event) => {
     event.preventDefault();
     const form = event.target;

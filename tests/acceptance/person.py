@@ -22,11 +22,11 @@ def until(condition: Callable[[], Any], within: float = 60) -> Any:
 
 
 class Person:
-    """Registered and logged in."""
+    """Registered and logged in; with an address as their username, or with none at all."""
 
-    def __init__(self, system: System) -> None:
+    def __init__(self, system: System, *, mailed: bool = True) -> None:
         self.url = system.gateway.url
-        self.address = f"{uuid4().hex}@example.org"
+        self.address = f"{uuid4().hex}@example.org" if mailed else uuid4().hex
         self._mailbox = system.mailbox.url
         self._http = requests.Session()
         registration = {"name": "Ada", "username": self.address, "password": PASSWORD}

@@ -1,6 +1,7 @@
 """A person at the page, in a real browser, on the whole running system."""
 
 import re
+import secrets
 from pathlib import Path
 
 import films
@@ -123,10 +124,54 @@ def test_a_film_name_is_never_markup(visitor: Visitor, tmp_path: Path) -> None:
 def test_a_refused_field_is_named_and_has_the_keyboard(visitor: Visitor) -> None:
     """The problem's `field` is where the reader is led, and a screen reader is told."""
     visitor.find("[data-shows=register]").click()
-    visitor.fill("register", name="Ada", username="no address", password="correct horse")
-    visitor.await_that(lambda: "mail address" in visitor.read("#register-problem"))
+    visitor.fill("register", name="Ada", username="ada", email="a..b@video-to-mp3.example", password="correct horse")
+    visitor.await_that(lambda: "email address" in visitor.read("#register-problem"))
     assert visitor.focus == "register-email"
     assert visitor.find("#register-email").get_attribute("aria-describedby") == "register-problem"
+
+
+def test_who_registers_without_an_address_is_told_so_and_can_give_one(visitor: Visitor) -> None:
+    """The form goes once it is given, the keyboard stays near, and reloading shows the same."""
+    visitor.register(username := secrets.token_hex(6))
+    visitor.await_that(lambda: visitor.sees("#address"))
+    assert visitor.read("#who") == username
+    assert "No emails are sent" in visitor.read("#address")
+    assert not visitor.sees("#mails")
+
+    visitor.fill("address", email="a..b@video-to-mp3.example")
+    visitor.await_that(lambda: "email address" in visitor.read("#address-problem"))
+    assert visitor.focus == "address-email"
+    assert visitor.find("#address-email").get_attribute("aria-describedby") == "address-problem"
+
+    visitor.fill("address", email=visitor.username)
+    visitor.await_that(lambda: visitor.sees("#mails"))
+    assert visitor.focus == "mails"
+    visitor.chrome.refresh()
+    visitor.await_that(lambda: visitor.username in visitor.read("#mails"))
+    assert not visitor.sees("#address")
+    assert visitor.complaints == []
+
+
+def test_who_registers_by_an_address_is_told_where_emails_go(visitor: Visitor) -> None:
+    """And whoever logs in after them is told of their own, not of the one before."""
+    visitor.register()
+    visitor.await_that(lambda: visitor.username in visitor.read("#mails"))
+    assert not visitor.sees("#address")
+    visitor.find("#leave").click()
+    visitor.fill("register", name="Eve", username=secrets.token_hex(6), password="correct horse")
+    visitor.await_that(lambda: visitor.sees("#address"))
+    assert not visitor.sees("#mails")
+
+
+def test_while_the_account_cannot_be_asked_the_page_says_nothing_of_emails(visitor: Visitor) -> None:
+    """Everything else works."""
+    visitor.command("Network.enable")
+    visitor.command("Network.setBlockedURLs", urls=["*/account"])
+    visitor.register(secrets.token_hex(6))
+    visitor.choose(films.bunny())
+    visitor.await_state("done")
+    assert not visitor.sees("#mails, #address")
+    assert visitor.complaints == []
 
 
 def test_a_wrong_password_is_answered_on_the_page(visitor: Visitor) -> None:
@@ -166,7 +211,9 @@ def test_nothing_needs_scrolling_sideways(visitor: Visitor, tmp_path: Path, widt
         "Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=width < 500
     )
     assert visitor.run("return document.documentElement.scrollWidth <= innerWidth")
-    visitor.register()
+    visitor.register(secrets.token_hex(100))
+    visitor.await_that(lambda: visitor.sees("#address"))
+    assert visitor.run("return document.documentElement.scrollWidth <= innerWidth")
     visitor.choose(film)
     visitor.await_state("refused")
     assert visitor.run("return document.documentElement.scrollWidth <= innerWidth")

@@ -125,7 +125,7 @@ def jobs(postgres: Database) -> Jobs:
 def person(postgres: Database) -> Callable[..., Person]:
     """Somebody new."""
 
-    def make(**changes: str) -> Person:
+    def make(**changes: str | None) -> Person:
         username = f"{uuid4().hex}@example.org"
         columns = {"username": username, "name": "Ada", "email": username, "password_hash": "-"} | changes
         row = postgres.one("add_user", **columns)

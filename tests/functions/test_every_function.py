@@ -28,6 +28,7 @@ ADDRESSES = {
     "validate": {"/": {"GET", "POST"}, "/validate": {"GET", "POST"}},
     "jobs": {"/": {"GET"}, f"/{ID}": {"GET", "DELETE"}, f"/{ID}/": {"GET", "DELETE"}, f"/{ID}/retry": {"POST"}},
     "download": {"/": {"GET"}},
+    "account": {"/": {"GET", "PATCH"}},
     **{name: {"/": {"POST"}} for name in ("register", "login", "upload", *EVENT_FUNCTIONS, "sweep")},
 }
 INNER = {f"/_/{what}": {"GET"} for what in ("health", "ready", "stores", "metrics")}

@@ -197,6 +197,50 @@ def test_an_address_that_no_letter_can_carry_is_given_up(
     assert sql("SELECT state FROM notifications") == [("given_up",)]
 
 
+@pytest.mark.parametrize("end", ["finish", "fail"])
+def test_who_has_no_address_is_told_nothing(
+    end: str, client: FlaskClient, office: PostOffice, finish: Make, fail: Make, person: Callable[..., Person], sql: Sql
+) -> None:
+    """It is noted so when the job ends, and stays so when an address is given later."""
+    john = person(email=None)
+    job = finish(owner=john.id) if end == "finish" else fail(Reason.NO_AUDIO, owner=john.id)
+    assert sql(NOTIFICATION) == [("unwanted", None)]
+    assert nothing_follows(tell(client, job))
+    sql("UPDATE users SET email = 'john@example.org'")
+    assert nothing_follows(tell(client, job))
+    assert office.letters == []
+    assert sql(NOTIFICATION) == [("unwanted", None)]
+    tell(client, finish(owner=john.id))
+    assert [addresses for addresses, _ in office.letters] == [["john@example.org"]]
+
+
+def test_an_address_that_was_taken_away_in_time_gets_nothing(
+    client: FlaskClient, office: PostOffice, finish: Make, function: Function, ada: Person, sql: Sql
+) -> None:
+    """Between the end of the job and its letter; a release before this one may also have noted it as owed."""
+    job = finish()
+    function("account").patch("/", json={"email": None}, headers=ada.headers)
+    assert nothing_follows(tell(client, job))
+    assert office.letters == []
+    assert sql(NOTIFICATION) == [("unwanted", None)]
+
+
+def test_an_address_gets_no_more_for_passing_from_account_to_account(
+    function: Function, office: PostOffice, finish: Make, ada: Person, eve: Person, sql: Sql
+) -> None:
+    """Else whoever changes addresses could flood somebody who never asked for it."""
+    client = function("notify", SMTP_HOST="127.0.0.1", SMTP_PORT=str(office.port), MAILS_PER_HOUR="2")
+    account = function("account")
+    account.patch("/", json={"email": "Victim@example.org"}, headers=ada.headers)
+    for _ in range(2):
+        tell(client, finish())
+    account.patch("/", json={"email": None}, headers=ada.headers)
+    account.patch("/", json={"email": "victim@example.org"}, headers=eve.headers)
+    assert nothing_follows(tell(client, finish(owner=eve.id)))
+    assert len(office.letters) == 2
+    assert ("owed", "too many letters to this address in an hour") in sql(NOTIFICATION)
+
+
 @pytest.fixture(scope="module")
 def ses() -> Iterator[str]:
     """Amazon's SES, as moto imitates it, over HTTP."""

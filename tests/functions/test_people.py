@@ -1,4 +1,4 @@
-"""Register, login, validate: who people are."""
+"""Register, login, validate, account: who people are."""
 
 import json
 import time
@@ -44,10 +44,23 @@ def test_who_registers_can_log_in_and_is_who_they_are(register: Callable[..., An
     problem(register(username="Ada@Example.org"), 409, "conflict", field="username")
 
 
+@pytest.mark.parametrize(("name", "method"), [("register", "POST"), ("account", "PATCH")])
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b'"ada"', b"\xff\xfe", b"[" * 60_000])
-def test_what_is_no_json_object_is_refused(body: bytes, function: Function) -> None:
+def test_what_is_no_json_object_is_refused(
+    body: bytes, name: str, method: str, function: Function, ada: Person
+) -> None:
     """The field is the body."""
-    problem(function("register").post("/", data=body), 400, "bad-request", field="body")
+    answer = function(name).open("/", method=method, data=body, headers=ada.headers)
+    problem(answer, 400, "bad-request", field="body")
+
+
+def test_who_gives_no_address_is_registered_without_one(register: Callable[..., Any], function: Function) -> None:
+    """As in the original system; the same person can give one later."""
+    john = {"name": "John Doe", "username": "johndoe", "password": "password123"}
+    assert register(**john).json["email"] is None
+    token = function("login").post("/", auth=("johndoe", "password123")).json["access_token"]
+    whole = function("account").get("/", headers={"Authorization": f"Bearer {token}"}).json
+    assert (whole["username"], whole["name"], whole["email"]) == ("johndoe", "John Doe", None)
 
 
 def test_what_cannot_be_registered_is_refused_by_its_field(register: Callable[..., Any]) -> None:
@@ -133,7 +146,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("name", ["validate", "upload", "jobs", "download"])
+@pytest.mark.parametrize("name", ["validate", "account", "upload", "jobs", "download"])
 @pytest.mark.parametrize("authorization", REFUSED.values(), ids=REFUSED)
 def test_who_is_nobody_gets_nowhere(name: str, authorization: str | None, function: Function) -> None:
     """401 before anything else is looked at."""
@@ -168,3 +181,47 @@ def test_where_auth_svc_addr_is_set_tokens_are_checked_there(
 def test_while_validate_is_away_nobody_is_let_in_or_sent_away(function: Function, ada: Person) -> None:
     """503: the token may well be good."""
     problem(function("jobs", AUTH_SVC_ADDR="127.0.0.1:1").get("/", headers=ada.headers), 503, "unavailable")
+
+
+def test_an_account_tells_its_own_person_alone(function: Function, ada: Person, eve: Person) -> None:
+    """Whose token it is: nothing else says who is meant, and no password leaves."""
+    client = function("account")
+    for person in (ada, eve):
+        whole = {"id": str(person.id), "name": "Ada", "username": person.username, "email": person.username}
+        assert client.get("/", headers=person.headers).json == whole
+    assert client.head("/", headers=ada.headers).status_code == 200
+
+
+def test_the_address_of_an_account_can_be_changed_and_taken_away(function: Function, ada: Person, eve: Person) -> None:
+    """Each answer is the account as it is now; nobody else's changes, and two may share one, as registered."""
+    client = function("account")
+    for said, email in ((f" {eve.username} ", eve.username), (None, None), ("ada@example.org", "ada@example.org")):
+        answer = client.patch("/", json={"email": said}, headers=ada.headers)
+        assert (answer.status_code, answer.json["email"]) == (200, email)
+        assert client.get("/", headers=ada.headers).json == answer.json
+    assert client.get("/", headers=eve.headers).json["email"] == eve.username
+
+
+@pytest.mark.parametrize(
+    ("body", "field"), [({"email": "ada"}, "email"), ({"username": "eve"}, "username"), ({}, "email")]
+)
+def test_what_cannot_be_changed_of_an_account_is_refused_by_its_field(
+    body: dict[str, Any], field: str, function: Function, ada: Person
+) -> None:
+    """And nothing is changed."""
+    client = function("account")
+    problem(client.patch("/", json=body, headers=ada.headers), 400, "bad-request", field=field)
+    assert client.get("/", headers=ada.headers).json["email"] == ada.username
+
+
+@pytest.mark.parametrize("method", ["GET", "PATCH"])
+def test_a_token_that_outlives_its_account_opens_nothing(method: str, function: Function) -> None:
+    """It is told to register again."""
+    headers = {"Authorization": f"Bearer {Tokens(SECRETS['JWT_SECRET'], 60).issue(uuid4(), 'nobody')}"}
+    answer = function("account").open("/", method=method, json={"email": None}, headers=headers)
+    assert "gone" in problem(answer, 401, "unauthorized")["detail"]
+
+
+def test_an_account_has_nothing_below_it(function: Function, ada: Person) -> None:
+    """A path that is a mistake must not be taken for the account."""
+    problem(function("account").get("/password", headers=ada.headers), 404, "not-found")

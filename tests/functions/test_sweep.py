@@ -228,6 +228,18 @@ def test_old_keys_and_attempts_are_forgotten(sweep: Callable[..., dict[str, int]
     assert sql("SELECT username FROM login_attempts") == [("ada",)]
 
 
+def test_nobody_is_told_again_who_never_wanted_to_be(
+    sweep: Callable[..., dict[str, int]], finish: Make, sink: stage.Function, sql: Sql
+) -> None:
+    """Neither announced nor given up, however long ago the job ended."""
+    sql("UPDATE users SET email = NULL")
+    finish()
+    sql("UPDATE notifications SET next_hint_at = now(), created_at = now() - interval '4 days'")
+    assert sweep() == {}
+    assert sink.asked == []
+    assert sql("SELECT state FROM notifications") == [("unwanted",)]
+
+
 def test_files_that_no_row_names_go_by_age(
     sweep: Callable[..., dict[str, int]], finish: Make, films: Bucket, mp3s: Bucket
 ) -> None:
@@ -241,15 +253,20 @@ def test_files_that_no_row_names_go_by_age(
     assert (files(films), files(mp3s)) == ((1, 1), (1, 1))
 
 
-def test_the_rows_can_be_watched(function: Function, add: Make, finish: Make, jobs: Jobs) -> None:
+def test_the_rows_can_be_watched(
+    function: Function, add: Make, finish: Make, jobs: Jobs, person: Callable[..., Person]
+) -> None:
     """By state, with the age of the oldest that waits; counted when asked."""
     add()
     finish()
+    add(owner=(john := person(email=None)).id)
+    finish(owner=john.id)
     attempt = jobs.claim(add().id)
     assert attempt
     jobs.fail(attempt, "no_audio", "")
     page = function("sweep").get("/metrics").text
-    for state in (QUEUED, DONE, FAILED):
-        assert f'videotomp3_jobs{{state="{state}"}} 1.0' in page
+    for state, count in ((QUEUED, 2), (DONE, 2), (FAILED, 1)):
+        assert f'videotomp3_jobs{{state="{state}"}} {count}.0' in page
     assert "videotomp3_oldest_queued_seconds 0." in page
     assert 'videotomp3_notifications{state="owed"} 2.0' in page
+    assert 'videotomp3_notifications{state="unwanted"} 1.0' in page

@@ -11,6 +11,7 @@ from tests import films
 from tests.faults.stage import Stage, message_id
 from tests.soak.clients import Accepted, Record
 
+ROWS = "SELECT j.*, u.email IS NOT NULL AS mailed FROM jobs j JOIN users u ON u.id = j.owner"
 ENDED = ("done", "failed", "cancelled")
 
 
@@ -37,7 +38,7 @@ class Findings:
 
 def audit(stage: Stage, record: Record, directory: Path) -> Findings:
     found = Findings(surprises=list(record.surprises))
-    rows = {str(row["id"]): row for row in stage.sql("SELECT * FROM jobs")}
+    rows = {str(row["id"]): row for row in stage.sql(ROWS)}
     mails = Counter(stage.message_ids())
     played: dict[str, float] = {}
     for id_, row in rows.items():
@@ -49,8 +50,10 @@ def audit(stage: Stage, record: Record, directory: Path) -> Findings:
             accepted = record.accepted.get(id_)
             if seconds is None or (accepted and abs(seconds - (accepted.reel.seconds or 0)) > 0.3):
                 found.lost.append(f"the MP3 of {id_} plays {seconds} s")
-        if row["state"] in ("done", "failed") and not row["deleted_at"] and not mails[message_id(row)]:
-            found.untold.append(f"the owner of {id_}, {row['state']} {row['generation']}")
+        ended = row["state"] in ("done", "failed") and not row["deleted_at"]
+        if ended and row["mailed"] != bool(mails[message_id(row)]):
+            told = "was not told" if row["mailed"] else "has no address and was told"
+            found.untold.append(f"the owner of {id_}, {row['state']} {row['generation']}, {told}")
     for id_, accepted in record.accepted.items():
         if wrong := _misses(accepted, rows.get(id_)):
             found.lost.append(f"{id_} {wrong}")

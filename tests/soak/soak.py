@@ -41,7 +41,8 @@ class Soak:
             _await_names(stage)
             over = Event()
             clients = [
-                Client(Person(stage), reels, self._record, over, f"{self._seed}/{n}") for n in range(self._clients)
+                Client(Person(stage, mailed=n % 4 != 3), reels, self._record, over, f"{self._seed}/{n}")
+                for n in range(self._clients)
             ]
             clock = Thread(target=self._keep_time, args=(over,), daemon=True)
             for thread in (*clients, clock, self._chaos):

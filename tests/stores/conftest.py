@@ -61,7 +61,7 @@ def bucket(mongo_uri: str) -> Bucket:
     return Bucket(mongo_uri)
 
 
-def add_user(postgres: Database, email: str = "ada@example.org") -> UUID:
+def add_user(postgres: Database, email: str | None = "ada@example.org") -> UUID:
     row = postgres.one("add_user", username=uuid4().hex, name="Ada", email=email, password_hash="-")
     assert row is not None
     id_: UUID = row["id"]

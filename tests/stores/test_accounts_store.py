@@ -4,11 +4,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from functions.model.accounts import Registration
-from functions.model.errors import Conflict, Throttled
+from functions.model.errors import AccountGone, Conflict, Throttled
 from functions.stores.accounts import Accounts
 from functions.stores.postgres import Database
 
@@ -30,6 +31,25 @@ def test_a_username_is_taken_whatever_its_case(accounts: Accounts) -> None:
     found = accounts.find("Ada@Example.org")
     assert found
     assert found["name"] == "Ada"
+
+
+def test_an_account_is_found_by_its_id_and_changed_alone(accounts: Accounts) -> None:
+    """Without an address as well as with one."""
+    john = accounts.add(Registration("John", "johndoe", "password123", None))
+    eve = accounts.add(Registration("Eve", "eve", "password123", "eve@example.org"))
+    assert accounts.of(john["id"]) == john
+    assert john["email"] is None
+    assert accounts.set_email(john["id"], "eve@example.org") == john | {"email": "eve@example.org"}
+    assert accounts.set_email(john["id"], None) == accounts.of(john["id"]) == john
+    assert accounts.of(eve["id"]) == eve
+
+
+def test_an_account_that_is_gone_is_nobody_s(accounts: Accounts) -> None:
+    """Whoever holds its token must register again."""
+    with pytest.raises(AccountGone, match="log in"):
+        accounts.of(uuid4())
+    with pytest.raises(AccountGone, match="log in"):
+        accounts.set_email(uuid4(), None)
 
 
 def count(accounts: Accounts, attempts: int, username: str = "ada") -> int:

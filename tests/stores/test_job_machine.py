@@ -17,10 +17,13 @@ from hypothesis import strategies as some
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
 from functions.model.jobs import CANCELLED, CONVERTING, DONE, FAILED, QUEUED, Job
+from functions.stores.accounts import Accounts
 from functions.stores.jobs import Jobs
+from functions.stores.postgres import Database
 from tests.stores.conftest import MAX_TRIES
 
 Sql = Callable[..., list[tuple[Any, ...]]]
+ADDRESS = "ada@example.org"
 Said = int | bool | None  # what whoever made a move was told: a claim's fence, or whether it was one
 
 
@@ -35,7 +38,8 @@ class Model:
     lapsed: bool = False  # its lease
     deleted: bool = False
     winner: int | None = None  # the fence of the attempt whose MP3 the row names
-    owed: frozenset[tuple[int, str]] = frozenset()  # what its owner is ever to be told: generation, outcome
+    addressed: bool = True  # whether its owner can be told
+    owed: frozenset[tuple[int, str, bool]] = frozenset()  # how it ever ended: generation, outcome, whether that is told
 
     def claim(self, _: int) -> "Model | None":
         able = self.state == QUEUED and self.tries < MAX_TRIES
@@ -78,6 +82,12 @@ class Model:
         able = self.state in (FAILED, CANCELLED) and not self.deleted
         return self._to(QUEUED, generation=self.generation + 1, tries=0) if able else None
 
+    def give_address(self, _: int) -> "Model":
+        return replace(self, addressed=True)
+
+    def take_address(self, _: int) -> "Model":
+        return replace(self, addressed=False)
+
     def _is_held_by(self, fence: int) -> bool:
         return self.state == CONVERTING and self.fence == fence
 
@@ -85,7 +95,7 @@ class Model:
         return replace(self, state=state, lapsed=False, **changes)
 
     def _end(self, state: str, **changes: Any) -> "Model":
-        return self._to(state, owed=self.owed | {(self.generation, state)}, **changes)
+        return self._to(state, owed=self.owed | {(self.generation, state, self.addressed)}, **changes)
 
 
 MOVES = [name for name, made in vars(Model).items() if callable(made) and not name.startswith("_")]
@@ -96,9 +106,10 @@ SKIPS = ("free", "give_up")  # these leave alone what another is just moving
 class Machine(RuleBasedStateMachine):
     """One job. Every fence that was ever given out is still in some worker's hands."""
 
-    def __init__(self, jobs: Jobs, late: Jobs, owner: UUID, sql: Sql) -> None:
+    def __init__(self, jobs: Jobs, late: Jobs, accounts: Accounts, owner: UUID, sql: Sql) -> None:
         super().__init__()
-        self._jobs, self._late, self._sql = jobs, late, sql
+        self._jobs, self._late, self._accounts, self._sql = jobs, late, accounts, sql
+        accounts.set_email(owner, ADDRESS)
         job = jobs.add(
             id=uuid4(), owner=owner, fid=uuid4(), filename="film.mp4", container="mov", video=uuid4(), video_size=10,
             video_sha256="0" * 64, idempotency_key=None, traceparent=None, correlationid=None,
@@ -128,8 +139,8 @@ class Machine(RuleBasedStateMachine):
         jobs, id_ = self._jobs, worker.id
         match name:
             case "claim":
-                if claimed := jobs.claim(id_):
-                    self._workers.append(claimed)
+                claimed = jobs.claim(id_)
+                self._workers += filter(None, [claimed])
                 return claimed.fence if claimed else False
             case "renew":
                 return jobs.renew(worker, 0.5)
@@ -144,6 +155,9 @@ class Machine(RuleBasedStateMachine):
                 return self._late.renew(worker, 0.5)
             case "free":
                 return id_ in [job.id for job in jobs.free_lapsed(1000)]
+            case "give_address" | "take_address":
+                self._accounts.set_email(worker.owner, ADDRESS if name == "give_address" else None)
+                return True
             case "give_up":
                 return bool(jobs.give_up(id_))
             case _:
@@ -165,14 +179,17 @@ class Machine(RuleBasedStateMachine):
         id_ = self._workers[0].id
         columns = "state, generation, fence, tries, coalesce(lease_until < now(), false), deleted_at IS NOT NULL, audio"
         [(*seen, audio)] = self._sql(f"SELECT {columns} FROM jobs WHERE id = %s", id_)
-        owed = self._sql("SELECT generation, outcome FROM notifications WHERE job = %s", id_)
-        return Model(*seen, self._winners.get(str(audio)), frozenset(owed))
+        [(addressed,)] = self._sql("SELECT email IS NOT NULL FROM users WHERE id = %s", self._workers[0].owner)
+        owed = self._sql("SELECT generation, outcome, state <> 'unwanted' FROM notifications WHERE job = %s", id_)
+        return Model(*seen, self._winners.get(str(audio)), addressed, frozenset(owed))
 
 
-def test_moves_made_at_once_are_as_moves_made_in_turn(jobs: Jobs, late: Jobs, owner: UUID, sql: Sql) -> None:
+def test_moves_made_at_once_are_as_moves_made_in_turn(
+    jobs: Jobs, late: Jobs, postgres: Database, owner: UUID, sql: Sql
+) -> None:
     """Concurrent claims, lapses, cancels, retries and late workers: no order of them ever surprises."""
     run_state_machine_as_test(
-        lambda: Machine(jobs, late, owner, sql),
+        lambda: Machine(jobs, late, Accounts(postgres, 5), owner, sql),
         settings=settings(
             max_examples=40, stateful_step_count=25, deadline=None, database=None,
             suppress_health_check=[HealthCheck.too_slow],

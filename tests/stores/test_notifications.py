@@ -39,6 +39,46 @@ def test_ending_a_job_owes_its_owner_a_letter(notifications: Notifications, end:
     assert (failed.outcome, failed.reason) == ("failed", "no_audio")
 
 
+@pytest.mark.parametrize("reason", [None, "no_audio"])
+def test_where_nobody_can_be_told_nothing_is_owed(
+    reason: str | None, notifications: Notifications, end: Callable[..., Job], sql: Sql
+) -> None:
+    """It is a state of its own, and the last one: an address that is given later changes nothing."""
+    sql("UPDATE users SET email = NULL")
+    job = end(reason)
+    assert sql("SELECT state, tries FROM notifications") == [("unwanted", 0)]
+    sql("UPDATE users SET email = 'ada@example.org'")
+    sql("UPDATE notifications SET next_hint_at = now(), created_at = now() - interval '1 year'")
+    assert notifications.claim(job.id) is None
+    assert (notifications.take_owed(10), notifications.give_up_old(3600)) == ([], 0)
+    assert not notifications.note_dead_letter(job.id, "given up")
+    assert notifications.census() == [{"state": "unwanted", "notifications": 1}]
+
+
+def test_a_job_given_up_for_somebody_without_an_address_owes_nothing(
+    notifications: Notifications, jobs: Jobs, add: Callable[..., Job], sql: Sql
+) -> None:
+    """By dead-letter or sweep, as by convert."""
+    sql("UPDATE users SET email = NULL")
+    sql("UPDATE jobs SET tries = 3 WHERE id = %s", add().id)
+    assert len(jobs.give_up(None, 10)) == 1
+    assert [row["state"] for row in notifications.census()] == ["unwanted"]
+
+
+@pytest.mark.parametrize("before", ["owed", "claimed"])
+def test_an_address_that_is_gone_by_now_is_found_out_when_it_would_be_used(
+    before: str, notifications: Notifications, end: Callable[..., Job], sql: Sql
+) -> None:
+    """Also by whoever follows a writer that died."""
+    job = end()
+    if before == "claimed":
+        notifications.claim(job.id)
+        sql("UPDATE notifications SET lease_until = now() - interval '1 second'")
+    sql("UPDATE users SET email = NULL")
+    assert notifications.claim(job.id) is None
+    assert sql("SELECT state, lease_until FROM notifications") == [("unwanted", None)]
+
+
 def test_of_many_claims_at_once_one_writes(notifications: Notifications, end: Callable[..., Job]) -> None:
     """A doubled event brings no second letter."""
     job = end()
@@ -144,6 +184,23 @@ def test_letters_to_one_address_are_counted_for_an_hour(
     owed = notifications.claim(end().id)
     assert owed
     assert owed.mails_this_hour == 0
+
+
+def test_letters_are_counted_by_where_they_went(
+    notifications: Notifications, end: Callable[..., Job], sql: Sql
+) -> None:
+    """Not by where their owners are mailed today."""
+    first = notifications.claim(end().id)
+    assert first
+    notifications.sent(first)
+    sql("UPDATE users SET email = 'eve@example.org'")
+    second = notifications.claim(end().id)
+    assert second
+    assert second.mails_this_hour == 0
+    sql("UPDATE users SET email = 'ADA@example.org'")
+    third = notifications.claim(end().id)
+    assert third
+    assert third.mails_this_hour == 1
 
 
 def test_a_dead_letter_is_noted_on_what_is_still_owed(

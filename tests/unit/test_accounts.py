@@ -28,6 +28,42 @@ def test_a_password_keeps_its_spaces() -> None:
     assert accounts.registration(ADA | {"password": "  spaces  "}).password == "  spaces  "
 
 
+@pytest.mark.parametrize("email", [{}, {"email": None}, {"email": ""}], ids=["none", "null", "empty"])
+@pytest.mark.parametrize("username", ["ada", "ada@localhost", "@ada"])
+def test_nobody_needs_an_address(username: str, email: dict[str, Any]) -> None:
+    """Who gives none, in any of the ways forms and programs have, and has none for a username, gets no mail."""
+    assert accounts.registration(ADA | {"username": username} | email).email is None
+
+
+@pytest.mark.parametrize("email", [None, ""])
+def test_an_email_that_is_empty_is_none_and_leaves_the_username_to_serve(email: str | None) -> None:
+    """As if it had not been sent."""
+    assert accounts.registration(ADA | {"email": email}).email == "ada@example.org"
+
+
+@pytest.mark.parametrize(("given", "email"), [(" ada@example.org ", "ada@example.org"), ("", None), (None, None)])
+def test_an_address_can_be_changed_or_taken_away(given: str | None, email: str | None) -> None:
+    """It is judged as at the registration."""
+    assert accounts.new_email({"email": given}) == email
+
+
+NO_CHANGES: dict[str, tuple[dict[str, Any], str]] = {
+    "nothing": ({}, "email"),
+    "no address": ({"email": "ada"}, "email"),
+    "a number": ({"email": 5}, "email"),
+    "false": ({"email": False}, "email"),
+    "a list": ({"email": []}, "email"),
+}
+
+
+@pytest.mark.parametrize(("body", "field"), NO_CHANGES.values(), ids=NO_CHANGES)
+def test_what_cannot_be_changed_is_refused_by_its_name(body: dict[str, Any], field: str) -> None:
+    """A misspelt member must not look as if it had been heeded."""
+    with pytest.raises(BadRequest, match=field) as refused:
+        accounts.new_email(body)
+    assert refused.value.field == field
+
+
 WRONG: dict[str, dict[str, Any]] = {
     "no name": {"name": None},
     "an empty name": {"name": "  "},
@@ -37,7 +73,9 @@ WRONG: dict[str, dict[str, Any]] = {
     "half a character in the name": {"name": "Ada\ud800"},
     "a long name": {"name": "a" * 255},
     "a colon in the username": {"username": "ada:lovelace"},
-    "a username that is no address, and no email": {"username": "ada", "field": "email"},
+    "an email that is no address": {"email": "ada"},
+    "an email of spaces": {"email": "  "},
+    "an email that is false": {"email": False},
     "a short password": {"password": "1234567"},
     "a password of megabytes": {"password": "a" * 1025},
     "NUL in the password": {"password": "correct\0horse"},
@@ -79,7 +117,7 @@ def test_any_json_object_is_taken_or_refused(body: dict[str, Any]) -> None:
         taken = accounts.registration(ADA | body)
     except BadRequest:
         return
-    assert "\n" not in taken.name + taken.username + taken.email
+    assert "\n" not in taken.name + taken.username + (taken.email or "")
 
 
 def test_a_password_of_more_than_72_bytes_counts_to_its_end() -> None:

@@ -39,7 +39,7 @@ def test_what_is_needed_is_enough(function: str) -> None:
     settings.load(function, {name.upper(): WHOLE[name.upper()] for name in NEEDS[function]})
 
 
-@pytest.mark.parametrize("function", ["login", "validate", "upload", "jobs", "download"])
+@pytest.mark.parametrize("function", ["login", "validate", "account", "upload", "jobs", "download"])
 def test_who_asks_validate_needs_no_key(function: str) -> None:
     """AUTH_SVC_ADDR may be set for all functions alike: those that sign and check tokens need theirs all the same."""
     environ = {"AUTH_SVC_ADDR": "validate:8080"} | {name: WHOLE[name] for name in WHOLE if name != "JWT_SECRET"}

@@ -1,0 +1,24 @@
+"""Account: who I am to the system, and where it mails me."""
+
+from typing import Any
+
+from flask import Request, Response
+
+from functions import web, wiring
+from functions.model import accounts
+
+services = wiring.Services("account")
+
+
+@web.serves("GET", "PATCH", ready=services.ready)
+def account(request: Request) -> Response:
+    owner = services.bearer.claims(request.headers.get("Authorization")).user
+    web.note(user=owner)
+    web.query(request)
+    if request.method == "PATCH":
+        return _answer(services.accounts.set_email(owner, accounts.new_email(web.json_body(request, "email"))))
+    return _answer(services.accounts.of(owner))
+
+
+def _answer(found: dict[str, Any]) -> Response:
+    return web.answer(found | {"id": str(found["id"])})

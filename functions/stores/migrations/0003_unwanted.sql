@@ -1,0 +1,13 @@
+-- A user without an address is a user without mails: how their jobs end is noted as told to nobody.
+ALTER TABLE users ALTER COLUMN email DROP NOT NULL;
+ALTER TABLE notifications
+    DROP CONSTRAINT notifications_state_check,
+    ADD CONSTRAINT notifications_state_check CHECK (state IN ('owed', 'claimed', 'sent', 'given_up', 'unwanted'));
+
+-- An address can be changed now, so what it was sent is counted by itself: not by whose it is today.
+ALTER TABLE notifications ADD COLUMN sent_to text;
+UPDATE notifications n SET sent_to = lower(u.email)
+FROM jobs j JOIN users u ON u.id = j.owner
+WHERE j.id = n.job AND n.state = 'sent' AND n.sent_at > now() - interval '1 hour';
+CREATE INDEX notifications_sent_to_idx ON notifications (sent_to, sent_at) WHERE state = 'sent';
+DROP INDEX notifications_sent_idx;

@@ -1,0 +1,177 @@
+"""What the README of the original system shows, word for word: whoever used that one types the same here."""
+
+import json
+import re
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pika
+import pytest
+import requests
+import yaml
+
+from events import catalogue
+from events.bridge.settings import Settings as BridgeSettings
+from events.emulator.functions import Function
+from events.emulator.system import System
+from functions import settings
+from tests import films
+from tests.acceptance.person import until
+
+REGISTER = """
+{
+  "name": "John Doe",
+  "username": "johndoe",
+  "password": "password123"
+}
+"""
+LOGIN = {"Authorization": f"Basic {b64encode(b'johndoe:password123').decode()}"}
+# Its settings, with values of the kind that its docker-compose.yml has. Our keys have a least length.
+ORIGINAL = {
+    "JWT_SECRET": "j" * 32,
+    "DATABASE_URL": "postgresql://postgres:password@db:5432/postgres",
+    "MONGO_URI": "mongodb://mongo:27017/videos",
+    "MONGO_MP3_URI": "mongodb://mongo:27017/mp3s",
+    "AUTH_SVC_ADDR": "auth:8001",
+}
+QUEUES = {"VIDEO_QUEUE": "video", "MP3_QUEUE": "mp3"}
+OURS = {
+    "LINK_SECRET": "l" * 32,
+    "K_SINK": "http://bridge:8080/",
+    "PUBLIC_URL": "http://localhost:8002",
+    "MAIL_FROM": "no-reply@example.org",
+}
+
+
+@pytest.fixture(scope="module")
+def registered(system: System) -> requests.Response:
+    """The answer to `POST /register` on the port of the authentication service."""
+    return requests.post(f"{system.gateway.auth_url}/register", data=REGISTER, timeout=30)
+
+
+@pytest.fixture(scope="module")
+def bearer(system: System, registered: requests.Response) -> dict[str, str]:
+    assert registered.ok, registered.text
+    login = requests.post(f"{system.gateway.url}/login", headers=LOGIN, timeout=30)
+    return {"Authorization": f"Bearer {login.json()['access_token']}"}
+
+
+@pytest.fixture(scope="module")
+def job(system: System, bearer: dict[str, str]) -> dict[str, Any]:
+    """What became of `POST /upload` with an MP4 in the field `file`."""
+    with films.bunny().open("rb") as film:
+        url, files = f"{system.gateway.url}/upload", {"file": ("video_file.mp4", film)}
+        uploaded = requests.post(url, files=files, headers=bearer, timeout=60)
+    assert uploaded.status_code == 202, uploaded.text
+    return ended(system, bearer, uploaded.json()["id"])
+
+
+def ended(system: System, bearer: dict[str, str], id_: str) -> dict[str, Any]:
+    def look() -> dict[str, Any] | None:
+        seen = dict(requests.get(f"{system.gateway.url}/jobs/{id_}", headers=bearer, timeout=30).json())
+        return None if seen["state"] in ("queued", "converting") else seen
+
+    return dict(until(look))
+
+
+def test_who_has_a_name_a_username_and_a_password_can_register(registered: requests.Response):
+    """No address is asked for."""
+    assert registered.status_code == 201, registered.text
+    assert registered.json().items() >= {"name": "John Doe", "username": "johndoe", "email": None}.items()
+
+
+def test_the_gateway_takes_registrations_too(system: System):
+    """So nobody needs to know the second port; JSON says that it is JSON, or does not."""
+    alice = {"name": "Alice", "username": "alice", "password": "password123"}
+    assert requests.post(f"{system.gateway.url}/register", json=alice, timeout=30).status_code == 201
+
+
+@pytest.mark.parametrize("door", ["url", "auth_url"], ids=["gateway", "auth"])
+def test_basic_credentials_are_changed_for_a_token_that_validate_knows(
+    door: str, system: System, registered: requests.Response
+):
+    """On either port."""
+    assert registered.ok
+    url = getattr(system.gateway, door)
+    login = requests.post(f"{url}/login", headers=LOGIN, timeout=30)
+    assert (login.status_code, login.json()["token_type"].lower()) == (200, "bearer")
+    claims = {"Authorization": f"Bearer {login.json()['access_token']}"}
+    answer = requests.post(f"{url}/validate", headers=claims, timeout=30)
+    assert answer.status_code == 200
+    assert answer.json().items() >= {"username": "johndoe", "valid": True}.items()
+
+
+def test_a_video_becomes_an_mp3_to_download_by_its_fid(
+    system: System, bearer: dict[str, str], job: dict[str, Any], tmp_path: Path
+):
+    """`GET /download?fid=<file_id>` with the token."""
+    assert job["state"] == "done", job
+    url = f"{system.gateway.url}/download?fid={job['fid']}"
+    download = requests.get(url, headers=bearer, timeout=60)
+    assert (download.status_code, download.headers["Content-Type"]) == (200, "audio/mpeg")
+    mp3 = tmp_path / "audio.mp3"
+    mp3.write_bytes(download.content)
+    assert films.play(mp3) == pytest.approx(films.play(films.bunny()), abs=0.1)
+
+
+def test_nobody_is_mailed_where_nobody_gave_an_address(system: System, bearer: dict[str, str], job: dict[str, Any]):
+    """The notification is noted as not wanted; once an address is given, what ends from then on is mailed."""
+    told = {"function": "notify", "status": 202, "job": job["id"]}
+    journal = Path(system.functions["notify"].directory / "notify.log")
+    until(lambda: any(told.items() <= json.loads(line).items() for line in journal.read_text().splitlines()))
+    assert mails_about(system, job) == []
+
+    account = f"{system.gateway.url}/account"
+    given = requests.patch(account, json={"email": "john@example.org"}, headers=bearer, timeout=30)
+    assert given.json()["email"] == "john@example.org"
+    again = requests.post(
+        f"{system.gateway.url}/upload?filename=again.mp4", data=films.bunny().read_bytes(), headers=bearer, timeout=60
+    )
+    later = ended(system, bearer, again.json()["id"])
+    assert until(lambda: mails_about(system, later)) == ["john@example.org"]
+    assert mails_about(system, job) == []
+
+
+def mails_about(system: System, job: dict[str, Any]) -> list[str]:
+    """Whom the mails went to that link to its MP3."""
+    url = f"{system.mailbox.url}/api/v1"
+    mails = requests.get(f"{url}/messages", {"limit": 1_000_000}, timeout=30).json()["messages"]
+    whole = [requests.get(f"{url}/message/{mail['ID']}", timeout=30).json() for mail in mails]
+    return [mail["To"][0]["Address"] for mail in whole if job["fid"] in mail["Text"]]
+
+
+@pytest.mark.parametrize("port", [8002, 8001, 15672, 27017, 5432])
+def test_docker_compose_opens_the_ports_of_the_original(port: int):
+    """Gateway, authentication, RabbitMQ's page, MongoDB and PostgreSQL, unless the environment moves them."""
+    services = yaml.safe_load((catalogue.STACK_FILE.parent / "docker-compose.yml").read_text())["services"]
+    opened = [line for service in services.values() for line in service.get("ports", ())]
+    assert [line for line in opened if re.search(rf"{{\w+:-{port}}}:{port}$", line)]
+
+
+@pytest.mark.parametrize("function", settings.NEEDS)
+def test_its_settings_are_taken_by_their_names(function: str):
+    """Whatever its environment was is ours too, with what the original had no name for."""
+    loaded = settings.load(function, ORIGINAL | QUEUES | OURS)
+    assert {name: getattr(loaded, name.lower()) for name in ORIGINAL} == ORIGINAL
+
+
+def test_its_queues_carry_the_names_they_are_given(system: System, amqp_url: str):
+    """VIDEO_QUEUE and MP3_QUEUE reach RabbitMQ; by default they are the original's `video` and `mp3`."""
+    read = BridgeSettings.read({"AMQP_URL": "amqp://rabbitmq/"}, catalogue.load())
+    assert set(read.topology.work) == set(QUEUES.values())
+    given = system.bridge._env
+    with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
+        for name in QUEUES:
+            connection.channel().queue_declare(given[name], passive=True)
+
+
+def test_tokens_can_be_checked_where_auth_svc_addr_says(system: System, bearer: dict[str, str], tmp_path: Path):
+    """As the original's gateway did it: host and port of the authentication service, and no key."""
+    told = {name: value for name, value in system.functions["jobs"]._env.items() if name != "JWT_SECRET"}
+    told["AUTH_SVC_ADDR"] = urlsplit(system.gateway.auth_url).netloc
+    with Function(system.functions["jobs"].function, tmp_path, told) as jobs:
+        jobs.wait()
+        assert requests.get(jobs.url, headers=bearer, timeout=30).status_code == 200
+        assert requests.get(jobs.url, headers={"Authorization": "Bearer none"}, timeout=30).status_code == 401
