@@ -13,7 +13,7 @@ from events.bridge.settings import Settings as BridgeSettings
 from events.emulator.system import System
 from functions import settings
 from functions.settings import Settings
-from tests.k8s.manifests import K8S, Manifests, build
+from tests.k8s.manifests import K8S, Manifests, build, combine
 from tests.platforms.given import ROOT, by_compose, by_kubernetes, by_openfaas, compose
 from tests.platforms.reading import NAMES, read_by
 from tests.test_docs import table
@@ -107,7 +107,7 @@ def test_every_setting_is_read_by_somebody() -> None:
 def test_compose_hands_the_bridge_every_setting_it_reads() -> None:
     """The names in its source, and one for each function it feeds."""
     source = (ROOT / "events/bridge/settings.py").read_text(encoding="utf-8")
-    names = set(re.findall(r'"((?:[A-Z]+_)*[A-Z]+)"', source)) - OF_THE_CONTAINER | {"LOG_LEVEL"}
+    names = set(re.findall(r'"((?:[A-Z]+_)*[A-Z]+)"', source)) - OF_THE_CONTAINER
     for function in FUNCTIONS:
         if function.events or function.dead_letter:
             names |= {f"{function.target.upper()}_URL", f"{function.target.upper()}_PARALLELISM"}
@@ -139,14 +139,16 @@ def test_aws_is_told_nothing_rather_than_something_empty() -> None:
 
 @pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: path.name)
 def test_whatever_runs_on_kubernetes_starts_with_what_its_pod_gives_it(overlay: Path, tmp_path: Path) -> None:
-    """Functions, the Job for a long conversion, the migrations and the bridge, in every overlay."""
-    built = build(overlay)
-    started = [name for name, environ in _processes(built, tmp_path) if _load(name, environ)]
-    assert "migrate" in started
-    if overlay.name == "openfaas":
-        assert started == ["bridge", "migrate"]
-    else:
-        assert set(started) >= set(TARGETS.values())
+    """Functions, migrations and the bridge, in every overlay."""
+    started = load_all(build(overlay), tmp_path)
+    assert started >= ({"bridge", "migrate"} if overlay.name == "openfaas" else {"migrate", *TARGETS.values()})
+
+
+def test_the_job_of_a_long_conversion_starts_with_what_its_pod_gives_it(tmp_path: Path) -> None:
+    """In place of the function."""
+    (tmp_path / "overlay").mkdir()
+    started = load_all(combine(tmp_path / "overlay", ("base",), ("long-conversions",)), tmp_path)
+    assert started == {"convert_once", "migrate", *TARGETS.values()} - {"convert"}
 
 
 @EVERY_FUNCTION
@@ -158,6 +160,11 @@ def test_a_function_of_the_emulator_starts_with_what_it_is_given(name: str, tmp_
         assert settings.load(TARGETS[name], environ).concurrency == system.functions[name].function.concurrency
     finally:
         system.stop()
+
+
+def load_all(built: Manifests, folder: Path) -> set[str]:
+    """Loads the settings of each process of ours by what its pod gives it; gives their names. Raises what it would."""
+    return {name for name, environ in _processes(built, folder) if _load(name, environ)}
 
 
 def _processes(built: Manifests, folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
