@@ -1,17 +1,19 @@
 """Every platform gives each function what it starts with, and hands on what an operator has set."""
 
 import re
+import subprocess
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from events import catalogue
 from events.bridge.settings import Settings as BridgeSettings
 from events.emulator.system import System
-from functions import settings
+from functions import passwords, settings
 from functions.settings import Settings
 from tests.k8s.manifests import K8S, Manifests, build, combine
 from tests.platforms.given import ROOT, by_compose, by_kubernetes, by_openfaas, compose
@@ -68,6 +70,19 @@ def test_the_stack_file_asks_for_nothing_that_the_community_edition_refuses() ->
     text = catalogue.STACK_FILE.read_text(encoding="utf-8")
     assert not re.search(r"^\s+(annotations|labels):.*\b(topic|com\.openfaas\.scale[\w.-]*):", text, re.MULTILINE)
     assert len(FUNCTIONS) <= 15
+
+
+def test_the_stack_file_tells_how_its_functions_get_their_secrets(tmp_path: Path) -> None:
+    """All of them, and stores are called by names that another namespace knows."""
+    text = catalogue.STACK_FILE.read_text(encoding="utf-8")
+    [names] = re.findall(r"for name in (.*); do", text)
+    assert set(names.split()) == {secret for function in FUNCTIONS for secret in function.secrets}
+    [script] = re.findall(r"sed -E '([^']+)'", text)
+    passwords.make(tmp_path / "made")
+    for name, host in (("database-url", "postgres"), ("mongo-uri", "mongo"), ("mongo-mp3-uri", "mongo")):
+        sed = ["sed", "-E", script, str(tmp_path / "made" / name)]
+        url = subprocess.run(sed, capture_output=True, text=True, check=True).stdout
+        assert urlsplit(url).hostname == f"{host}.video-to-mp3"
 
 
 @EVERY_FUNCTION
