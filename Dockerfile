@@ -3,13 +3,15 @@
 #
 #   docker build --target light -t video-to-mp3/light .    docker build --target convert -t video-to-mp3/convert .
 #
-# Only wheels with known hashes are installed, so nothing is compiled, and nothing belongs to one architecture.
+# Only wheels with known hashes are installed, so nothing is compiled, and nothing belongs to one architecture. The files are
+# complete, so nothing is resolved either: what a registry publishes tomorrow cannot matter. `pip check` says if one is missing.
 
 FROM python:3.13-slim AS packages
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PIP_ONLY_BINARY=:all: PIP_REQUIRE_HASHES=1
 COPY requirements/light.txt /requirements/
 # Of the 439 services that botocore describes (27 MB) a mailer needs two: SES, and STS for the rights to use it.
-RUN pip install --prefix /light -r /requirements/light.txt \
+RUN pip install --no-deps --prefix /light -r /requirements/light.txt \
+ && PYTHONPATH=$(echo /light/lib/python3*/site-packages) pip check \
  && cd /light/lib/python3*/site-packages \
  && find botocore/data -mindepth 1 -maxdepth 1 -type d ! -name sesv2 ! -name sts -exec rm -r {} + \
  && find . -type d -name tests -prune -exec rm -r {} +
@@ -40,7 +42,8 @@ CMD ["gunicorn", "-c", "functions/gunicorn.conf.py", "functions_framework:create
 FROM packages AS media
 COPY requirements/convert.txt /requirements/
 # What light has counts as installed, so this is the difference alone.
-RUN PYTHONPATH=$(echo /light/lib/python3*/site-packages) pip install --prefix /media -r /requirements/convert.txt \
+RUN PYTHONPATH=$(echo /light/lib/python3*/site-packages) pip install --no-deps --prefix /media -r /requirements/convert.txt \
+ && PYTHONPATH=$(echo /light/lib/python3*/site-packages):$(echo /media/lib/python3*/site-packages) pip check \
  && find /media -type d -name tests -prune -exec rm -r {} +
 
 

@@ -40,15 +40,15 @@ lock: .venv/dev ## pin the newest versions that requirements/*.in allow; `make l
 	$(LOCK) $(UPGRADE) requirements/dev.in -o requirements/dev.txt
 	for set in light convert local; do $(LOCK) requirements/$$set.in -c requirements/dev.txt -o requirements/$$set.txt; done
 
-secrets: ## make the passwords and keys that docker compose reads from .secrets
-	@python3 -m events.emulator.passwords
+secrets: ## make passwords and keys in .secrets, for Kubernetes or to have docker compose take them from there
+	@python3 -m functions.passwords
 
 images: ## build video-to-mp3/light and video-to-mp3/convert
 	for target in light convert; do docker build --target $$target --tag video-to-mp3/$$target:$(or $(TAG),latest) .; done
 
 # Where there is a maker of the official images beside the checkout, there is no registry to pull them from.
 STANDINS := ../shared/standins/build.sh
-compose-test: .venv/dev secrets ## the contract in the images; restart every service of docker-compose.yml in mid-work: is anything lost?
+compose-test: .venv/dev ## the contract in the images; restart every service of docker-compose.yml in mid-work: is anything lost?
 	if [ -x $(STANDINS) ]; then $(STANDINS) --buildkit $$($(STANDINS) --tags docker-compose.yml Dockerfile 2>/dev/null); fi
 	$(BIN)/python -m tests.compose.journey
 	HOSTED_IN_IMAGES=compose-test $(BIN)/python -m pytest tests/functions/test_hosting.py -k container

@@ -5,6 +5,8 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
+LEVEL = "INFO"
+
 
 class Line(logging.Formatter):
     """One record as one line of JSON; what `fields()` made stands beside the message."""
@@ -26,7 +28,7 @@ def fields(**values: Any) -> dict[str, dict[str, Any]]:
     return {"fields": {name: value for name, value in values.items() if value is not None}}
 
 
-def configuration(level: str = "INFO") -> dict[str, Any]:
+def configuration(level: str = LEVEL) -> dict[str, Any]:
     """For logging.config.dictConfig, and for gunicorn's logconfig_dict."""
     quiet = {"handlers": [], "propagate": True, "level": "WARNING"}
     return {

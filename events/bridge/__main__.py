@@ -52,7 +52,7 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn is untyped, so i
             "graceful_timeout": int(self._settings.grace) + 5,
             "worker_tmp_dir": "/dev/shm",  # noqa: S108  its heartbeat must not wait for a disk
             "control_socket_disable": True,
-            "logconfig_dict": journal.configuration(),
+            "logconfig_dict": journal.configuration(self._settings.log_level),
             "post_worker_init": self._begin,
             "worker_exit": self._end,
         }

@@ -1,10 +1,12 @@
 """What the bridge is told by its environment."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from events import journal
 from events.catalogue import Function
 from events.topology import Topology
 
@@ -39,6 +41,7 @@ class Settings:
     port: int
     retries: int  # after the first attempt
     grace: float  # seconds a stopping bridge waits for running deliveries
+    log_level: str
 
     @classmethod
     def read(cls, environ: Mapping[str, str], functions: tuple[Function, ...]) -> "Settings":
@@ -62,6 +65,7 @@ class Settings:
             port=env.number("PORT", 8080),
             retries=env.number("BRIDGE_RETRIES", 10),
             grace=env.number("BRIDGE_GRACE", max(int(route.timeout) for route in routes) + 10),
+            log_level=env.level("LOG_LEVEL", journal.LEVEL),
         )
         env.complain()
         return settings
@@ -124,6 +128,12 @@ class _Environment:
         if not steps or steps[0] <= 0:
             self.wrong.append(f"{name} must be seconds such as {default!r}, not {self.text(name, default)!r}")
         return steps
+
+    def level(self, name: str, default: str) -> str:
+        level = self.text(name, default)
+        if level not in logging.getLevelNamesMapping():
+            self.wrong.append(f"{name} must be a level such as {default}, not {level!r}")
+        return level
 
     def broker(self, name: str, example: str) -> str:
         """From the environment, or from the file of that name in lower case with dashes."""

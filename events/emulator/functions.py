@@ -27,7 +27,7 @@ class Function(Part):
         self.function = function
         self.address = f"{LOOPBACK}:{reserve_port()}"
         self._temporary = self.directory / "tmp"
-        self._env = {
+        self.env = {
             **env,
             **_bound(self.address),
             "FUNCTION_TARGET": function.target,
@@ -45,7 +45,7 @@ class Function(Part):
         shutil.rmtree(self._temporary, ignore_errors=True)
         self._temporary.mkdir(parents=True)
         argv = python("-m", "gunicorn", "-c", self.configuration, "functions_framework:create_app()")
-        self.run(Process(self.name, argv, self.directory, self._env, cwd=ROOT))
+        self.run(Process(self.name, argv, self.directory, self.env, cwd=ROOT))
 
     def is_ready(self) -> bool:
         """Look once whether it has loaded and reaches its stores."""
@@ -63,7 +63,7 @@ class Bridge(Part):
     def __init__(self, directory: Path, address: str, env: Mapping[str, str]) -> None:
         super().__init__("bridge", directory)
         self._address = address
-        self._env = {"BRIDGE_GRACE": str(GRACE), **env, **_bound(address)}
+        self.env = {"BRIDGE_GRACE": str(GRACE), **env, **_bound(address)}
 
     @property
     def url(self) -> str:
@@ -72,7 +72,7 @@ class Bridge(Part):
 
     def start(self) -> None:
         """Start it; it finds the broker when that is there. Raises PartFailed."""
-        self.run(Process(self.name, python("-m", "events.bridge"), self.directory, self._env, cwd=ROOT))
+        self.run(Process(self.name, python("-m", "events.bridge"), self.directory, self.env, cwd=ROOT))
 
     def is_ready(self) -> bool:
         """Look once whether events pass."""

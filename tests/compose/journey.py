@@ -33,7 +33,7 @@ from functions.convert.container import measure_mp3
 ROOT = Path(__file__).resolve().parents[2]
 LOGS = ROOT / ".local" / "compose-test.log"
 PORTS = ("GATEWAY_PORT", "AUTH_PORT", "POSTGRES_PORT", "MONGO_PORT", "AMQP_PORT", "RABBITMQ_PAGE_PORT", "MAILPIT_PORT")
-ONE_SHOT = "migrate"
+ONE_SHOTS = ("secrets", "migrate")
 KILLED = ("convert", "bridge", "upload", "postgres", "rabbitmq")
 REPLICAS = 3
 SECONDS = 60.0  # that the film plays
@@ -104,7 +104,7 @@ class Compose:
         return f"http://127.0.0.1:{self.environ[port]}"
 
     def restart(self, service: str) -> None:
-        if service == ONE_SHOT:
+        if service in ONE_SHOTS:
             self("run", "--rm", "--no-deps", service)
         else:
             self("restart", service)

@@ -39,7 +39,16 @@ def test_packages_are_wheels_with_known_hashes():
     """No compiler is needed, and what was published under a version later on is refused."""
     assert "PIP_ONLY_BINARY=:all:" in DOCKERFILE
     assert "PIP_REQUIRE_HASHES=1" in DOCKERFILE
-    assert re.findall(r"pip install (?!--prefix /(?:light|media) -r /requirements/\w+\.txt)", DOCKERFILE) == []
+    assert re.findall(r"pip install (?!--no-deps --prefix /(?:light|media) -r /requ\w+/\w+\.txt)", DOCKERFILE) == []
+
+
+@pytest.mark.parametrize("stage", ["packages", "media"])
+def test_nothing_is_resolved_and_the_build_fails_where_a_package_is_missing(stage):
+    """The newest version of anything is no matter, and the locks are whole, or there is no image."""
+    (install,) = re.findall(r"^RUN (.*?[^\\])$", STAGES[stage][1], re.MULTILINE | re.DOTALL)
+    steps = [step.strip() for step in install.replace("\\\n", "").split("&&")]
+    assert "pip install --no-deps" in steps[0]
+    assert steps[1].endswith(" pip check")
 
 
 def test_the_containers_run_as_a_number_that_is_not_root():

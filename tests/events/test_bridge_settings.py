@@ -6,7 +6,7 @@ import pytest
 
 from events.bridge.settings import Misconfigured, Settings
 from events.catalogue import load
-from tests.events.stage import free_port, run
+from tests.events.stage import Stage, free_port, run, until, uploaded
 
 
 def test_routes_come_from_the_catalogue() -> None:
@@ -37,12 +37,22 @@ def test_the_broker_may_come_from_a_file(tmp_path: Path) -> None:
     assert Settings.read({"SECRETS_DIR": str(tmp_path)}, load()).amqp_url == "amqp://from-a-file/"
 
 
+def test_the_bridge_says_no_more_than_log_level_asks_for(stage: Stage) -> None:
+    """As every process does: an event that passes is told at INFO."""
+    loud, quiet = stage.bridge().ready(), stage.bridge(LOG_LEVEL="WARNING").ready()
+    for bridge in (loud, quiet):
+        assert bridge.post(uploaded()).status_code == 202
+    until(lambda: any(line["message"] == "event taken" for line in loud.lines()))
+    assert [line for line in quiet.lines() if line["level"] == "info"] == []
+
+
 def test_everything_wrong_is_named_at_once(tmp_path: Path) -> None:
     """One start tells all, not one mistake per start."""
     env = {"SECRETS_DIR": str(tmp_path), "PORT": "http", "NOTIFY_URL": "notify:8080", "BRIDGE_DELAYS": "1 soon"}
+    env["LOG_LEVEL"] = "loud"
     with pytest.raises(Misconfigured) as caught:
         Settings.read(env, load())
-    for name in ("AMQP_URL", "PORT", "NOTIFY_URL", "BRIDGE_DELAYS"):
+    for name in ("AMQP_URL", "PORT", "NOTIFY_URL", "BRIDGE_DELAYS", "LOG_LEVEL"):
         assert name in str(caught.value)
 
 

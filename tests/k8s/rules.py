@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from events import catalogue, contract
-from events.emulator import passwords
+from functions import passwords
 from functions.settings import NEEDS, Settings
 from tests.k8s.manifests import KNATIVE, Manifests, Pod
 
@@ -391,7 +391,7 @@ SECURITY = {
 @cache
 def secrets_made() -> set[str]:
     with TemporaryDirectory() as folder:
-        return set(passwords.write(Path(folder, "secrets")))
+        return set(passwords.make(Path(folder, "secrets")))
 
 
 def _functions(built: Manifests) -> dict[str, Pod]:
