@@ -1,7 +1,6 @@
 """A private Postgres, from the binaries of a Python wheel."""
 
 import os
-import pwd
 import secrets
 import shutil
 import signal
@@ -10,6 +9,7 @@ from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
+from events.emulator import account
 from events.emulator.ports import LOOPBACK, reserve_port
 from events.emulator.processes import Part, PartFailed, Process
 
@@ -40,9 +40,9 @@ class Postgres(Part):
 
     def start(self) -> None:
         """Start it, on the data of an earlier start if there are any. Raises PartFailed."""
-        programs, privileges = _find_programs(), _privileges()
+        programs = _find_programs()
         if not self._data.exists():
-            self._create_data(programs, privileges)
+            self._create_data(programs)
         for pid in self._orphans():
             os.kill(pid, signal.SIGKILL)
         # Nobody else starts on this directory (the record is locked), so whoever has that id now is a stranger.
@@ -55,7 +55,6 @@ class Postgres(Part):
                 [f"{programs}/postgres", "-D", str(self._data), *options],
                 self.directory,
                 stop_signal=signal.SIGINT,  # TERM would wait for every client to leave
-                privileges=privileges,
                 ports=[self.port],
             )
         )
@@ -63,30 +62,25 @@ class Postgres(Part):
     def is_ready(self) -> bool:
         """Look once whether it takes sessions, as pg_ctl does: a port that answers may still be recovering."""
         with suppress(OSError):
-            return (self._data / "postmaster.pid").read_text().splitlines()[_STATUS:] == ["ready   "]
+            return (self._data / "postmaster.pid").read_bytes().splitlines()[_STATUS:] == [b"ready   "]
         return False
 
-    def _create_data(self, programs: Path, privileges: list[str]) -> None:
+    def _create_data(self, programs: Path) -> None:
         unfinished = self.directory / "data.unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True, mode=0o700)
-        if privileges:
-            account = _account()
-            os.chown(unfinished, account.pw_uid, account.pw_gid)
+        account.give(unfinished)
         self._password()
         argv = [f"{programs}/initdb", "-D", str(unfinished), "--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions"]
         argv += ["--username=emulator", "--auth=scram-sha-256", f"--pwfile={self.directory / 'password'}"]
         argv += [] if self.durable else ["--no-sync"]
-        Process("initdb", argv, self.directory, privileges=privileges).finish(seconds=120)
+        Process("initdb", argv, self.directory).finish(seconds=120)
         unfinished.rename(self._data)
 
     def _password(self) -> str:
         path = self.directory / "password"
         if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch(mode=0o600)
-            path.write_text(secrets.token_urlsafe(24))
-        return path.read_text()
+            account.keep(path, secrets.token_urlsafe(24))
+        return path.read_text(encoding="ascii")
 
     def _orphans(self) -> Iterator[int]:
         """Find the sessions of a Postgres that was killed; until they notice, they keep its shared memory."""
@@ -104,18 +98,3 @@ def _find_programs() -> Path:
             if (programs := Path(package, version, "bin")).is_dir():
                 return programs
     raise PartFailed("postgres", "its programs are not installed", "pip install -r requirements/local.txt")
-
-
-def _privileges() -> list[str]:
-    """Give setpriv's options for root, whom Postgres refuses: be `nobody`, who may still pass closed directories."""
-    if os.geteuid() != 0:
-        return []
-    account = _account()
-    held = int(Path("/proc/self/status").read_text().partition("CapPrm:")[2].split()[0], 16)
-    passing = [name for bit, name in ((2, "+dac_read_search"), (1, "+dac_override")) if held >> bit & 1][:1]
-    capabilities = [option for name in passing for option in ("--inh-caps", name, "--ambient-caps", name)]
-    return ["--reuid", str(account.pw_uid), "--regid", str(account.pw_gid), "--clear-groups", *capabilities]
-
-
-def _account() -> pwd.struct_passwd:
-    return pwd.getpwnam("nobody")

@@ -4,6 +4,7 @@ import secrets
 import shutil
 from pathlib import Path
 
+from events.emulator import account
 from events.emulator.ports import LOOPBACK, reserve_port
 from events.emulator.processes import Part, PartFailed, Process, answers
 
@@ -41,12 +42,14 @@ class RabbitMQ(Part):
         if not _SERVER.exists() or not (epmd := shutil.which("epmd")):
             raise PartFailed(self.name, "it is not installed", "python -m events.emulator.packages")
         self._resumed = self._state.exists()
+        for written in (self._state, self.directory / "log"):
+            account.give(written)
         self._secret(".erlang.cookie")
         if shutil.disk_usage(self.directory).free < 2 * _SPARE_DISK:
             raise PartFailed(self.name, f"the disk of {self.directory} is nearly full", "free some hundred megabytes")
         password = self._secret("password")
         settings = _SETTINGS.format(address=LOOPBACK, port=self.port, password=password, spare=_SPARE_DISK)
-        self._keep_private("rabbitmq.conf", settings)
+        account.keep(self.directory / "rabbitmq.conf", settings)
         env = self._environment()
         # In the foreground and ours: the one that a node starts by itself outlives the node.
         self.run(Process("epmd", [epmd], self.directory, env, ports=[self._epmd_port]))
@@ -110,11 +113,5 @@ class RabbitMQ(Part):
     def _secret(self, name: str) -> str:
         path = self.directory / name
         if not path.exists():
-            self._keep_private(name, secrets.token_hex(20))
-        return path.read_text()
-
-    def _keep_private(self, name: str, text: str) -> None:
-        path = self.directory / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(text)
+            account.keep(path, secrets.token_hex(20))
+        return path.read_text(encoding="ascii")

@@ -18,6 +18,7 @@ import psycopg2.extras
 import requests
 
 from events import catalogue
+from events.emulator import account
 from events.emulator.functions import Bridge, Function
 from events.emulator.gateway import Gateway
 from events.emulator.mailbox import Mailbox
@@ -104,7 +105,7 @@ class Stage:
         return [*servers, *instances, self.bridge]
 
     def __enter__(self) -> Self:
-        self._mines.mkdir(parents=True, exist_ok=True)
+        account.give(self._mines)
         try:
             self.heal()
         except BaseException:
