@@ -5,13 +5,14 @@ import secrets
 import shutil
 import signal
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory, gettempdir
 
 from events.emulator import account
 from events.emulator.ports import LOOPBACK, reserve_port
-from events.emulator.processes import Part, PartFailed, Process
+from events.emulator.processes import Part, PartFailed, Process, python
 
 _SETTINGS = {
     "listen_addresses": LOOPBACK,
@@ -21,6 +22,7 @@ _SETTINGS = {
     "timezone": "UTC",
 }
 _CARELESS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+_SPECIAL = set('$"`\\')  # between a shell's double quotes
 _STATUS = 7  # lines of postmaster.pid before the one that says how far the server is (PostgreSQL, pidfile.h)
 
 
@@ -70,10 +72,11 @@ class Postgres(Part):
         shutil.rmtree(unfinished, ignore_errors=True)
         account.give(unfinished)
         self._password()
-        argv = [f"{programs}/initdb", "-D", str(unfinished), "--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions"]
-        argv += ["--username=emulator", "--auth=scram-sha-256", f"--pwfile={self.directory / 'password'}"]
-        argv += [] if self.durable else ["--no-sync"]
-        Process("initdb", argv, self.directory).finish(seconds=120)
+        options = ["-D", str(unfinished), "--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions"]
+        options += ["--username=emulator", "--auth=scram-sha-256", f"--pwfile={self.directory / 'password'}"]
+        options += [] if self.durable else ["--no-sync"]
+        with _initdb(programs) as initdb:
+            Process("initdb", [*initdb, *options], self.directory).finish(seconds=120)
         unfinished.rename(self._data)
 
     def _password(self) -> str:
@@ -88,6 +91,33 @@ class Postgres(Part):
             with suppress(OSError):
                 if (process / "cwd").readlink() == self._data and (process / "exe").readlink().name == "postgres":
                     yield int(process.name)
+
+
+@contextmanager
+def _initdb(programs: Path) -> Iterator[list[str]]:
+    """Give the command that begins with initdb. Raises PartFailed.
+
+    It has a shell start the `postgres` beside itself, the path between double quotes, in which some characters mean
+    something. So in such a place it is told another name, in a folder of plain name that has a link to `postgres`.
+    """
+    if not _SPECIAL & set(str(programs)):
+        yield [f"{programs}/initdb"]
+        return
+    for place in (gettempdir(), "/var/tmp", "/dev/shm"):  # noqa: S108 -- a folder of its own is made there
+        if Path(place).is_dir() and not _SPECIAL & set(place) and not os.statvfs(place).f_flag & os.ST_NOEXEC:
+            break
+    else:
+        remedy = "move the checkout, or set TMPDIR to a directory of plain name that may hold programs"
+        raise PartFailed("postgres", f"its shell reads some characters of {programs} otherwise", remedy)
+    with TemporaryDirectory(dir=place) as made:
+        folder = Path(made)
+        account.give(folder)
+        (folder / "initdb").touch()  # it looks for itself under the name it was told, and for a program
+        (folder / "initdb").chmod(0o755)
+        (folder / "postgres").symlink_to(programs / "postgres")
+        by_name = python("-c", "import os, sys; os.execv(sys.argv[1], sys.argv[2:])")
+        [catalogue] = programs.parent.glob("share/**/postgres.bki")
+        yield [*by_name, f"{programs}/initdb", f"{folder}/initdb", "-L", str(catalogue.parent)]
 
 
 def _find_programs() -> Path:

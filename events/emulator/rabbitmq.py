@@ -19,6 +19,7 @@ log.console = true
 log.console.level = info
 log.file = false
 """
+_INSTALLATION = "installation"  # below the directory, in which the node runs
 _SPARE_DISK = 100_000_000  # bytes; with less free the node silently takes no messages
 
 
@@ -50,6 +51,8 @@ class RabbitMQ(Part):
         password = self._secret("password")
         settings = _SETTINGS.format(address=LOOPBACK, port=self.port, password=password, spare=_SPARE_DISK)
         account.keep(self.directory / "rabbitmq.conf", settings)
+        account.keep(self.directory / "rabbitmq-env.conf", f"RABBITMQ_HOME={_INSTALLATION}\n")
+        self._link_installation()
         env = self._environment()
         # In the foreground and ours: the one that a node starts by itself outlives the node.
         self.run(Process("epmd", [epmd], self.directory, env, ports=[self._epmd_port]))
@@ -83,24 +86,22 @@ class RabbitMQ(Part):
             # For every Erlang that the node's scripts start: nothing beyond loopback, and no epmd of theirs.
             "ERL_FLAGS": "-kernel inet_dist_use_interface {127,0,0,1} -start_epmd false",
             "RUNNING_UNDER_SYSTEMD": "1",  # its script then becomes the node, which so gets our signals
-            "RABBITMQ_SCRIPTS_DIR": f"{self._slim_installation()}/sbin",
+            "RABBITMQ_SCRIPTS_DIR": f"{_INSTALLATION}/sbin",
+            "RABBITMQ_PLUGINS_DIR": f"{_INSTALLATION}/plugins",
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 2:2",
             "RABBITMQ_NODENAME": "emulator@localhost",  # names the state on disk, so always the same
             "RABBITMQ_DIST_PORT": str(self._distribution_port),
             "RABBITMQ_MNESIA_BASE": str(self._state),
             "RABBITMQ_LOG_BASE": f"{here}/log",
-            "RABBITMQ_CONF_ENV_FILE": "/dev/null",  # not the machine's own node's
+            "RABBITMQ_CONF_ENV_FILE": "./rabbitmq-env.conf",  # not the machine's own node's
             "RABBITMQ_CONFIG_FILE": f"{here}/rabbitmq.conf",
             "RABBITMQ_ADVANCED_CONFIG_FILE": f"{here}/advanced.config",
             "RABBITMQ_ENABLED_PLUGINS_FILE": f"{here}/enabled_plugins",
         }
 
-    def _slim_installation(self) -> Path:
-        """Link to the installation without its plugins: the node opens each at every start, a third of its time.
-
-        Gives the path from `directory`, for the node's scripts split a path at a space.
-        """
-        installed, slim = _SERVER.resolve().parent.parent, self.directory / "installation"
+    def _link_installation(self) -> None:
+        """Link to the installation without its plugins: the node opens each at every start, a third of its time."""
+        installed, slim = _SERVER.resolve().parent.parent, self.directory / _INSTALLATION
         shutil.rmtree(slim, ignore_errors=True)
         (slim / "plugins").mkdir(parents=True)
         for name in ("sbin", "escript"):
@@ -108,7 +109,6 @@ class RabbitMQ(Part):
         for library in (installed / "plugins").iterdir():
             if not library.name.startswith("rabbitmq_") or library.name.startswith("rabbitmq_prelaunch"):
                 (slim / "plugins" / library.name).symlink_to(library)
-        return slim.relative_to(self.directory)
 
     def _secret(self, name: str) -> str:
         path = self.directory / name
