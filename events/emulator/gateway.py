@@ -12,7 +12,8 @@ from events.emulator.processes import Part, PartFailed, Process, answers
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "gateway" / "nginx.conf.template"
 _FORM_BYTES = 65536  # what upload lets a form hold around its file
-# What the nginx image has around its conf.d. Nothing of nginx lies outside the directory of the state.
+# What the nginx image has around its conf.d. Nothing of nginx lies outside the directory of the state, and nothing is
+# included: nginx reads the path of that as a pattern, and would find nothing below a directory called [a].
 _MAIN = """\
 daemon off;
 worker_processes 1;
@@ -25,7 +26,7 @@ http {
     fastcgi_temp_path temporary;
     uwsgi_temp_path temporary;
     scgi_temp_path temporary;
-    include gateway.conf;
+%s
 }
 """
 
@@ -63,8 +64,7 @@ class Gateway(Part):
         if nginx is None:
             raise PartFailed(self.name, "nginx is not installed", "python -m events.emulator.packages")
         account.give(self.directory / "temporary")
-        account.keep(self.directory / "nginx.conf", _MAIN)
-        account.keep(self.directory / "gateway.conf", render(self._variables))
+        account.keep(self.directory / "nginx.conf", _MAIN % render(self._variables))
         for setting, port in (("GATEWAY_PORT", self.port), ("AUTH_PORT", self.auth_port)):
             _await_free(setting, port)
         argv = [nginx, "-p", str(self.directory), "-c", "nginx.conf", "-e", "stderr"]

@@ -19,7 +19,9 @@ log.console = true
 log.console.level = info
 log.file = false
 """
-_INSTALLATION = "installation"  # below the directory, in which the node runs
+# Its scripts split paths at spaces, its searches at colons, and it asks a shell for the free space of its disk. So the
+# directory, in which the node runs, has a plain name for it.
+_HERE = "/proc/self/cwd"
 _SPARE_DISK = 100_000_000  # bytes; with less free the node silently takes no messages
 
 
@@ -51,7 +53,6 @@ class RabbitMQ(Part):
         password = self._secret("password")
         settings = _SETTINGS.format(address=LOOPBACK, port=self.port, password=password, spare=_SPARE_DISK)
         account.keep(self.directory / "rabbitmq.conf", settings)
-        account.keep(self.directory / "rabbitmq-env.conf", f"RABBITMQ_HOME={_INSTALLATION}\n")
         self._link_installation()
         env = self._environment()
         # In the foreground and ours: the one that a node starts by itself outlives the node.
@@ -78,30 +79,29 @@ class RabbitMQ(Part):
         return answers(self.port, _PROTOCOL, _METHOD_FRAME)
 
     def _environment(self) -> dict[str, str]:
-        here = str(self.directory)
         return {
-            "HOME": here,  # where Erlang looks for its cookie
+            "HOME": _HERE,  # where Erlang looks for its cookie
             "ERL_EPMD_ADDRESS": LOOPBACK,
             "ERL_EPMD_PORT": str(self._epmd_port),
             # For every Erlang that the node's scripts start: nothing beyond loopback, and no epmd of theirs.
             "ERL_FLAGS": "-kernel inet_dist_use_interface {127,0,0,1} -start_epmd false",
             "RUNNING_UNDER_SYSTEMD": "1",  # its script then becomes the node, which so gets our signals
-            "RABBITMQ_SCRIPTS_DIR": f"{_INSTALLATION}/sbin",
-            "RABBITMQ_PLUGINS_DIR": f"{_INSTALLATION}/plugins",
+            "RABBITMQ_SCRIPTS_DIR": f"{_HERE}/installation/sbin",
+            "RABBITMQ_PLUGINS_DIR": f"{_HERE}/installation/plugins",
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 2:2",
             "RABBITMQ_NODENAME": "emulator@localhost",  # names the state on disk, so always the same
             "RABBITMQ_DIST_PORT": str(self._distribution_port),
-            "RABBITMQ_MNESIA_BASE": str(self._state),
-            "RABBITMQ_LOG_BASE": f"{here}/log",
-            "RABBITMQ_CONF_ENV_FILE": "./rabbitmq-env.conf",  # not the machine's own node's
-            "RABBITMQ_CONFIG_FILE": f"{here}/rabbitmq.conf",
-            "RABBITMQ_ADVANCED_CONFIG_FILE": f"{here}/advanced.config",
-            "RABBITMQ_ENABLED_PLUGINS_FILE": f"{here}/enabled_plugins",
+            "RABBITMQ_MNESIA_BASE": f"{_HERE}/state",
+            "RABBITMQ_LOG_BASE": f"{_HERE}/log",
+            "RABBITMQ_CONF_ENV_FILE": "/dev/null",  # not the machine's own node's
+            "RABBITMQ_CONFIG_FILE": f"{_HERE}/rabbitmq.conf",
+            "RABBITMQ_ADVANCED_CONFIG_FILE": f"{_HERE}/advanced.config",
+            "RABBITMQ_ENABLED_PLUGINS_FILE": f"{_HERE}/enabled_plugins",
         }
 
     def _link_installation(self) -> None:
         """Link to the installation without its plugins: the node opens each at every start, a third of its time."""
-        installed, slim = _SERVER.resolve().parent.parent, self.directory / _INSTALLATION
+        installed, slim = _SERVER.resolve().parent.parent, self.directory / "installation"
         shutil.rmtree(slim, ignore_errors=True)
         (slim / "plugins").mkdir(parents=True)
         for name in ("sbin", "escript"):
