@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from events.emulator import journey, packages, sample
+from events.emulator import journey, packages, sample, terminal
 from events.emulator.processes import PartFailed
 from events.emulator.system import System
 
@@ -90,4 +90,5 @@ def _interrupt(_number: int, _frame: object) -> NoReturn:
 
 
 if __name__ == "__main__":
+    terminal.accept_everything()
     sys.exit(main(sys.argv[1:], os.environ))
