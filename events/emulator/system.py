@@ -235,7 +235,7 @@ class System:
 def _take(directory: Path) -> IO[str]:
     """Keep the directory for us alone for as long as we live."""
     directory.mkdir(parents=True, exist_ok=True)
-    lock = (directory / "lock").open("a+")
+    lock = (directory / "lock").open("a+", encoding="utf-8")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -15,7 +15,7 @@ from events.emulator import gateway, passwords
 from functions import settings
 
 ROOT = Path(__file__).resolve().parents[2]
-COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 FUNCTIONS = {function.name: function for function in catalogue.load()}
 STORES = {"postgres", "mongo", "rabbitmq"}
@@ -25,7 +25,8 @@ FUNCTION_NAMES = pytest.mark.parametrize("name", FUNCTIONS)
 
 def test_compose_itself_would_take_the_file():
     """It is valid under the compose-spec schema."""
-    schema = yaml.safe_load((files("check_jsonschema") / "builtin_schemas/vendor/compose-spec.json").read_text())
+    schema = files("check_jsonschema") / "builtin_schemas/vendor/compose-spec.json"
+    schema = yaml.safe_load(schema.read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator(schema).validate(COMPOSE)
 
 
@@ -41,7 +42,7 @@ def test_every_function_of_the_catalogue_is_a_service_and_nothing_else_is_a_func
 def test_a_function_has_the_image_memory_processors_concurrency_and_secrets_of_the_catalogue(name):
     """One catalogue: a number that is changed in one place only is found here."""
     service, function = SERVICES[name], FUNCTIONS[name]
-    cpu = yaml.safe_load(catalogue.STACK_FILE.read_text())["functions"][name]["limits"]["cpu"]
+    cpu = yaml.safe_load(catalogue.STACK_FILE.read_text(encoding="utf-8"))["functions"][name]["limits"]["cpu"]
     assert service["image"] == f"video-to-mp3/{function.image}:${{TAG:-latest}}"
     assert megabytes(service["mem_limit"]) == megabytes(function.memory)
     assert service["cpus"] * 1000 == int(cpu.removesuffix("m"))
@@ -74,7 +75,7 @@ def test_a_function_finds_all_it_needs_in_its_environment_and_its_own_secrets(na
     """settings.load() is content with what compose gives, and passwords are those that `make secrets` makes."""
     passwords.write(tmp_path / "all")
     for secret in SERVICES[name].get("secrets", ()):
-        (tmp_path / secret).write_text((tmp_path / "all" / secret).read_text())
+        (tmp_path / secret).write_text((tmp_path / "all" / secret).read_text(encoding="utf-8"), encoding="utf-8")
     given = {key: interpolated(str(value)) for key, value in environment(name).items()}
     settings.load(FUNCTIONS[name].target, {**given, "SECRETS_DIR": str(tmp_path)})
 
@@ -144,7 +145,7 @@ def test_every_secret_is_a_file_that_make_secrets_makes_and_git_ignores(tmp_path
     assert declared == {name: f".secrets/{name}" for name in declared}
     assert declared.keys() == {secret for name in SERVICES for secret in secret_names(name)}
     assert declared.keys() <= made
-    assert ".secrets/" in (ROOT / ".gitignore").read_text().split()
+    assert ".secrets/" in (ROOT / ".gitignore").read_text(encoding="utf-8").split()
     for name in SERVICES:
         for key, value in environment(name).items():
             assert (
@@ -158,10 +159,10 @@ def test_made_secrets_are_for_their_owner_strong_and_never_made_twice(tmp_path):
     """A second call changes nothing: a store keeps the password it was first started with."""
     folder = tmp_path / "secrets"
     passwords.write(folder)
-    first = {path.name: path.read_text() for path in folder.iterdir()}
+    first = {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
     (folder / "jwt-secret").unlink()
     assert passwords.write(folder) == ["jwt-secret"]
-    second = {path.name: path.read_text() for path in folder.iterdir()}
+    second = {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
     assert folder.stat().st_mode & 0o777 == 0o700
     assert len(second["jwt-secret"]) >= settings.KEY_BYTES
     assert {name for name in first if first[name] != second[name]} == {"jwt-secret"}
