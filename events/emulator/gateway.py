@@ -7,7 +7,7 @@ from pathlib import Path
 from string import Template
 
 from events.emulator import account
-from events.emulator.ports import LOOPBACK, is_free
+from events.emulator.ports import LOOPBACK, LOOPBACK_6, has_ipv6, is_free
 from events.emulator.processes import Part, PartFailed, Process, answers
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "gateway" / "nginx.conf.template"
@@ -40,8 +40,8 @@ class Gateway(Part):
         super().__init__("gateway", directory)
         self.port, self.auth_port = port, auth_port
         self._variables = {
-            "GATEWAY_LISTEN": f"{LOOPBACK}:{port}",
-            "AUTH_LISTEN": f"{LOOPBACK}:{auth_port}",
+            "GATEWAY_LISTEN": _everywhere_on(port),
+            "AUTH_LISTEN": _everywhere_on(auth_port),
             "MAX_BODY_BYTES": str(int(settings.get("MAX_UPLOAD_BYTES", 4 * 1024**3)) + _FORM_BYTES),
             # Everybody at this machine shares one address.
             "LOGIN_RATE": "600r/m",
@@ -83,6 +83,11 @@ def render(variables: Mapping[str, str]) -> str:
 class _Upper(Template):
     # The base class turns the text into a pattern, which typeshed declares it to be from the start.
     pattern = r"\$\{(?P<braced>[A-Z_]+)\}|(?P<escaped>(?!))|(?P<named>(?!))|(?P<invalid>(?!))"  # type: ignore[assignment]
+
+
+def _everywhere_on(port: int) -> str:
+    """The address of nginx' directive `listen`, and where there are two loopbacks a second directive."""
+    return f"{LOOPBACK}:{port}" + (f"; listen [{LOOPBACK_6}]:{port}" if has_ipv6() else "")
 
 
 def _await_free(setting: str, port: int) -> None:
