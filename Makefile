@@ -11,7 +11,8 @@ UV = $(BIN)/uv
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name what; do printf '  make %-13s%s\n' "$$name" "$$what"; done
 
-run: export VIDEO := $(value VIDEO)
+run: override export VIDEO := $(value VIDEO)
+run: override export STATE := $(value STATE)
 run: .venv/local ## start the whole system; with VIDEO=film.mp4: make film.mp3 beside it and stop
 	@exec $(BIN)/python -m events.emulator
 

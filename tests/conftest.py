@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from pathlib import Path
 from threading import Barrier
 from typing import Any
 from uuid import UUID, uuid4
@@ -14,6 +15,7 @@ import psycopg2
 import pymongo
 import pytest
 
+from events.emulator import account
 from events.emulator.mongo import Mongo
 from events.emulator.postgres import Postgres
 from events.emulator.processes import Part, PartFailed
@@ -21,11 +23,15 @@ from events.emulator.rabbitmq import RabbitMQ
 from events.emulator.system import System
 from functions.stores.postgres import migrate
 
+ROOT = Path(__file__).parent.parent
 EMPTY = """
     SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid();
     DELETE FROM jobs; DELETE FROM users; DELETE FROM login_attempts; DELETE FROM passes
 """
+
+
+account.give(ROOT / ".coverage.d")  # what runs in other processes is measured too, and where we are root they are not
 
 
 @pytest.fixture(scope="session")

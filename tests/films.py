@@ -135,7 +135,7 @@ def chaptered(directory: Path) -> Path:
     chapters.write_text(
         ";FFMETADATA1\n"
         "[CHAPTER]\nTIMEBASE=1/1000\nSTART=0\nEND=2000\ntitle=Anfang\n"
-        "[CHAPTER]\nTIMEBASE=1/1000\nSTART=2000\nEND=5000\ntitle=Ende\n"
+        "[CHAPTER]\nTIMEBASE=1/1000\nSTART=2000\nEND=5000\ntitle=Ende\n", encoding="utf-8"
     )
     return _film(directory / "chaptered.mp4", "-map_chapters", "2", inputs=("-i", str(chapters)))
 
@@ -144,7 +144,7 @@ def talkative(directory: Path) -> Path:
     """ffmpeg's report of it is long: a comment of 40 kB, then a thousand chapters, then the streams."""
     chapters = directory / "thousand-chapters.txt"
     chapter = "[CHAPTER]\nTIMEBASE=1/1000\nSTART={0}\nEND={0}\ntitle=Chapter {0}\n"
-    chapters.write_text(";FFMETADATA1\n" + "".join(chapter.format(start) for start in range(1000)))
+    chapters.write_text(";FFMETADATA1\n" + "".join(chapter.format(start) for start in range(1000)), encoding="utf-8")
     comment = f"comment={'word ' * 8000}"
     return _film(directory / "talkative.mkv", "-map_chapters", "2", "-metadata", comment, inputs=("-i", str(chapters)))
 
@@ -265,26 +265,28 @@ def hls_playlist(directory: Path) -> Path:
     """An HLS playlist that calls itself a film and points at another file on disk."""
     path = directory / "playlist.mp4"
     target = mpeg_ts(directory)
-    path.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nfile://{target}\n#EXT-X-ENDLIST\n")
+    lines = ("#EXTM3U", "#EXT-X-TARGETDURATION:5", "#EXTINF:5,", f"file://{target}", "#EXT-X-ENDLIST")
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return path
 
 
 def concat_playlist(directory: Path) -> Path:
     """An ffconcat script that calls itself a film and points at another file on disk."""
     path = directory / "concat.mp4"
-    path.write_text(f"ffconcat version 1.0\nfile {plain(directory).name}\n")
+    path.write_text(f"ffconcat version 1.0\nfile {plain(directory).name}\n", encoding="utf-8")
     return path
 
 
 def look(path: Path) -> str:
     """What ffmpeg reports of a file: streams, tags, chapters, pictures."""
-    return subprocess.run([get_ffmpeg_exe(), "-hide_banner", "-i", str(path)], capture_output=True, text=True).stderr
+    command = [get_ffmpeg_exe(), "-hide_banner", "-i", str(path)]
+    return subprocess.run(command, capture_output=True, encoding="utf-8").stderr
 
 
 def play(path: Path) -> float:
     """Seconds of sound in a file, by decoding it to the end; fails when a word of complaint is heard."""
     words = ("-nostdin", "-v", "warning", "-xerror", "-i", str(path), "-vn", "-f", "null", "-progress", "pipe:1", "-")
-    run = subprocess.run([get_ffmpeg_exe(), *words], capture_output=True, text=True, check=True)
+    run = subprocess.run([get_ffmpeg_exe(), *words], capture_output=True, encoding="utf-8", check=True)
     assert not run.stderr, run.stderr
     return int(re.findall(r"out_time_us=(\d+)", run.stdout)[-1]) / 1e6
 

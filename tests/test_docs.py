@@ -67,7 +67,7 @@ def test_every_reason_of_failure_is_listed():
 
 def test_every_make_target_the_documents_name_exists():
     """`make help` and the README speak of the same targets."""
-    listed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, encoding="utf-8", check=True).stdout
     for target in set(re.findall(r"`?make ([a-z][a-z-]*)", README + ARCHITECTURE)):
         assert re.search(rf"\bmake {target}\b", listed), f"make {target} is not in make help"
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from events.emulator import journey, packages, sample
+from events.emulator import journey, packages, sample, terminal
 from events.emulator.processes import PartFailed
 from events.emulator.system import System
 
@@ -37,6 +37,7 @@ Logs and data are in {directory}. Ctrl-C stops everything; the next start goes o
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     for number in _STOPPING:
         signal.signal(number, _interrupt)
+    os.umask(os.umask(0o022) | 0o022)  # where we are root, the parts write only to what is given to them
     video = arguments[0] if arguments else environ.get("VIDEO")
     if len(arguments) > 1 or (video and not Path(video).is_file()):
         print(f"there is no file {video}\n{USAGE}" if len(arguments) < 2 else USAGE, file=sys.stderr)
@@ -89,4 +90,5 @@ def _interrupt(_number: int, _frame: object) -> NoReturn:
 
 
 if __name__ == "__main__":
+    terminal.accept_everything()
     sys.exit(main(sys.argv[1:], os.environ))

@@ -8,6 +8,7 @@ from pathlib import Path
 import urllib3
 
 from events import catalogue
+from events.emulator import account
 from events.emulator.ports import LOOPBACK, reserve_port
 from events.emulator.processes import Part, Process, python
 
@@ -43,7 +44,7 @@ class Function(Part):
     def start(self) -> None:
         """Start it, without the temporary files of one that was killed. Raises PartFailed."""
         shutil.rmtree(self._temporary, ignore_errors=True)
-        self._temporary.mkdir(parents=True)
+        account.give(self._temporary)
         argv = python("-m", "gunicorn", "-c", self.configuration, "functions_framework:create_app()")
         self.run(Process(self.name, argv, self.directory, self.env, cwd=ROOT))
 

@@ -1,34 +1,33 @@
 """The gateway: nginx from the distribution, with the one template that docker compose and Kubernetes use too."""
 
-import os
 import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from string import Template
 
-from events.emulator.ports import LOOPBACK, is_free
+from events.emulator import account
+from events.emulator.ports import LOOPBACK, LOOPBACK_6, has_ipv6, is_free
 from events.emulator.processes import Part, PartFailed, Process, answers
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "gateway" / "nginx.conf.template"
 _FORM_BYTES = 65536  # what upload lets a form hold around its file
-# What the nginx image has around its conf.d. As root the workers stay root: nothing here is reachable from outside, and
-# another user might not be let into the directory of the state. Nothing of nginx lies outside that directory.
+# What the nginx image has around its conf.d. Nothing of nginx lies outside the directory of the state, and nothing is
+# included: nginx reads the path of that as a pattern, and would find nothing below a directory called [a].
 _MAIN = """\
 daemon off;
-{user}
 worker_processes 1;
-pid nginx.pid;
+pid temporary/nginx.pid;
 error_log stderr crit;
-events {{ worker_connections 1024; }}
-http {{
+events { worker_connections 1024; }
+http {
     client_body_temp_path temporary;
     proxy_temp_path temporary;
     fastcgi_temp_path temporary;
     uwsgi_temp_path temporary;
     scgi_temp_path temporary;
-    include gateway.conf;
-}}
+%s
+}
 """
 
 
@@ -41,8 +40,8 @@ class Gateway(Part):
         super().__init__("gateway", directory)
         self.port, self.auth_port = port, auth_port
         self._variables = {
-            "GATEWAY_LISTEN": f"{LOOPBACK}:{port}",
-            "AUTH_LISTEN": f"{LOOPBACK}:{auth_port}",
+            "GATEWAY_LISTEN": _everywhere_on(port),
+            "AUTH_LISTEN": _everywhere_on(auth_port),
             "MAX_BODY_BYTES": str(int(settings.get("MAX_UPLOAD_BYTES", 4 * 1024**3)) + _FORM_BYTES),
             # Everybody at this machine shares one address.
             "LOGIN_RATE": "600r/m",
@@ -64,13 +63,12 @@ class Gateway(Part):
         nginx = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
         if nginx is None:
             raise PartFailed(self.name, "nginx is not installed", "python -m events.emulator.packages")
-        self.directory.mkdir(parents=True, exist_ok=True)
-        user = "user root;" if os.geteuid() == 0 else ""
-        (self.directory / "nginx.conf").write_text(_MAIN.format(user=user))
-        (self.directory / "gateway.conf").write_text(render(self._variables))
+        account.give(self.directory / "temporary")
+        account.keep(self.directory / "nginx.conf", _MAIN % render(self._variables))
         for setting, port in (("GATEWAY_PORT", self.port), ("AUTH_PORT", self.auth_port)):
             _await_free(setting, port)
-        self.run(Process(self.name, [nginx, "-p", str(self.directory), "-c", "nginx.conf"], self.directory))
+        argv = [nginx, "-p", str(self.directory), "-c", "nginx.conf", "-e", "stderr"]
+        self.run(Process(self.name, argv, self.directory))
 
     def is_ready(self) -> bool:
         """Look once whether both ports take connections."""
@@ -85,6 +83,11 @@ def render(variables: Mapping[str, str]) -> str:
 class _Upper(Template):
     # The base class turns the text into a pattern, which typeshed declares it to be from the start.
     pattern = r"\$\{(?P<braced>[A-Z_]+)\}|(?P<escaped>(?!))|(?P<named>(?!))|(?P<invalid>(?!))"  # type: ignore[assignment]
+
+
+def _everywhere_on(port: int) -> str:
+    """The address of nginx' directive `listen`, and where there are two loopbacks a second directive."""
+    return f"{LOOPBACK}:{port}" + (f"; listen [{LOOPBACK_6}]:{port}" if has_ipv6() else "")
 
 
 def _await_free(setting: str, port: int) -> None:

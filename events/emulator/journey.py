@@ -1,5 +1,6 @@
 """A film's way through the whole system as a client takes it: over HTTP, from the login to the MP3 and the mail."""
 
+import os
 import secrets
 import sys
 import time
@@ -11,7 +12,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 import urllib3
+from werkzeug.http import parse_options_header
 
+from events.emulator import audio
 from events.emulator.processes import PartFailed
 from events.emulator.system import System
 
@@ -30,10 +33,14 @@ def run(film: Path, state: Path, environ: Mapping[str, str]) -> int:
     The system is one of its own below `state`, on free ports, so that films can be converted beside a running
     `make run`, and several at once. What it keeps, the mails among it, is there afterwards. Raises PartFailed.
     """
+    if refusal := _refusal(film):
+        print(refusal, file=sys.stderr)
+        return 1
     print(f"starting the system for {film}", flush=True)
+    force = environ.get("FORCE", "0") not in ("", "0")
     with _system_of_its_own(state, environ) as system:
         try:
-            Traveller(system).convert(film)
+            Traveller(system).convert(film, force=force)
         except JourneyFailed as failure:
             print(f"{film} was not converted: {failure}", file=sys.stderr)
             return 1
@@ -52,7 +59,7 @@ class Traveller:
         self._http = urllib3.PoolManager(retries=False, timeout=limits, blocksize=_PIECE)
         self._token: dict[str, str] = {}
 
-    def convert(self, film: Path) -> None:
+    def convert(self, film: Path, *, force: bool) -> None:
         """Make the MP3 beside the film. Raises JourneyFailed, as everything here does where an answer is a problem."""
         self.enter()
         job = self.await_end(self.upload(film))
@@ -61,8 +68,8 @@ class Traveller:
         if job["state"] != "done":
             reason = job.get("reason", job["state"])
             raise JourneyFailed(f"{reason}. The mail says:\n\n{indent(letter['Text'], '    ')}")
-        audio = self.download(job, film)
-        print(f"MP3          {audio}: {job['duration']:.2f} s, {job['mp3_size']:,} bytes")
+        written = self.download(job, film, force=force)
+        print(f"MP3          {written}: {job['duration']:.2f} s, {job['mp3_size']:,} bytes")
 
     def enter(self) -> None:
         """Register and log in."""
@@ -76,7 +83,7 @@ class Traveller:
         size = film.stat().st_size
         headers = {**self._token, "Content-Type": "application/octet-stream", "Content-Length": str(size)}
         with film.open("rb") as file, Bar("uploading") as bar:
-            path = f"/upload?{urlencode({'filename': film.name})}"
+            path = f"/upload?{urlencode({'filename': _spelt(film.name)})}"
             body = bar.following(iter(lambda: file.read(_PIECE), b""), size)
             return dict(self._ask("POST", path, headers=headers, body=body).json())
 
@@ -91,23 +98,22 @@ class Traveller:
             bar.show(job["progress"])
         return job
 
-    def download(self, job: dict[str, Any], film: Path) -> Path:
-        """Write the MP3 beside the film, whole or not at all, over one of an earlier time."""
-        audio = film.with_suffix(".mp3")
-        if audio == film:
-            audio = film.with_suffix(".mp3.mp3")
-        unfinished = audio.with_name(f"{audio.name}.part")
+    def download(self, job: dict[str, Any], film: Path, *, force: bool) -> Path:
+        """Write the MP3 beside the film, under the name that the download gives it or the next that is free."""
         answer = self._ask("GET", job["download"], headers=self._token, preload_content=False)
+        wanted = film.with_name(_name_of(answer))
+        was_there = wanted.exists()
         try:
-            with unfinished.open("wb") as file, Bar("downloading") as bar:
-                file.writelines(bar.following(answer.stream(_PIECE), job["mp3_size"]))
-            if audio.exists():
-                print(f"{audio} is replaced")
-            return unfinished.replace(audio)
+            with Bar("downloading") as bar:
+                pieces = bar.following(answer.stream(_PIECE), job["mp3_size"])
+                written = audio.write(pieces, wanted, video=film, force=force)
         except OSError as error:
             raise JourneyFailed(f"its MP3 cannot be written: {error}") from error
-        finally:
-            unfinished.unlink(missing_ok=True)
+        if written != wanted:
+            print(f"{wanted} is there already and stays as it is{'' if force else '; FORCE=1 replaces it'}")
+        elif was_there:
+            print(f"{wanted} is replaced")
+        return written
 
     def find_letter(self) -> dict[str, Any]:
         """The mail about it, as the mailbox describes it, with the `path` of its file."""
@@ -134,13 +140,15 @@ class Bar:
         self._step = step
         self._began = time.monotonic()
         self._shown = -1
+        self._full, self._empty = _shades(sys.stdout.encoding)
 
     def show(self, fraction: float) -> None:
         percent = int(100 * min(fraction, 1))
         if sys.stdout.isatty() and percent != self._shown:
             self._shown = percent
-            bar = "█" * (_WIDTH * percent // 100)
-            print(f"\r{self._step:<13}{bar:░<{_WIDTH}} {percent:3} %", end="", flush=True)
+            done = _WIDTH * percent // 100
+            bar = self._full * done + self._empty * (_WIDTH - done)
+            print(f"\r{self._step:<13}{bar} {percent:3} %", end="", flush=True)
 
     def following(self, pieces: Iterator[bytes], size: int) -> Iterator[bytes]:
         """Hand the pieces on and show how much of the whole has passed."""
@@ -156,6 +164,41 @@ class Bar:
     def __exit__(self, *_: object) -> None:
         start = "\r\033[K" if sys.stdout.isatty() else ""
         print(f"{start}{self._step:<13}{time.monotonic() - self._began:.1f} s", flush=True)
+
+
+def _refusal(film: Path) -> str:
+    """Why it need not be begun; empty where nothing speaks against it."""
+    try:
+        film.open("rb").close()
+    except OSError as error:
+        return f"{film} cannot be read: {error.strerror}"
+    try:
+        audio.require_room(film.parent)
+    except OSError as error:
+        return f"the MP3 of {film} cannot be written beside it: {error.strerror}"
+    return ""
+
+
+def _spelt(name: str) -> str:
+    """A file's name as text. On disk it is bytes: in UTF-8 by now, in Latin-1 where it is from long ago."""
+    try:
+        return os.fsencode(name).decode()
+    except UnicodeDecodeError:
+        return os.fsencode(name).decode("latin-1")
+
+
+def _name_of(answer: urllib3.BaseHTTPResponse) -> str:
+    """The name under which a browser would save it, as this machine's files are named."""
+    named = parse_options_header(answer.headers["Content-Disposition"])[1]["filename"]
+    return os.fsdecode(named.encode())
+
+
+def _shades(encoding: str) -> tuple[str, str]:
+    try:
+        "█░".encode(encoding)
+    except UnicodeEncodeError:
+        return "#", "."
+    return "█", "░"
 
 
 def _system_of_its_own(state: Path, environ: Mapping[str, str]) -> System:

@@ -19,6 +19,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from flask import Flask, Response, abort, render_template_string, request
 from werkzeug.serving import make_server
 
+from events.emulator import account
 from events.emulator.ports import LOOPBACK, reserve_port
 from events.emulator.processes import Part, Process, answers, python
 
@@ -54,7 +55,8 @@ class Mailbox(Part):
 
     def start(self) -> None:
         """Start it on the mails it has. Raises PartFailed."""
-        options = ["--smtp", str(self.smtp_port), "--http", str(self.http_port), "--dir", str(self.directory / "mails")]
+        account.give(mails := self.directory / "mails")
+        options = ["--smtp", str(self.smtp_port), "--http", str(self.http_port), "--dir", str(mails)]
         argv = python("-m", "events.emulator.mailbox", *options)
         self.run(Process(self.name, argv, self.directory, cwd=_ROOT, ports=[self.smtp_port, self.http_port]))
 
@@ -68,7 +70,6 @@ class Mails:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        directory.mkdir(parents=True, exist_ok=True)
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 aiosmtpd's name
         """Keep one mail: whole or not at all."""

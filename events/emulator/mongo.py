@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from events.emulator import account
 from events.emulator.ports import LOOPBACK, reserve_port
 from events.emulator.processes import Part, Process, answers, python
 
@@ -35,9 +36,9 @@ class Mongo(Part):
 
     def start(self) -> None:
         """Start it, on the data of an earlier start if there are any. Raises PartFailed."""
-        self.directory.mkdir(parents=True, exist_ok=True)
+        account.give(self.directory / "data")
         settings = _SETTINGS.format(address=LOOPBACK, port=self.port, durable=str(self.durable).lower())
-        (self.directory / "secantusd.toml").write_text(settings)
+        account.keep(self.directory / "secantusd.toml", settings)
         argv = python("-m", "secantus", "--config", "secantusd.toml")
         self.run(Process(self.name, argv, self.directory, _ENVIRONMENT, cwd=self.directory, ports=[self.port]))
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from events.emulator import terminal
 from events.emulator.processes import PartFailed
 
 BROWSER = {"chromium": Path("/usr/bin/chromium"), "chromium-driver": Path("/usr/bin/chromedriver")}
@@ -48,7 +49,8 @@ def install(packages: list[str]) -> None:
         raise PartFailed("packages", f"{', '.join(packages)} not installed", f"run `{by_hand}` as root")
     units = " ".join(_UNITS.get(package, "") for package in packages)
     script = f"PACKAGES='{' '.join(packages)}'\nUNITS='{units}'\n{_INSTALL}"
-    run = subprocess.run([*as_root, "sh", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    command = [*as_root, "sh", "-c", script]
+    run = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", errors="replace")
     if run.returncode != 0:
         remedy = f"run `apt-get update && {by_hand}` as root"
         raise PartFailed("packages", f"apt-get failed\n{run.stdout[-2000:]}", remedy)
@@ -62,6 +64,7 @@ def _succeeds(command: list[str]) -> bool:
 
 
 if __name__ == "__main__":
+    terminal.accept_everything()
     if missing := list_missing(PROGRAMS | BROWSER if sys.argv[1:] == ["browser"] else PROGRAMS):
         print(f"installing {', '.join(missing)} …", flush=True)
     try:

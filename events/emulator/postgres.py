@@ -1,17 +1,18 @@
 """A private Postgres, from the binaries of a Python wheel."""
 
 import os
-import pwd
 import secrets
 import shutil
 import signal
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory, gettempdir
 
+from events.emulator import account
 from events.emulator.ports import LOOPBACK, reserve_port
-from events.emulator.processes import Part, PartFailed, Process
+from events.emulator.processes import Part, PartFailed, Process, python
 
 _SETTINGS = {
     "listen_addresses": LOOPBACK,
@@ -21,6 +22,7 @@ _SETTINGS = {
     "timezone": "UTC",
 }
 _CARELESS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+_SPECIAL = set('$"`\\')  # between a shell's double quotes
 _STATUS = 7  # lines of postmaster.pid before the one that says how far the server is (PostgreSQL, pidfile.h)
 
 
@@ -40,9 +42,9 @@ class Postgres(Part):
 
     def start(self) -> None:
         """Start it, on the data of an earlier start if there are any. Raises PartFailed."""
-        programs, privileges = _find_programs(), _privileges()
+        programs = _find_programs()
         if not self._data.exists():
-            self._create_data(programs, privileges)
+            self._create_data(programs)
         for pid in self._orphans():
             os.kill(pid, signal.SIGKILL)
         # Nobody else starts on this directory (the record is locked), so whoever has that id now is a stranger.
@@ -55,7 +57,6 @@ class Postgres(Part):
                 [f"{programs}/postgres", "-D", str(self._data), *options],
                 self.directory,
                 stop_signal=signal.SIGINT,  # TERM would wait for every client to leave
-                privileges=privileges,
                 ports=[self.port],
             )
         )
@@ -63,30 +64,26 @@ class Postgres(Part):
     def is_ready(self) -> bool:
         """Look once whether it takes sessions, as pg_ctl does: a port that answers may still be recovering."""
         with suppress(OSError):
-            return (self._data / "postmaster.pid").read_text().splitlines()[_STATUS:] == ["ready   "]
+            return (self._data / "postmaster.pid").read_bytes().splitlines()[_STATUS:] == [b"ready   "]
         return False
 
-    def _create_data(self, programs: Path, privileges: list[str]) -> None:
+    def _create_data(self, programs: Path) -> None:
         unfinished = self.directory / "data.unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True, mode=0o700)
-        if privileges:
-            account = _account()
-            os.chown(unfinished, account.pw_uid, account.pw_gid)
+        account.give(unfinished)
         self._password()
-        argv = [f"{programs}/initdb", "-D", str(unfinished), "--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions"]
-        argv += ["--username=emulator", "--auth=scram-sha-256", f"--pwfile={self.directory / 'password'}"]
-        argv += [] if self.durable else ["--no-sync"]
-        Process("initdb", argv, self.directory, privileges=privileges).finish(seconds=120)
+        options = ["-D", str(unfinished), "--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions"]
+        options += ["--username=emulator", "--auth=scram-sha-256", f"--pwfile={self.directory / 'password'}"]
+        options += [] if self.durable else ["--no-sync"]
+        with _initdb(programs) as initdb:
+            Process("initdb", [*initdb, *options], self.directory).finish(seconds=120)
         unfinished.rename(self._data)
 
     def _password(self) -> str:
         path = self.directory / "password"
         if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch(mode=0o600)
-            path.write_text(secrets.token_urlsafe(24))
-        return path.read_text()
+            account.keep(path, secrets.token_urlsafe(24))
+        return path.read_text(encoding="ascii")
 
     def _orphans(self) -> Iterator[int]:
         """Find the sessions of a Postgres that was killed; until they notice, they keep its shared memory."""
@@ -94,6 +91,33 @@ class Postgres(Part):
             with suppress(OSError):
                 if (process / "cwd").readlink() == self._data and (process / "exe").readlink().name == "postgres":
                     yield int(process.name)
+
+
+@contextmanager
+def _initdb(programs: Path) -> Iterator[list[str]]:
+    """Give the command that begins with initdb. Raises PartFailed.
+
+    It has a shell start the `postgres` beside itself, the path between double quotes, in which some characters mean
+    something. So in such a place it is told another name, in a folder of plain name that has a link to `postgres`.
+    """
+    if not _SPECIAL & set(str(programs)):
+        yield [f"{programs}/initdb"]
+        return
+    for place in (gettempdir(), "/var/tmp", "/dev/shm"):  # noqa: S108 -- a folder of its own is made there
+        if Path(place).is_dir() and not _SPECIAL & set(place) and not os.statvfs(place).f_flag & os.ST_NOEXEC:
+            break
+    else:
+        remedy = "move the checkout, or set TMPDIR to a directory of plain name that may hold programs"
+        raise PartFailed("postgres", f"its shell reads some characters of {programs} otherwise", remedy)
+    with TemporaryDirectory(dir=place) as made:
+        folder = Path(made)
+        account.give(folder)
+        (folder / "initdb").touch()  # it looks for itself under the name it was told, and for a program
+        (folder / "initdb").chmod(0o755)
+        (folder / "postgres").symlink_to(programs / "postgres")
+        by_name = python("-c", "import os, sys; os.execv(sys.argv[1], sys.argv[2:])")
+        [catalogue] = programs.parent.glob("share/**/postgres.bki")
+        yield [*by_name, f"{programs}/initdb", f"{folder}/initdb", "-L", str(catalogue.parent)]
 
 
 def _find_programs() -> Path:
@@ -104,18 +128,3 @@ def _find_programs() -> Path:
             if (programs := Path(package, version, "bin")).is_dir():
                 return programs
     raise PartFailed("postgres", "its programs are not installed", "pip install -r requirements/local.txt")
-
-
-def _privileges() -> list[str]:
-    """Give setpriv's options for root, whom Postgres refuses: be `nobody`, who may still pass closed directories."""
-    if os.geteuid() != 0:
-        return []
-    account = _account()
-    held = int(Path("/proc/self/status").read_text().partition("CapPrm:")[2].split()[0], 16)
-    passing = [name for bit, name in ((2, "+dac_read_search"), (1, "+dac_override")) if held >> bit & 1][:1]
-    capabilities = [option for name in passing for option in ("--inh-caps", name, "--ambient-caps", name)]
-    return ["--reuid", str(account.pw_uid), "--regid", str(account.pw_gid), "--clear-groups", *capabilities]
-
-
-def _account() -> pwd.struct_passwd:
-    return pwd.getpwnam("nobody")

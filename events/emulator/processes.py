@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Self
 
+from events.emulator import account
 from events.emulator.ports import LOOPBACK, is_free
 
 _PLAIN = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
@@ -37,7 +38,8 @@ class Process:
     """One program, its log `<name>.log` and its record `<name>.pid` in a directory of its part.
 
     Its session is its own (Ctrl-C at the terminal reaches us alone), it gets `stop_signal` when we die, and the record,
-    locked while we live, lets the next start find what a crash left running. Of our environment it inherits nothing.
+    locked while we live, lets the next start find what a crash left running. It inherits neither our environment nor,
+    where we are root, that (account.py).
     """
 
     name: str
@@ -46,7 +48,6 @@ class Process:
     env: Mapping[str, str] = field(default_factory=dict)
     cwd: Path | None = None
     stop_signal: signal.Signals = signal.SIGTERM
-    privileges: Sequence[str] = ()  # options for setpriv(1)
     ports: Sequence[int] = ()  # where it will listen
     _child: subprocess.Popen[bytes] | None = field(default=None, init=False)
     _record: IO[str] | None = field(default=None, init=False)
@@ -90,17 +91,20 @@ class Process:
         """Start the program, after ending what an earlier, crashed run left of it. Raises PartFailed."""
         self._record = self._claim_record()
         self._require_ports()
-        mode = "ab" if self.log.exists() and self.log.stat().st_size < _LARGEST_LOG else "wb"
-        with self.log.open(mode) as log:
+        mode = "a" if self.log.exists() and self.log.stat().st_size < _LARGEST_LOG else "w"
+        dying = ("--pdeathsig", self.stop_signal.name.removeprefix("SIG"))
+        with account.open_private(self.log, mode) as log:
+            account.hand_over(log)
             self._log_start = log.seek(0, os.SEEK_END)
             self._child = _spawner.submit(
                 subprocess.Popen,
-                ["setpriv", "--pdeathsig", self.stop_signal.name.removeprefix("SIG"), *self.privileges, *self.argv],
+                ["setpriv", *dying, *account.options(), "--", *self.argv],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=_PLAIN | dict(self.env),
                 cwd=self.cwd,
+                umask=0o077,
                 start_new_session=True,
             ).result()
         self._record.write(f"{self.pid} {_started(self.pid)}\n")
@@ -140,8 +144,8 @@ class Process:
         return PartFailed(self.name, f"{what}{ending}\n{self.log_tail}", f"read {self.log}")
 
     def _claim_record(self) -> IO[str]:
-        self.directory.mkdir(parents=True, exist_ok=True)
-        record = (self.directory / f"{self.name}.pid").open("a+")
+        self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        record = account.open_private(self.directory / f"{self.name}.pid", "a+")
         try:
             fcntl.flock(record, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -287,7 +291,7 @@ def _end_left_behind(pid: int, started: str, stop_signal: signal.Signals) -> Non
 def _started(pid: int) -> str:
     """Give when a process started, in ticks since boot; with the id this names it for ever. Empty if there is none."""
     try:
-        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        state, *fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].decode("ascii").split()
     except (FileNotFoundError, ProcessLookupError):
         return ""
     return "" if state == "Z" else fields[18]

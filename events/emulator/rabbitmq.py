@@ -4,6 +4,7 @@ import secrets
 import shutil
 from pathlib import Path
 
+from events.emulator import account
 from events.emulator.ports import LOOPBACK, reserve_port
 from events.emulator.processes import Part, PartFailed, Process, answers
 
@@ -18,6 +19,9 @@ log.console = true
 log.console.level = info
 log.file = false
 """
+# Its scripts split paths at spaces, its searches at colons, and it asks a shell for the free space of its disk. So the
+# directory, in which the node runs, has a plain name for it.
+_HERE = "/proc/self/cwd"
 _SPARE_DISK = 100_000_000  # bytes; with less free the node silently takes no messages
 
 
@@ -41,12 +45,15 @@ class RabbitMQ(Part):
         if not _SERVER.exists() or not (epmd := shutil.which("epmd")):
             raise PartFailed(self.name, "it is not installed", "python -m events.emulator.packages")
         self._resumed = self._state.exists()
+        for written in (self._state, self.directory / "log"):
+            account.give(written)
         self._secret(".erlang.cookie")
         if shutil.disk_usage(self.directory).free < 2 * _SPARE_DISK:
             raise PartFailed(self.name, f"the disk of {self.directory} is nearly full", "free some hundred megabytes")
         password = self._secret("password")
         settings = _SETTINGS.format(address=LOOPBACK, port=self.port, password=password, spare=_SPARE_DISK)
-        self._keep_private("rabbitmq.conf", settings)
+        account.keep(self.directory / "rabbitmq.conf", settings)
+        self._link_installation()
         env = self._environment()
         # In the foreground and ours: the one that a node starts by itself outlives the node.
         self.run(Process("epmd", [epmd], self.directory, env, ports=[self._epmd_port]))
@@ -72,31 +79,28 @@ class RabbitMQ(Part):
         return answers(self.port, _PROTOCOL, _METHOD_FRAME)
 
     def _environment(self) -> dict[str, str]:
-        here = str(self.directory)
         return {
-            "HOME": here,  # where Erlang looks for its cookie
+            "HOME": _HERE,  # where Erlang looks for its cookie
             "ERL_EPMD_ADDRESS": LOOPBACK,
             "ERL_EPMD_PORT": str(self._epmd_port),
             # For every Erlang that the node's scripts start: nothing beyond loopback, and no epmd of theirs.
             "ERL_FLAGS": "-kernel inet_dist_use_interface {127,0,0,1} -start_epmd false",
             "RUNNING_UNDER_SYSTEMD": "1",  # its script then becomes the node, which so gets our signals
-            "RABBITMQ_SCRIPTS_DIR": f"{self._slim_installation()}/sbin",
+            "RABBITMQ_SCRIPTS_DIR": f"{_HERE}/installation/sbin",
+            "RABBITMQ_PLUGINS_DIR": f"{_HERE}/installation/plugins",
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 2:2",
             "RABBITMQ_NODENAME": "emulator@localhost",  # names the state on disk, so always the same
             "RABBITMQ_DIST_PORT": str(self._distribution_port),
-            "RABBITMQ_MNESIA_BASE": str(self._state),
-            "RABBITMQ_LOG_BASE": f"{here}/log",
+            "RABBITMQ_MNESIA_BASE": f"{_HERE}/state",
+            "RABBITMQ_LOG_BASE": f"{_HERE}/log",
             "RABBITMQ_CONF_ENV_FILE": "/dev/null",  # not the machine's own node's
-            "RABBITMQ_CONFIG_FILE": f"{here}/rabbitmq.conf",
-            "RABBITMQ_ADVANCED_CONFIG_FILE": f"{here}/advanced.config",
-            "RABBITMQ_ENABLED_PLUGINS_FILE": f"{here}/enabled_plugins",
+            "RABBITMQ_CONFIG_FILE": f"{_HERE}/rabbitmq.conf",
+            "RABBITMQ_ADVANCED_CONFIG_FILE": f"{_HERE}/advanced.config",
+            "RABBITMQ_ENABLED_PLUGINS_FILE": f"{_HERE}/enabled_plugins",
         }
 
-    def _slim_installation(self) -> Path:
-        """Link to the installation without its plugins: the node opens each at every start, a third of its time.
-
-        Gives the path from `directory`, for the node's scripts split a path at a space.
-        """
+    def _link_installation(self) -> None:
+        """Link to the installation without its plugins: the node opens each at every start, a third of its time."""
         installed, slim = _SERVER.resolve().parent.parent, self.directory / "installation"
         shutil.rmtree(slim, ignore_errors=True)
         (slim / "plugins").mkdir(parents=True)
@@ -105,16 +109,9 @@ class RabbitMQ(Part):
         for library in (installed / "plugins").iterdir():
             if not library.name.startswith("rabbitmq_") or library.name.startswith("rabbitmq_prelaunch"):
                 (slim / "plugins" / library.name).symlink_to(library)
-        return slim.relative_to(self.directory)
 
     def _secret(self, name: str) -> str:
         path = self.directory / name
         if not path.exists():
-            self._keep_private(name, secrets.token_hex(20))
-        return path.read_text()
-
-    def _keep_private(self, name: str, text: str) -> None:
-        path = self.directory / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(text)
+            account.keep(path, secrets.token_hex(20))
+        return path.read_text(encoding="ascii")

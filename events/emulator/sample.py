@@ -4,6 +4,7 @@ from pathlib import Path
 
 from imageio_ffmpeg import get_ffmpeg_exe
 
+from events.emulator import account
 from events.emulator.processes import Process
 
 _PICTURE, _TONE = "testsrc2=size=320x180:rate=10:duration=5", "sine=frequency=440:duration=5"
@@ -11,10 +12,12 @@ _PICTURE, _TONE = "testsrc2=size=320x180:rate=10:duration=5", "sine=frequency=44
 
 def make(directory: Path) -> Path:
     """Give the film in `directory`, made at the first call. Raises PartFailed."""
-    film, unfinished = directory / "sample.mp4", "sample.unfinished.mp4"
+    folder, unfinished = directory / "sample", "unfinished.mp4"
+    film = folder / "sample.mp4"
     if not film.exists():
+        account.give(folder)
         inputs = ["-f", "lavfi", "-i", _PICTURE, "-f", "lavfi", "-i", _TONE]
         argv = [get_ffmpeg_exe(), "-nostdin", "-y", "-v", "error", *inputs, "-preset", "ultrafast", unfinished]
-        Process("sample", argv, directory, cwd=directory).finish(seconds=60)
-        (directory / unfinished).rename(film)
+        Process("sample", argv, directory, cwd=folder).finish(seconds=60)
+        (folder / unfinished).rename(film)
     return film

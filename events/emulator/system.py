@@ -11,6 +11,7 @@ from threading import Event, Thread
 from typing import IO, Self
 
 from events import catalogue
+from events.emulator import account
 from events.emulator.functions import ROOT, Bridge, Function
 from events.emulator.gateway import Gateway
 from events.emulator.mailbox import Mailbox
@@ -227,16 +228,14 @@ class System:
         """What the environment gives, or what was made at the first start."""
         path = self.directory / "secrets" / name.lower().replace("_", "-")
         if name not in self._environ and not path.exists():
-            path.parent.mkdir(mode=0o700, exist_ok=True)
-            path.touch(mode=0o600)
-            path.write_text(secrets.token_hex(32))
-        return self._environ.get(name) or path.read_text()
+            account.keep(path, secrets.token_hex(32))
+        return self._environ.get(name) or path.read_text(encoding="ascii")
 
 
 def _take(directory: Path) -> IO[str]:
     """Keep the directory for us alone for as long as we live."""
     directory.mkdir(parents=True, exist_ok=True)
-    lock = (directory / "lock").open("a+")
+    lock = (directory / "lock").open("a+", encoding="utf-8")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -19,7 +19,7 @@ READY = "Ctrl-C stops"
 
 def emulate(directory: Path, **environ: str) -> subprocess.CompletedProcess[str]:
     """Run it to its end, its state in that directory."""
-    return subprocess.run(EMULATOR, env=_environ(directory, **environ), cwd=ROOT, capture_output=True, text=True)
+    return subprocess.run(EMULATOR, env=_environ(directory, **environ), cwd=ROOT, capture_output=True, encoding="utf-8")
 
 
 class Terminal:
@@ -33,7 +33,7 @@ class Terminal:
             EMULATOR,
             env=_environ(directory, **ports),
             cwd=ROOT,
-            text=True,
+            encoding="utf-8",
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
@@ -49,7 +49,7 @@ class Terminal:
     def paste(self) -> str:
         """What a person sees who pastes what they are told to."""
         shell = self.said.partition("paste these lines:\n")[2].partition("\nLogs")[0]
-        return subprocess.run(["bash", "-c", shell], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        return subprocess.run(["bash", "-c", shell], cwd=ROOT, capture_output=True, encoding="utf-8", check=True).stdout
 
     def send(self, signal: int) -> int:
         """Give its exit code."""

@@ -58,7 +58,7 @@ def test_a_second_one_on_the_same_state_is_refused(directory: Path):
 def test_a_part_that_dies_is_told_of_and_started_again(terminal: Terminal, directory: Path, part: str):
     """Break: kill -9 of one process. Symptom: its service is away for a moment. Recovery: by itself."""
     name = part.rpartition("/")[2]
-    process = psutil.Process(int((directory / "state" / part / f"{name}.pid").read_text().split()[0]))
+    process = psutil.Process(int((directory / "state" / part / f"{name}.pid").read_text(encoding="utf-8").split()[0]))
     process.kill()
     terminal.hears(f"{name}: has stopped (SIGKILL)")
     terminal.hears(f"{name} is started again")

@@ -65,7 +65,7 @@ def send(port: int, path: str, size: int, headers: dict[str, str]) -> http.clien
 @pytest.mark.parametrize("function", HTTP_FUNCTIONS, ids=lambda function: function.name)
 def test_every_http_function_has_its_path_and_its_time(function: catalogue.Function):
     """The template agrees with the catalogue."""
-    text = re.sub(r"\$\{(\w+)\}", r"\1", TEMPLATE.read_text())
+    text = re.sub(r"\$\{(\w+)\}", r"\1", TEMPLATE.read_text(encoding="utf-8"))
     servers = text.split("\nserver {")[1:]
     found = [re.findall(rf"location +(?:= )?{function.path} +{{(.*?)}}", server, re.DOTALL) for server in servers]
     assert [len(bodies) for bodies in found] == [1, 1 if function.auth_port or function.path == "/" else 0]
@@ -178,7 +178,7 @@ def test_the_log_keeps_neither_queries_nor_headers(system: System):
     person = Person(system)
     requests.get(f"{system.gateway.url}/download?fid=1&token=hush-query", timeout=10)
     requests.get(f"{system.gateway.url}/jobs?x=hush-query", headers={"Authorization": "hush-header"}, timeout=10)
-    log = (system.gateway.directory / "gateway.log").read_text()
+    log = (system.gateway.directory / "gateway.log").read_text(encoding="utf-8")
     lines = [json.loads(line) for line in log.splitlines()]
     assert "GET /download" in [line["message"] for line in lines]
     assert "hush" not in log

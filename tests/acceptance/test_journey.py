@@ -54,7 +54,7 @@ def test_one_command_takes_a_film_through_the_system(tmp_path: Path):
     assert done.returncode == 0, done.stdout + done.stderr
     assert films.play(film.with_suffix(".mp3")) == pytest.approx(films.play(film), abs=0.1)
     (letter,) = re.findall(r"\S+\.eml", done.stdout)
-    assert "Your MP3 is ready" in Path(letter).read_text()
+    assert "Your MP3 is ready" in Path(letter).read_text(encoding="utf-8")
     assert "Traceback" not in done.stderr
     assert running_below(tmp_path) == []
 

@@ -120,7 +120,11 @@ def test_nobody_is_mailed_where_nobody_gave_an_address(system: System, bearer: d
     """The notification is noted as not wanted; once an address is given, what ends from then on is mailed."""
     told = {"function": "notify", "status": 202, "job": job["id"]}
     journal = Path(system.functions["notify"].directory / "notify.log")
-    until(lambda: any(told.items() <= json.loads(line).items() for line in journal.read_text().splitlines()))
+
+    def lines() -> list[str]:
+        return journal.read_text(encoding="utf-8").splitlines()
+
+    until(lambda: any(told.items() <= json.loads(line).items() for line in lines()))
     assert mails_about(system, job) == []
 
     account = f"{system.gateway.url}/account"

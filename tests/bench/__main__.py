@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from events.emulator import terminal
 from tests.bench import latency, memory, starts, transcoding, transfers
 from tests.bench.stage import stage
 from tests.bench.table import HEAD, Row
@@ -66,4 +67,5 @@ def _load() -> str:
 
 
 if __name__ == "__main__":
+    terminal.accept_everything()
     sys.exit(main())

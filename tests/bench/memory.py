@@ -31,12 +31,12 @@ def _watch(stage: Stage, name: str) -> Callable[[], float]:
     processes = [master, *master.children()]  # gunicorn and its worker; ffmpeg would be the worker's
     idle = sum(_bytes(process, "VmRSS") for process in processes)
     for process in processes:
-        Path(f"/proc/{process.pid}/clear_refs").write_text("5")  # forgets the peak (proc(5))
+        Path(f"/proc/{process.pid}/clear_refs").write_text("5", encoding="utf-8")  # forgets the peak (proc(5))
     return lambda: (sum(_bytes(process, "VmHWM") for process in processes) - idle) / MB
 
 
 def _bytes(process: psutil.Process, field: str) -> int:
-    status = Path(f"/proc/{process.pid}/status").read_text()
+    status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
     found = re.search(rf"^{field}:\s+(\d+) kB$", status, re.MULTILINE)
     assert found, f"/proc does not tell {field}"
     return int(found[1]) * 1024

@@ -51,13 +51,13 @@ def rows(directory: Path, rounds: int) -> Iterator[Row]:
 
 def _hello(directory: Path) -> tuple[str, dict[str, str]]:
     """Settings file and environment of one that says hello: gunicorn is set as for ours, and nothing else is ours."""
-    (directory / "main.py").write_text(HELLO)
+    (directory / "main.py").write_text(HELLO, encoding="utf-8")
     with patch.dict(os.environ, FUNCTION_TARGET="ui", FUNCTION_SOURCE=""):
         settings = runpy.run_path(str(ROOT / CONF))
     known = {setting.name for setting in KNOWN_SETTINGS} - {"bind", "logconfig_dict"}
     plain = {name: value for name, value in settings.items() if name in known and not callable(value)}
     conf = directory / "gunicorn.conf.py"
-    conf.write_text("\n".join([BIND, *(f"{name} = {value!r}" for name, value in plain.items())]))
+    conf.write_text("\n".join([BIND, *(f"{name} = {value!r}" for name, value in plain.items())]), encoding="utf-8")
     return str(conf), {"FUNCTION_TARGET": "hello", "FUNCTION_SOURCE": str(directory / "main.py")}
 
 

@@ -85,7 +85,7 @@ def test_why_a_film_failed_stands_there_in_plain_words(visitor: Visitor, tmp_pat
 
 def test_what_is_no_film_is_refused_in_its_row(visitor: Visitor, tmp_path: Path) -> None:
     """The server's reason is shown, and there is no use in offering to try again."""
-    (tmp_path / "notes.mp4").write_text("this is not a film\n" * 100)
+    (tmp_path / "notes.mp4").write_text("this is not a film\n" * 100, encoding="utf-8")
     visitor.register()
     visitor.choose(tmp_path / "notes.mp4")
     visitor.await_state("refused")

@@ -27,6 +27,7 @@ import urllib3
 import yaml
 from imageio_ffmpeg import get_ffmpeg_exe
 
+from events.emulator import terminal
 from events.emulator.ports import reserve_port
 from functions.convert.container import measure_mp3
 
@@ -58,7 +59,7 @@ def main() -> int:
         (audio,) = person.settle()
         if abs(measure_mp3(io.BytesIO(audio)) - SECONDS) > 0.1:
             raise Lost(f"the MP3 of {SECONDS} s plays {measure_mp3(io.BytesIO(audio))} s")
-        services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+        services = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
         rounds = [
             undisturbed,
             *(disturb(Round(each, "killed", Person(compose, film, postbox)), compose.kill) for each in KILLED),
@@ -80,7 +81,8 @@ class Compose:
 
     def __call__(self, *words: str, **environ: str) -> str:
         command = [*self._command, "--project-name", "video-to-mp3-test", "--ansi", "never", *words]
-        run = subprocess.run(command, cwd=ROOT, env=self.environ | environ, capture_output=True, text=True, check=False)
+        env = self.environ | environ
+        run = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, encoding="utf-8", check=False)
         if run.returncode:
             raise Lost(f"{' '.join(command)}: {run.stderr[-2000:]}")
         return run.stdout
@@ -96,7 +98,7 @@ class Compose:
         finally:
             LOGS.parent.mkdir(exist_ok=True)
             with suppress(Lost):
-                LOGS.write_text(self("logs", "--no-color", "--timestamps"))
+                LOGS.write_text(self("logs", "--no-color", "--timestamps"), encoding="utf-8")
             say(f"stopping; what was logged is in {LOGS.relative_to(ROOT)}")
             self("down", "--volumes", "--remove-orphans", "--timeout", "5")
 
@@ -302,7 +304,7 @@ def say(what: str) -> None:
 
 
 def docker(*words: str) -> str:
-    return subprocess.run(["docker", *words], capture_output=True, text=True, check=True).stdout
+    return subprocess.run(["docker", *words], capture_output=True, encoding="utf-8", check=True).stdout
 
 
 def find_compose() -> list[str]:
@@ -316,6 +318,7 @@ def find_compose() -> list[str]:
 
 
 if __name__ == "__main__":
+    terminal.accept_everything()
     try:
         sys.exit(main())
     except Lost as loss:

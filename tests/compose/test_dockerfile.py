@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCKERFILE = (ROOT / "Dockerfile").read_text()
+DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 STAGE = re.compile(r"^FROM (\S+) AS (\S+)\n(.*?)(?=^FROM |\Z)", re.MULTILINE | re.DOTALL)
 STAGES = {name: (base, text) for base, name, text in STAGE.findall(DOCKERFILE)}
 
@@ -64,7 +64,8 @@ def test_the_bases_are_the_official_image_and_each_other():
 
 def test_the_build_sees_what_the_image_holds_and_nothing_else():
     """Secrets, tests and the emulator stay behind."""
-    rules = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
+    lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    rules = [line for line in lines if line and not line.startswith("#")]
     assert rules[0] == "*"
     assert {rule for rule in rules if rule.startswith("!")} == {
         "!events",
@@ -83,5 +84,5 @@ def sources(stage: str) -> set[str]:
 
 
 def pins(name: str) -> dict[str, str]:
-    text = (ROOT / "requirements" / f"{name}.txt").read_text()
+    text = (ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8")
     return dict(re.findall(r"^([a-z0-9-]+)==([^ \\\n]+(?: ; .*?)?) \\$", text, re.MULTILINE))

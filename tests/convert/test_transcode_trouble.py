@@ -28,7 +28,7 @@ class Cancelled(Exception):
 
 def child() -> int:
     """The one ffmpeg this thread has started; servers of other tests may be its children too."""
-    children = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
+    children = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text(encoding="utf-8").split()
     (pid,) = (int(child) for child in children if b"ffmpeg" in Path(f"/proc/{child}/cmdline").read_bytes())
     return pid
 
@@ -36,7 +36,7 @@ def child() -> int:
 def is_dead(pid: int) -> bool:
     """Gone, or a zombie whose new parent has not looked yet."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] in "ZX"
     except FileNotFoundError:
         return True
 
@@ -110,7 +110,7 @@ def test_ffmpeg_dies_with_the_function(shelf: Path, tmp_path: Path) -> None:
     worker = subprocess.Popen(
         [sys.executable, "-c", WORKER, str(films.long(shelf)), str(tmp_path / "audio.mp3")],
         stdout=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
     )
     with worker:
         assert worker.stdout
@@ -156,7 +156,8 @@ def test_ffmpeg_may_not_gain_rights_or_take_more_than_its_memory(shelf: Path, co
     seen = []
 
     def progress(_: float) -> None:
-        seen.append((Path(f"/proc/{child()}/status").read_text(), Path(f"/proc/{child()}/limits").read_text()))
+        told = [Path(f"/proc/{child()}/{what}").read_text(encoding="utf-8") for what in ("status", "limits")]
+        seen.append((told[0], told[1]))
         raise Cancelled
 
     with pytest.raises(Cancelled):

@@ -9,5 +9,5 @@ from events.emulator.packages import list_missing
 def test_nothing_is_installed_where_nothing_is_missing() -> None:
     """A second `make run` asks nobody for a password and no server for a package."""
     assert list_missing() == []
-    run = subprocess.run([sys.executable, "-m", "events.emulator.packages"], capture_output=True, text=True)
+    run = subprocess.run([sys.executable, "-m", "events.emulator.packages"], capture_output=True, encoding="utf-8")
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")

@@ -27,7 +27,8 @@ time.sleep(1000)
 
 def test_a_child_dies_with_a_parent_that_was_killed(tmp_path: Path) -> None:
     """kill -9 leaves the parent no time to clean up; the kernel ends the child."""
-    with subprocess.Popen([sys.executable, "-c", _PARENT, tmp_path], stdout=subprocess.PIPE, text=True) as parent:
+    command = [sys.executable, "-c", _PARENT, tmp_path]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8") as parent:
         assert parent.stdout
         child = psutil.Process(int(parent.stdout.readline()))
         parent.kill()
@@ -110,8 +111,8 @@ def test_side_by_side_runs_get_different_ports() -> None:
 
 
 def _record(directory: Path, pid: int, started: int) -> None:
-    (directory / "sleeper.pid").write_text(f"{pid} {started}\n")
+    (directory / "sleeper.pid").write_text(f"{pid} {started}\n", encoding="utf-8")
 
 
 def _started(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    return int(Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19])

@@ -113,7 +113,8 @@ def test_killing_the_emulator_leaves_no_process_and_nothing_that_stops_the_next_
     servers: Servers, tmp_path: Path
 ) -> None:
     """kill -9 of a run, beside another: the kernel ends its servers, and the next start finds every confirmed word."""
-    with subprocess.Popen([sys.executable, "-c", _OTHER_RUN, tmp_path], stdout=subprocess.PIPE, text=True) as other:
+    command = [sys.executable, "-c", _OTHER_RUN, tmp_path]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8") as other:
         assert other.stdout
         children = [psutil.Process(int(pid)) for pid in other.stdout.readline().split()]
         family = [member for child in children for member in (child, *child.children(recursive=True))]

@@ -196,7 +196,7 @@ class Bridge:
 
     def lines(self) -> list[dict[str, Any]]:
         """Its journal."""
-        return [json.loads(line) for line in self._log.read_text().splitlines()]
+        return [json.loads(line) for line in self._log.read_text(encoding="utf-8").splitlines()]
 
     def outcomes(self, function: str) -> list[str]:
         return [line["outcome"] for line in self.lines() if line.get("function") == function and "outcome" in line]
@@ -223,7 +223,7 @@ def run(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str
     """The bridge's command, when it is one that ends."""
     command = [sys.executable, "-m", "events.bridge", *arguments]
     return subprocess.run(
-        command, env=os.environ | env, capture_output=True, text=True, timeout=60, check=False, cwd=ROOT
+        command, env=os.environ | env, capture_output=True, encoding="utf-8", timeout=60, check=False, cwd=ROOT
     )
 
 

@@ -33,7 +33,7 @@ def test_the_environment_overrides_the_catalogue() -> None:
 
 def test_the_broker_may_come_from_a_file(tmp_path: Path) -> None:
     """As OpenFaaS and Kubernetes hand out secrets."""
-    (tmp_path / "amqp-url").write_text("amqp://from-a-file/\n")
+    (tmp_path / "amqp-url").write_text("amqp://from-a-file/\n", encoding="utf-8")
     assert Settings.read({"SECRETS_DIR": str(tmp_path)}, load()).amqp_url == "amqp://from-a-file/"
 
 

@@ -43,13 +43,13 @@ class _Mined:
 
 def lay(directory: Path, point: str, number: signal.Signals = signal.SIGKILL) -> Path:
     """The mine; it is gone once somebody stepped on it."""
-    (directory / f"{point}.new").write_text(str(int(number)))
+    (directory / f"{point}.new").write_text(str(int(number)), encoding="utf-8")
     return (directory / f"{point}.new").rename(directory / point)
 
 
 def _step_on(point: str) -> None:
     mine = Path(os.environ["MINES"], point)
     if mine.exists():
-        number = int(mine.read_text())
+        number = int(mine.read_text(encoding="utf-8"))
         mine.unlink()
         signal.pthread_kill(threading.get_ident(), number)  # this thread goes no further, not just any of them

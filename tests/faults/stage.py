@@ -18,6 +18,7 @@ import psycopg2.extras
 import requests
 
 from events import catalogue
+from events.emulator import account
 from events.emulator.functions import Bridge, Function
 from events.emulator.gateway import Gateway
 from events.emulator.mailbox import Mailbox
@@ -104,7 +105,7 @@ class Stage:
         return [*servers, *instances, self.bridge]
 
     def __enter__(self) -> Self:
-        self._mines.mkdir(parents=True, exist_ok=True)
+        account.give(self._mines)
         try:
             self.heal()
         except BaseException:
@@ -199,8 +200,9 @@ class Stage:
 
     def journal(self, name: str) -> list[dict[str, Any]]:
         """What the parts of that name have written, line by line."""
-        logs = [(part.directory / f"{name}.log").read_text() for part in self.parts if part.name == name]
-        return [json.loads(line) for log in logs for line in log.splitlines() if line.startswith("{")]
+        logs = [part.directory / f"{name}.log" for part in self.parts if part.name == name]
+        lines = [line for log in logs for line in log.read_text(encoding="utf-8").splitlines()]
+        return [json.loads(line) for line in lines if line.startswith("{")]
 
     def deliveries(self, job: Mapping[str, Any], function: str = "convert") -> list[dict[str, Any]]:
         """What became of each event about it that the bridge has carried to that function."""

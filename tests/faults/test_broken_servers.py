@@ -93,7 +93,7 @@ def parked(stage: Stage) -> float:
 
 def replay(stage: Stage) -> str:
     run = subprocess.run(
-        python("-m", "events.bridge", "replay"), env=stage.env, cwd=ROOT, capture_output=True, text=True
+        python("-m", "events.bridge", "replay"), env=stage.env, cwd=ROOT, capture_output=True, encoding="utf-8"
     )
     assert run.returncode == 0, run.stderr
     return run.stdout

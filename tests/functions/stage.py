@@ -64,7 +64,7 @@ class Served:
         return self
 
     def _answers(self) -> bool:
-        assert self.process.poll() is None, self.log.read_text()
+        assert self.process.poll() is None, self.log.read_text(encoding="utf-8")
         try:
             return requests.get(f"{self.url}/_/health", timeout=5).ok
         except requests.ConnectionError:

@@ -204,7 +204,7 @@ print(json.dumps(found))
 """
     whole = {name.upper(): "x" * 32 + "://y/z" for names in NEEDS.values() for name in names}
     environ = {"PYTHONPATH": str(FUNCTIONS.parent), **whole}
-    run = subprocess.run([sys.executable, "-c", script], env=environ, capture_output=True, text=True, check=True)
+    run = subprocess.run([sys.executable, "-c", script], env=environ, capture_output=True, encoding="utf-8", check=True)
     assert json.loads(run.stdout) == {name: [] for name in ALL}
 
 
@@ -213,7 +213,7 @@ def test_a_start_without_its_settings_names_them_all_and_ends(tmp_path: Path) ->
     log = tmp_path / "log"
     served = Served("upload", {"JWT_SECRET": "short", "SECRETS_DIR": "/nowhere"}, log)
     assert served.process.wait(30) != 0
-    [line] = log.read_text().splitlines()
+    [line] = log.read_text(encoding="utf-8").splitlines()
     for name in ("DATABASE_URL", "MONGO_URI", "K_SINK", "JWT_SECRET is shorter"):
         assert name in line
 
@@ -222,4 +222,4 @@ def test_a_start_without_a_target_names_those_there_are(tmp_path: Path) -> None:
     """A misspelt one too."""
     log = tmp_path / "log"
     assert Served("dead-letter", {}, log).process.wait(30) != 0
-    assert "dead_letter" in log.read_text()
+    assert "dead_letter" in log.read_text(encoding="utf-8")

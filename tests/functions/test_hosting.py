@@ -55,7 +55,7 @@ def openfaas(served: Callable[..., Served], tmp_path_factory: pytest.TempPathFac
     directory = tmp_path_factory.mktemp("openfaas")
     port = reserve_port()
     locations = " ".join(LOCATION.format(name=name, url=served(name).url) for name in HOSTED)
-    Path(directory, "conf").write_text(NGINX.format(listen=f"{LOOPBACK}:{port}", locations=locations))
+    Path(directory, "conf").write_text(NGINX.format(listen=f"{LOOPBACK}:{port}", locations=locations), encoding="utf-8")
     nginx = Process("openfaas", ["/usr/sbin/nginx", "-p", str(directory), "-c", str(directory / "conf")], directory)
     nginx.start()
     until(lambda: answers(port))

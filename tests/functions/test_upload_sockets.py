@@ -69,7 +69,7 @@ def test_a_client_that_hangs_up_leaves_nothing(
         until(lambda: files(films)[1])
     until(lambda: files(films) == (0, 0))
     assert sql("SELECT * FROM jobs") == []
-    assert '"status": 500' not in upload.log.read_text()
+    assert '"status": 500' not in upload.log.read_text(encoding="utf-8")
 
 
 def test_a_chunked_film_arrives(upload: Served, ada: Person) -> None:
@@ -126,10 +126,10 @@ def test_the_journal_tells_each_outcome_and_no_secret(upload: Served, ada: Perso
     problem(requests.post(address, data=FILM, headers=headers, timeout=30), 400, "bad-request", field="token")
     [line] = until(lambda: [line for line in journal(upload) if line.get("job") == job["id"]])
     assert (line["level"], line["status"], line["user"], line["bytes"]) == ("info", 202, str(ada.id), len(FILM))
-    whole = upload.log.read_text()
+    whole = upload.log.read_text(encoding="utf-8")
     for secret in (ada.token, ada.username, "secret-name", "t0ken", "Traceback"):
         assert secret not in whole
 
 
 def journal(upload: Served) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in upload.log.read_text().splitlines()]
+    return [json.loads(line) for line in upload.log.read_text(encoding="utf-8").splitlines()]

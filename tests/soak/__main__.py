@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from events.emulator import terminal
 from tests.soak.soak import Soak
 
 
@@ -30,4 +31,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    terminal.accept_everything()
     sys.exit(main())

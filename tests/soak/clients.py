@@ -51,7 +51,7 @@ def make_reels(directory: Path) -> list[Reel]:
     directory.mkdir(parents=True, exist_ok=True)
     made = films.plain(directory), films.matroska(directory), films.mp3(directory), films.long(directory, hours=1)
     text, empty = directory / "text.mp4", directory / "empty.mp4"
-    text.write_text("This is no film.\n" * 1000)
+    text.write_text("This is no film.\n" * 1000, encoding="utf-8")
     empty.write_bytes(b"")
     return [
         *[Reel(path, seconds=films.play(path)) for path in (films.bunny(), *made)] * 3,

@@ -180,4 +180,4 @@ def migrate(**environ: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "functions.stores.migrate"]
     measured = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE")}
     environ |= {"PYTHONPATH": str(ROOT), **measured}
-    return subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    return subprocess.run(command, env=environ, capture_output=True, encoding="utf-8", check=False)

@@ -86,5 +86,6 @@ def test_the_release_before_works_on_the_schema_of_now(
 def live(code: Path, url: str) -> None:
     """One job's life with that code on that database."""
     environ = {"PYTHONPATH": str(code)}
-    run = subprocess.run([sys.executable, "-c", LIFE, url], env=environ, cwd=code, capture_output=True, text=True)
+    command = [sys.executable, "-c", LIFE, url]
+    run = subprocess.run(command, env=environ, cwd=code, capture_output=True, encoding="utf-8")
     assert run.returncode == 0, run.stderr

@@ -83,6 +83,7 @@ words = st.text(max_size=80) | st.lists(
 @example(filename="=?utf-8?q?=0d=0aBcc:eve@x.org?=", name="=?utf-8?q?=0d=0aBcc:eve@x.org?=")
 @example(filename="日本語" * 60, name="Jörg" * 60)
 @example(filename='"; \\', name='a, <eve@x.org>, "b')
+@example(filename="", name="Bcc: eve@x.org" * 6)
 def test_no_name_becomes_a_header_or_an_address(filename: str, name: str) -> None:
     """Whatever strangers call themselves and their films."""
     message = message_from_bytes(letter(filename=filename, name=name).as_bytes())

@@ -82,13 +82,13 @@ def test_the_message_holds_no_secret() -> None:
 
 def test_a_secret_comes_from_a_file_as_openfaas_mounts_it(tmp_path: Path) -> None:
     """Named in lower case with dashes; the line end an editor left is not part of it."""
-    (tmp_path / "jwt-secret").write_text(WHOLE["JWT_SECRET"] + "\n")
+    (tmp_path / "jwt-secret").write_text(WHOLE["JWT_SECRET"] + "\n", encoding="utf-8")
     assert settings.load("validate", {"SECRETS_DIR": str(tmp_path)}).jwt_secret == WHOLE["JWT_SECRET"]
 
 
 def test_the_environment_wins_over_a_file(tmp_path: Path) -> None:
     """As it is the nearer of the two."""
-    (tmp_path / "jwt-secret").write_text("f" * 32)
+    (tmp_path / "jwt-secret").write_text("f" * 32, encoding="utf-8")
     environ = {"SECRETS_DIR": str(tmp_path), "JWT_SECRET": "e" * 32}
     assert settings.load("validate", environ).jwt_secret == "e" * 32
 
