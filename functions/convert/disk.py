@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 
@@ -72,11 +72,11 @@ class Room:
 
     @property
     def written(self) -> int:
-        size = 0
-        with suppress(FileNotFoundError):  # removed while we count: its conversion has just ended
-            for file in os.scandir(self.folder):
-                size += file.stat().st_size
-        return size
+        try:
+            with os.scandir(self.folder) as files:
+                return sum(file.stat().st_size for file in files)
+        except FileNotFoundError:  # removed while we count: its conversion has just ended
+            return 0
 
     @property
     def unwritten(self) -> int:

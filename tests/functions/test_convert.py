@@ -241,14 +241,22 @@ def test_an_mp3_that_no_disk_here_can_hold_beside_its_video_fails_too(
     assert files(mp3s) == (0, 0)
 
 
+# What the second needs that waits: by its size before it is fetched, by its length after that.
+WAIT = {
+    "a large video": (makers.plain, 100_000_000, 125_000_000),
+    "a long one": (lambda shelf: makers.long(shelf, 1), 1, 144_000_001),
+}
+
+
+@pytest.mark.parametrize(("make", "size", "needed"), WAIT.values(), ids=WAIT)
 def test_two_conversions_are_not_promised_the_same_room(
-    function: Function, shelf: Path, film: bytes, add: Make, jobs: Jobs, ada: Person, sql: Sql,
-    caplog: pytest.LogCaptureFixture,
+    make: Callable[[Path], Path], size: int, needed: int, function: Function, shelf: Path, add: Make, jobs: Jobs,
+    ada: Person, sql: Sql, caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     """The second waits though the first has written next to nothing; the log tells how much is missing."""
     client = function("convert", CONVERT_DISK_BYTES="200000000")
     first = add(makers.long(shelf).read_bytes(), video_size=150_000_000)
-    second = add(film, video_size=100_000_000)
+    second = add(make(shelf).read_bytes(), video_size=size)
     before = waited(client)
     with ThreadPoolExecutor() as pool:
         told = pool.submit(tell, client, first)
@@ -260,7 +268,7 @@ def test_two_conversions_are_not_promised_the_same_room(
     problem(answer, 503, "unavailable")
     back = jobs.find(second.id)
     assert back
-    missing = "125000000 bytes of disk are needed and 50000000 are free"
+    missing = f"{needed} bytes of disk are needed and 50000000 are free"
     assert (back.state, back.tries, back.last_error) == (QUEUED, 0, missing)
     assert [missing in line.fields["why"] for line in caplog.records if line.fields.get("status") == 503] == [True]
     assert waited(client) == before + 1

@@ -145,11 +145,10 @@ def test_a_query_parameter_that_is_not_known_is_named(
     assert told["detail"] == f"there is no query parameter `{slip}`; {hint}"
 
 
-@pytest.mark.parametrize("slip", ["\ud800\0\r\n", "x" * 10_000, ""])
-def test_whatever_a_name_holds_it_can_be_told(slip: str, function: Function) -> None:
+@pytest.mark.parametrize(("slip", "shown"), [("\ud800\0\r\n", ""), ("x" * 10_000, "x" * 60), ("", "")])
+def test_whatever_a_name_holds_it_can_be_told(slip: str, shown: str, function: Function) -> None:
     """Shortened, and without what no header and no log can carry."""
-    told = problem(function("register").post("/", json={slip: 1}), 400, "bad-request")
-    assert told["field"] == slip[:60] if slip.isalpha() else told["field"] == ""
+    problem(function("register").post("/", json={slip: 1}), 400, "bad-request", field=shown)
 
 
 NO_EVENTS = {
