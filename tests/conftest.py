@@ -84,7 +84,7 @@ def sql(database: str) -> Iterator[Callable[..., list[tuple[Any, ...]]]]:
         def run(statement: str, *values: Any) -> list[tuple[Any, ...]]:
             with connection.cursor() as cursor:
                 cursor.execute(statement, [str(value) if isinstance(value, UUID) else value for value in values])
-                return cursor.fetchall() if cursor.description else []
+                return cursor.fetchall() if cursor.description is not None else []
 
         yield run
 

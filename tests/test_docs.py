@@ -13,15 +13,24 @@ from functions.settings import SECRETS, Settings
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+ORIGINAL = (ROOT / "docs" / "from-the-original.md").read_text(encoding="utf-8")
+DOCUMENTS = "\n".join([README, *(path.read_text(encoding="utf-8") for path in sorted(ROOT.glob("docs/*.md")))])
 FUNCTIONS = catalogue.load()
+BRIDGE = set(re.findall(r'"([A-Z][A-Z0-9_]+)"', (ROOT / "events/bridge/settings.py").read_text(encoding="utf-8")))
 
 
-def table(heading: str) -> dict[str, list[str]]:
+def table(heading: str, document: str = README) -> dict[str, list[str]]:
     """The cells of the first table below a heading, by their row's first cell without backticks."""
-    lines = README.partition(f"\n## {heading}\n")[2].partition("\n## ")[0].splitlines()
-    rows = [re.split(r"\s*\|\s*", line)[1:-1] for line in lines if line.startswith("|")]
-    return {cells[0].strip(" `"): [cell.strip() for cell in cells[1:]] for cells in rows[2:]}
+    return {cells[0].strip(" `"): cells[1:] for cells in rows(heading, document)}
+
+
+def rows(heading: str, document: str) -> list[list[str]]:
+    lines = document.partition(f"\n## {heading}\n")[2].partition("\n## ")[0].splitlines()
+    return [re.split(r"\s*\|\s*", line)[1:-1] for line in lines if line.startswith("|")][2:]
+
+
+def quoted(text: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", text)
 
 
 def test_every_function_of_the_catalogue_stands_in_the_readme_in_the_same_order():
@@ -47,10 +56,8 @@ def test_every_setting_stands_in_the_readme_with_its_default():
 
 def test_every_setting_of_the_bridge_stands_in_the_readme():
     """The bridge is set like everything else."""
-    source = (ROOT / "events/bridge/settings.py").read_text(encoding="utf-8")
-    names = set(re.findall(r'"((?:[A-Z]+_)*[A-Z]+)"', source))
-    assert "BRIDGE_DELAYS" in names
-    assert {name for name in names if f"`{name}`" not in README} == {"SECRETS_DIR"}  # which stands as `$SECRETS_DIR`
+    assert "BRIDGE_DELAYS" in BRIDGE
+    assert {name for name in BRIDGE if f"`{name}`" not in README} == {"SECRETS_DIR"}  # which stands as `$SECRETS_DIR`
 
 
 def test_every_secret_is_marked_as_one():
@@ -66,20 +73,70 @@ def test_every_reason_of_failure_is_listed():
 
 
 def test_every_make_target_the_documents_name_exists():
-    """`make help` and the README speak of the same targets."""
+    """`make help` and the documents speak of the same targets."""
     listed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, encoding="utf-8", check=True).stdout
-    for target in set(re.findall(r"`?make ([a-z][a-z-]*)", README + ARCHITECTURE)):
+    for target in set(re.findall(r"(?:`|\$ )make ([a-z][a-z-]*)", DOCUMENTS)):
         assert re.search(rf"\bmake {target}\b", listed), f"make {target} is not in make help"
 
 
 def test_every_path_the_documents_name_exists():
     """A reader who follows a path arrives."""
-    for path in re.findall(r"\]\(([^)#:]+)\)", README + ARCHITECTURE):
+    for document in (ROOT / "README.md", *ROOT.glob("docs/*.md")):
+        for path in re.findall(r"\]\(([^)#:]+)\)", document.read_text(encoding="utf-8")):
+            assert (document.parent / path).exists(), path
+    for path in re.findall(r"`((?:functions|events|k8s|gateway|docs|tests|requirements)/[\w./-]+)`", DOCUMENTS):
         assert (ROOT / path).exists(), path
-    for path in re.findall(r"`((?:functions|events|k8s|gateway|docs|tests)/[\w./-]+)`", README + ARCHITECTURE):
-        assert (ROOT / path).exists(), path
+
+
+def test_every_door_the_documents_name_opens():
+    """With that method, at that path, by the function that has it."""
+    doors = set(re.findall(r"`(GET|HEAD|POST|PATCH|PUT|DELETE) (/[a-z]*)(?![^`]*_/)", DOCUMENTS))
+    assert doors >= {("POST", "/register"), ("PATCH", "/account"), ("POST", "/jobs"), ("GET", "/")}
+    for method, path in doors:
+        [function] = [function for function in FUNCTIONS if function.path == path]
+        main = (ROOT / "functions" / function.target / "main.py").read_text(encoding="utf-8")
+        served = re.search(r"@web\.serves\(([^)]*)\bready=", main)
+        assert served, function
+        assert f'"{method}"' in served[1], f"{method} {path}"
 
 
 def test_every_event_type_of_the_readme_is_one_of_the_contract():
     """The contract's types and no others."""
     assert set(re.findall(r"`(org\.videotomp3\.[a-z.]+\.v\d)`", README)) == set(contract.TYPES)
+
+
+ORIGINAL_DOORS = ["POST /register", "POST /login", "POST /validate", "POST /upload", "GET /download?fid="]
+
+
+def test_every_door_of_the_original_has_its_row_and_the_function_that_answers_it():
+    """What stood there stands here, and the file is that function's."""
+    doors = table("Doors", ORIGINAL)
+    assert [door for door in doors if door] == ORIGINAL_DOORS
+    for cells in rows("Doors", ORIGINAL):
+        paths = {re.split(r"[ ?]", door)[1] for door in quoted(cells[1])}
+        assert len(paths) == 1, cells
+        [function] = [function for function in FUNCTIONS if function.path in paths]
+        assert quoted(cells[2]) == [f"functions/{function.target}/main.py"]
+
+
+def test_every_setting_of_the_original_has_its_row_and_what_is_set_in_its_place():
+    """The seven of its README keep their names; what the others became is a setting of ours."""
+    said = table("Settings", ORIGINAL)
+    kept = ("JWT_SECRET", "DATABASE_URL", "MONGO_URI", "MONGO_MP3_URI", "AUTH_SVC_ADDR", "VIDEO_QUEUE", "MP3_QUEUE")
+    assert {name: said[name][0] for name in kept} == {name: f"`{name}`" for name in kept}
+    ours = {field.name.upper() for field in fields(Settings)} | BRIDGE
+    below = ORIGINAL.partition("Not in the original, and needed here:")[2].partition("\n\n")[0]
+    named = {name for cells in said.values() for name in quoted(cells[0])}
+    assert named | set(re.findall(r"`([A-Z_]+)`", below)) <= ours
+
+
+def test_every_file_of_the_original_has_its_row_and_where_it_went():
+    """Each part, and nothing that is not there."""
+    files = rows("Files", ORIGINAL)
+    assert {path.split("/")[1] for cells in files for path in quoted(cells[0]) if path.startswith("src/")} == {
+        *("auth", "gateway", "converter", "notification", "rabbit", "*")
+    }
+    for cells in files:
+        assert quoted(cells[1]), cells
+        for path in quoted(cells[1]):
+            assert (ROOT / path).exists(), path

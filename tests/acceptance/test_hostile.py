@@ -101,7 +101,7 @@ paths = some.sampled_from(
 ) | some.builds(
     "{}{}".format, some.sampled_from(["/", "?fid=", "?before=", "?filename=", f"?fid={NOBODY}&token="]), texts
 )
-methods = some.sampled_from(["GET", "GET", "POST", "POST", "POST", "DELETE", "PUT", "HEAD", "OPTIONS", "FOO"])
+methods = some.sampled_from(["GET", "GET", "POST", "POST", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS", "FOO"])
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 import json
 import re
 from base64 import b64encode
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +18,9 @@ from events.bridge.settings import Settings as BridgeSettings
 from events.emulator.functions import Function
 from events.emulator.system import System
 from functions import settings
+from functions.model.accounts import password_matches
+from functions.stores.accounts import Accounts
+from functions.stores.postgres import Database
 from tests import films
 from tests.acceptance.person import until
 
@@ -169,6 +173,29 @@ def test_its_queues_carry_the_names_they_are_given(system: System, amqp_url: str
     with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
         for name in QUEUES:
             connection.channel().queue_declare(given[name], passive=True)
+
+
+def test_its_users_come_along_with_their_passwords(database: str, sql: Callable[..., list[tuple[Any, ...]]]):
+    """The statement of docs/from-the-original.md, on a table like the original's; passlib shows that hash."""
+    page = (catalogue.STACK_FILE.parent / "docs" / "from-the-original.md").read_text(encoding="utf-8")
+    (statement,) = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
+    hashed = "$bcrypt-sha256$v=2,t=2b,r=12$n79VH.0Q2TMWmt3Oqt9uku$Kq4Noyk3094Y2QlB8NdRT8SvGiI4ft2"
+    columns = "id serial PRIMARY KEY, name text NOT NULL, username text UNIQUE NOT NULL, hashed_password text NOT NULL"
+    sql(f"CREATE SCHEMA original; CREATE TABLE original.users ({columns})")
+    try:
+        for username in ("johndoe", "ann@example.org"):
+            sql(
+                "INSERT INTO original.users (name, username, hashed_password) VALUES ('Ann', %s, %s)", username, hashed
+            )
+        sql(statement)
+    finally:
+        sql("DROP SCHEMA original CASCADE")
+    accounts = Accounts(Database(database), 5)
+    for username, email in (("johndoe", None), ("ann@example.org", "ann@example.org")):
+        user = accounts.find(username)
+        assert user
+        assert user["email"] == email
+        assert password_matches("password", user["password_hash"])
 
 
 def test_tokens_can_be_checked_where_auth_svc_addr_says(system: System, bearer: dict[str, str], tmp_path: Path):

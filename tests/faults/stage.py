@@ -155,7 +155,7 @@ class Stage:
         with closing(psycopg2.connect(self.postgres.url)) as connection, connection:
             cursor = connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor)
             cursor.execute(statement, values)
-            return [dict(row) for row in cursor.fetchall()] if cursor.description else []
+            return [dict(row) for row in cursor.fetchall()] if cursor.description is not None else []
 
     def row(self, job: Mapping[str, Any]) -> dict[str, Any]:
         return self.sql("SELECT * FROM jobs WHERE id = %s", job["id"])[0]

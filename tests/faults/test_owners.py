@@ -49,6 +49,11 @@ def test_a_cancel_is_heard_while_the_film_is_fetched(stage: Stage, person: Perso
     assert not stage.strays()
 
 
+def test_rows_without_columns_are_rows(stage: Stage) -> None:
+    """What is waited for here is often only that there are none: an empty answer must mean that."""
+    assert len(stage.sql("SELECT FROM generate_series(1, 3)")) == 3
+
+
 def test_moves_that_are_none_are_conflicts(stage: Stage, person: Person, upload: Upload) -> None:
     """409 for a retry of what waits or is done, and of what has no film any more."""
     stage.lead("convert")
