@@ -160,6 +160,16 @@ def test_a_token_that_no_header_may_hold_is_none(system: System, credential: str
     assert (answer.status_code, answer.json()["type"]) == (401, "urn:videotomp3:problem:unauthorized")
 
 
+@pytest.mark.parametrize("method", ["GET /jobs", "POST /login", "GET /download", "GET /page.js", "POST /validate"])
+def test_what_a_function_s_server_takes_for_no_http_is_a_problem_too(system: System, method: str):
+    """nginx passes control characters on; the server behind it refuses them before the function hears of it."""
+    verb, path = method.split()
+    headers = {"Authorization": b"Bearer \x1f"}
+    answer = requests.request(verb, f"{system.gateway.url}{path}", headers=headers, timeout=10)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (400, "application/problem+json")
+    assert answer.json()["type"] == "urn:videotomp3:problem:bad-request"
+
+
 def test_the_second_port_has_what_the_original_auth_service_had(system: System):
     """Register, login and validate, and nothing else."""
     person = Person(system)
