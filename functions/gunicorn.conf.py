@@ -24,7 +24,7 @@ if not target or not source.is_file():
 os.environ["FUNCTION_SOURCE"] = str(source)
 
 bind = f"{os.environ.get('HOST', '0.0.0.0')}:{os.environ.get('PORT', '8080')}"  # noqa: S104 -- a container's port is reached from outside
-worker_class = "gthread"
+worker_class = "events.refusals.Worker"  # gthread
 workers = 1  # platforms scale by instances; a second process would only double the memory
 threads = int(os.environ.get("CONCURRENCY", "8")) + 2  # two for health checks, which must not wait behind the work
 keepalive = 75  # longer than nginx keeps an idle upstream connection (60 s): the side that sends closes first

@@ -46,7 +46,7 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn is untyped, so i
     def load_config(self) -> None:
         choices = {
             "bind": f"{self._settings.host}:{self._settings.port}",
-            "worker_class": "gthread",
+            "worker_class": "events.refusals.Worker",  # gthread
             "threads": 8,
             "timeout": 0,  # the worker's heartbeat to its master, not a request's time
             "graceful_timeout": int(self._settings.grace) + 5,

@@ -44,8 +44,10 @@ class Ingress:
                 return Response("OK\n") if ready else _unavailable("not connected to the broker yet")
             case "GET" | "HEAD", "/_/metrics":
                 return self._measure()
-            case _, "/" | "/_/health" | "/_/ready" | "/_/metrics":
-                return _problem(405, "method-not-allowed", "POST events to /; the rest is for GET")
+            case _, "/":
+                return _not_allowed("POST")
+            case _, "/_/health" | "/_/ready" | "/_/metrics":
+                return _not_allowed("GET, HEAD")
         return _problem(404, "not-found", "POST events to /")
 
     def _take(self, request: Request) -> Response:
@@ -88,6 +90,12 @@ def _body(request: Request) -> bytes:
 def _unavailable(detail: str) -> Response:
     answer = _problem(503, "unavailable", detail)
     answer.headers["Retry-After"] = RETRY_AFTER
+    return answer
+
+
+def _not_allowed(methods: str) -> Response:
+    answer = _problem(405, "method-not-allowed", "POST events to /; the rest is for GET")
+    answer.headers["Allow"] = methods
     return answer
 
 

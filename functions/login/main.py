@@ -3,12 +3,10 @@
 Every refusal looks the same and takes the same time.
 """
 
-from contextlib import suppress
-
 from flask import Request, Response
 
 from functions import web, wiring
-from functions.model.accounts import password_matches
+from functions.model.accounts import credentials, password_matches
 from functions.model.errors import Unauthorized
 
 services = wiring.Services("login")
@@ -16,7 +14,7 @@ services = wiring.Services("login")
 
 @web.serves("POST", ready=services.ready)
 def login(request: Request) -> Response:
-    username, password = _credentials(request)
+    username, password = credentials(request.headers.get("Authorization"))
     services.accounts.count_attempt(username)
     user = services.accounts.find(username)
     if not password_matches(password, user["password_hash"] if user else None) or user is None:
@@ -25,12 +23,3 @@ def login(request: Request) -> Response:
     web.note(user=user["id"])
     token = services.tokens.issue(user["id"], user["username"])
     return web.answer({"access_token": token, "token_type": "Bearer", "expires_in": services.tokens.seconds})
-
-
-def _credentials(request: Request) -> tuple[str, str]:
-    """Raises Unauthorized where there are none."""
-    with suppress(ValueError):  # from werkzeug, where there is more than ASCII in the header
-        given = request.authorization
-        if given and given.type == "basic" and given.username and given.password and "\0" not in given.username:
-            return given.username, given.password
-    raise Unauthorized("send username and password by Basic authentication", scheme="Basic")

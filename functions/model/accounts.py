@@ -1,12 +1,15 @@
-"""Who people are: what a registration must hold, what can be changed of an account, and passwords."""
+"""Who people are: what a registration must hold, what a login shows, what of an account can change, and passwords."""
 
 import re
+from base64 import b64decode
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
+from unicodedata import normalize
 
 from passlib.hash import bcrypt_sha256
 
-from functions.model.errors import BadRequest
+from functions.model.errors import BadRequest, Unauthorized
 
 # Longer input is refused before it is hashed: bcrypt_sha256 takes any length, but megabytes would be work for nothing.
 PASSWORD_MIN, PASSWORD_MAX = 8, 1024
@@ -49,6 +52,17 @@ def new_email(body: dict[str, Any]) -> str | None:
     return _email(body)
 
 
+def credentials(authorization: str | None) -> tuple[str, str]:
+    """Username and password of Basic authentication (RFC 7617). Raises Unauthorized where they can be nobody's."""
+    scheme, _, encoded = (authorization or "").partition(" ")
+    with suppress(ValueError):  # what is no base64
+        username, _, password = _decoded(b64decode(encoded.strip(" "), validate=True)).partition(":")
+        username = _normal(username).strip()
+        if scheme.lower() == "basic" and password and 0 < len(username) <= TEXT_MAX and not CONTROL.search(username):
+            return username, _normal(password)
+    raise Unauthorized("send username and password by Basic authentication", scheme="Basic")
+
+
 def hash_password(password: str) -> str:
     return str(bcrypt_sha256.hash(password))
 
@@ -61,6 +75,22 @@ def password_matches(password: str, password_hash: str | None) -> bool:
         bcrypt_sha256.verify(password, _hash_of_nobody())
         return False
     return bool(bcrypt_sha256.verify(password, password_hash))
+
+
+def _decoded(octets: bytes) -> str:
+    """UTF-8, for which the challenge asks, or else Latin-1, which Python's requests sends.
+
+    Decided by the octets alone: trying one after the other would take longer for names and passwords that exist.
+    """
+    try:
+        return octets.decode()
+    except UnicodeDecodeError:
+        return octets.decode("latin-1")
+
+
+def _normal(text: str) -> str:
+    """Whether a keyboard gives an ö as one character or as two, it is the same (RFC 7617, 2.1)."""
+    return normalize("NFC", text)
 
 
 _nobody: list[str] = []
@@ -86,6 +116,7 @@ def _text(body: dict[str, Any], field: str) -> str:
     limit = PASSWORD_MAX if field == "password" else TEXT_MAX
     if not isinstance(value, str) or not value.strip():
         raise BadRequest(f"{field} must be a text and not empty", field=field)
+    value = _normal(value)
     if len(value) > limit:
         raise BadRequest(f"{field} must not be longer than {limit} characters", field=field)
     if UNSTORABLE.search(value) or (field != "password" and CONTROL.search(value.strip())):

@@ -60,7 +60,8 @@ class Unauthorized(Problem):
 
     @property
     def headers(self) -> dict[str, str]:
-        return {"WWW-Authenticate": f'{self._scheme} realm="video-to-mp3"'}
+        charset = ', charset="UTF-8"' if self._scheme == "Basic" else ""  # RFC 7617, 2.1
+        return {"WWW-Authenticate": f'{self._scheme} realm="video-to-mp3"{charset}'}
 
 
 class AccountGone(Unauthorized):

@@ -59,6 +59,25 @@ def test_other_addresses_and_methods_are_told_so(stage: Stage) -> None:
     assert [bridge.get("/nothing"), bridge.get("/")] == [404, 405]
 
 
+def test_each_address_takes_what_it_says_it_takes(stage: Stage) -> None:
+    """Whatever stands in Allow is not refused for its method, and whatever does not is (RFC 9110, 15.5.6)."""
+    bridge = stage.bridge().ready()
+    inner = {"GET", "HEAD"}
+    for path, methods in {"/": {"POST"}, "/_/health": inner, "/_/ready": inner, "/_/metrics": inner}.items():
+        for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"):
+            answer = requests.request(method, bridge.url + path, timeout=10)
+            assert (answer.status_code == 405) == (method not in methods), (method, path)
+            if answer.status_code == 405:
+                assert set(answer.headers["Allow"].split(", ")) == methods
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/nothing", "/_/nothing"])
+def test_elsewhere_is_nothing(stage: Stage, path: str) -> None:
+    """What it counts was at /metrics once."""
+    answer = requests.get(stage.bridge().ready().url + path, timeout=10)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (404, "application/problem+json")
+
+
 def test_without_its_broker_it_says_503_and_heals_by_itself(stage: Stage, wire: Wire) -> None:
     """Break: the wire to RabbitMQ is cut. Symptom: not ready, 503 with Retry-After, healthy. Recovery: by itself."""
     bridge = stage.bridge(AMQP_URL=stage.through(wire)).ready()

@@ -1,6 +1,8 @@
 """What every function owes a platform: health, readiness, one shape of error, and a start that costs little."""
 
+import http.client
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,13 +10,14 @@ from pathlib import Path
 
 import functions_framework
 import pytest
+import requests
 from flask import Flask
 from flask.testing import FlaskClient
 
 from events import catalogue
 from functions.settings import NEEDS
-from tests.events.stage import uploaded
-from tests.functions.stage import FUNCTIONS, Person, Served, deliver, problem
+from tests.events.stage import until, uploaded
+from tests.functions.stage import FUNCTIONS, PROBLEM, Person, Served, deliver, problem
 
 Function = Callable[..., FlaskClient]
 
@@ -149,6 +152,43 @@ def test_a_query_parameter_that_is_not_known_is_named(
 def test_whatever_a_name_holds_it_can_be_told(slip: str, shown: str, function: Function) -> None:
     """Shortened, and without what no header and no log can carry."""
     problem(function("register").post("/", json={slip: 1}), 400, "bad-request", field=shown)
+
+
+ILL_FORMED = {
+    "no HTTP": (b"GARBAGE hush\r\n\r\n", 400, "bad-request"),
+    "a space in the address": (b"GET /?token=hush hush HTTP/1.1\r\nHost: x\r\n\r\n", 400, "bad-request"),
+    "another version": (b"GET /?token=hush HTTP/9.9\r\nHost: x\r\n\r\n", 400, "bad-request"),
+    "a control character": (b"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: hush\x1f\r\n\r\n", 400, "bad-request"),
+    "a header without a colon": (b"GET / HTTP/1.1\r\nHost: x\r\nAuthorization hush\r\n\r\n", 400, "bad-request"),
+    "a folded header": (b"GET / HTTP/1.1\r\nHost: x\r\nX: y\r\n hush\r\n\r\n", 400, "bad-request"),
+    "two lengths": (b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400, "bad-request"),
+    "a long line": (b"GET /" + b"hush" * 2000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414, "address-too-long"),
+    "a long header": (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"hush" * 9000 + b"\r\n\r\n", 431, "headers-too-large"),
+    "many headers": (b"GET / HTTP/1.1\r\nHost: x\r\n" + b"X: hush\r\n" * 99 + b"\r\n", 431, "headers-too-large"),
+    "an expectation": (b"POST / HTTP/1.1\r\nHost: x\r\nExpect: hush\r\n\r\n", 417, "expectation-failed"),
+    "a coding": (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: hush\r\n\r\n", 501, "not-implemented"),
+}
+
+
+@pytest.mark.parametrize(("request_", "status", "slug"), ILL_FORMED.values(), ids=ILL_FORMED)
+def test_what_its_server_refuses_is_a_problem_too(
+    request_: bytes, status: int, slug: str, served: Callable[..., Served]
+) -> None:
+    """Before any code of ours: not in HTML, and nothing of it stands in the answer or in the journal."""
+    server = served("ui")
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(request_)
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        body = answer.read()
+    told = json.loads(body)
+    assert (answer.status, answer.headers["Content-Type"]) == (status, "application/problem+json")
+    assert (told["status"], told["type"]) == (status, PROBLEM + slug)
+    assert told.keys() == {"type", "title", "status", "detail"}
+    assert b"hush" not in body
+    until(lambda: "request refused" in server.log.read_text())
+    assert "hush" not in server.log.read_text()
+    assert requests.get(f"{server.url}/_/health", timeout=10).ok
 
 
 NO_EVENTS = {

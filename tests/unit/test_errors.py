@@ -32,6 +32,8 @@ def test_what_a_client_must_know_stands_in_the_headers() -> None:
     """When to come back, what is allowed, how to log in, how long the file is."""
     assert errors.Throttled("wait", retry_after=9).headers == {"Retry-After": "9"}
     assert errors.MethodNotAllowed(("GET", "POST")).headers == {"Allow": "GET, POST"}
-    assert errors.Unauthorized("who?", scheme="Basic").headers == {"WWW-Authenticate": 'Basic realm="video-to-mp3"'}
+    assert errors.Unauthorized("who?").headers == {"WWW-Authenticate": 'Bearer realm="video-to-mp3"'}
+    basic = {"WWW-Authenticate": 'Basic realm="video-to-mp3", charset="UTF-8"'}
+    assert errors.Unauthorized("who?", scheme="Basic").headers == basic
     assert errors.RangeNotSatisfiable(7).headers == {"Content-Range": "bytes */7"}
     assert errors.Unavailable("later").headers == {"Retry-After": "5"}

@@ -1,0 +1,41 @@
+"""What README.md shows works as it stands there."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from events.emulator.system import System
+from tests import films
+from tests.acceptance.terminal import ROOT
+
+(LINES,) = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+SHELLS = ("sh", "bash")
+
+
+def paste(shell: str, system: System, directory: Path) -> subprocess.CompletedProcess[str]:
+    """What becomes of its lines where a film lies, only the port another."""
+    if not (directory / "film.mp4").exists():
+        shutil.copyfile(films.bunny(), directory / "film.mp4")
+    lines = LINES.replace("localhost:8002", system.gateway.url.removeprefix("http://"))
+    return subprocess.run([shell, "-c", lines], cwd=directory, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_its_lines_make_an_mp3(shell: str, system: System, tmp_path: Path):
+    """Register, log in, upload, wait and download; also the second time, when Ann is there already."""
+    pasted = paste(shell, system, tmp_path)
+    assert (pasted.returncode, pasted.stderr) == (0, "")
+    assert films.play(tmp_path / "film.mp3") == pytest.approx(films.play(tmp_path / "film.mp4"), abs=0.1)
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_its_lines_save_nothing_that_is_no_mp3(shell: str, system: System, tmp_path: Path):
+    """Break: the film has no sound. Symptom: the last line fails with 409, and no problem is saved as `download`."""
+    shutil.copyfile(films.silent(tmp_path), tmp_path / "film.mp4")
+    pasted = paste(shell, system, tmp_path)
+    assert pasted.returncode == 22
+    assert "409" in pasted.stderr
+    assert not {path.name for path in tmp_path.iterdir()} & {"download", "film.mp3"}
