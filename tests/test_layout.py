@@ -101,6 +101,11 @@ def test_a_library_stays_behind_its_fence(library: str) -> None:
     assert {user for user in users if not re.match(FENCES[library], user)} == set()
 
 
+def test_nothing_is_left_to_cached_property() -> None:
+    """It has no lock since Python 3.12, and everything here is shared by threads."""
+    assert [str(path) for path in MODULES if "functools.cached_property" in imports(path)] == []
+
+
 def test_only_entry_points_and_settings_read_the_environment() -> None:
     """Everything else is told what it needs."""
     readers = {
