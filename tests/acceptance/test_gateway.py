@@ -17,7 +17,6 @@ from events.emulator.gateway import TEMPLATE, Gateway
 from events.emulator.ports import reserve_port
 from events.emulator.system import System
 from tests.acceptance.person import Person
-from tests.waiting import PATIENCE
 
 HTTP_FUNCTIONS = [function for function in catalogue.load() if function.path]
 LIMIT = 300_000_000  # MAX_UPLOAD_BYTES of the tests' system
@@ -49,7 +48,7 @@ def test_a_body_of_undeclared_size_is_cut_off_at_the_limit(system: System):
 
 def send(port: int, path: str, size: int, headers: dict[str, str]) -> http.client.HTTPResponse:
     """Send that many zeros, all of them before the answer is looked at, as most clients do."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     length = {} if "Transfer-Encoding" in headers else {"Content-Length": str(size)}
     zeros = bytes(1 << 20)
     pieces = (zeros[: min(len(zeros), size - sent)] for sent in range(0, size, len(zeros)))
@@ -75,7 +74,7 @@ def test_event_functions_and_inner_paths_cannot_be_reached(system: System):
     """Nobody outside delivers events, starts a sweep, or asks a function how it is."""
     paths = ["/_/ready", "/jobs/_/ready", "/jobs/%5f/ready", "/x/../_/ready", "/_/token", "/_/problem"]
     for path in [*paths, *(f"/{function.name}" for function in catalogue.load() if not function.path)]:
-        answer = http.client.HTTPConnection("127.0.0.1", system.gateway.port, timeout=PATIENCE)
+        answer = http.client.HTTPConnection("127.0.0.1", system.gateway.port, timeout=10)
         answer.request("GET", path)
         assert answer.getresponse().status == 404, path
 
@@ -84,7 +83,7 @@ def test_event_functions_and_inner_paths_cannot_be_reached(system: System):
 def test_a_token_that_no_header_may_hold_is_none(system: System, credential: str):
     """Not trouble of ours, though validate's server takes the first two for no HTTP (RFC 9110, 5.5)."""
     headers = {"Authorization": credential.encode("latin-1")}
-    answer = requests.post(f"{system.gateway.url}/upload", data=b"film", headers=headers, timeout=PATIENCE)
+    answer = requests.post(f"{system.gateway.url}/upload", data=b"film", headers=headers, timeout=10)
     assert (answer.status_code, answer.json()["type"]) == (401, "urn:videotomp3:problem:unauthorized")
 
 
@@ -93,16 +92,16 @@ def test_the_second_port_has_what_the_original_auth_service_had(system: System):
     person = Person(system)
     url = system.gateway.auth_url
     bearer = {"Authorization": f"Bearer {person.token}"}
-    assert requests.post(f"{url}/validate", headers=bearer, timeout=PATIENCE).json()["username"] == person.address
+    assert requests.post(f"{url}/validate", headers=bearer, timeout=10).json()["username"] == person.address
     for path in ("/upload", "/jobs", "/download", "/"):
-        assert requests.get(f"{url}{path}", headers=bearer, timeout=PATIENCE).json()["type"].endswith(":not-found")
+        assert requests.get(f"{url}{path}", headers=bearer, timeout=10).json()["type"].endswith(":not-found")
 
 
 def test_the_log_keeps_neither_queries_nor_headers(system: System):
     """A signed link's token is in the query, a login is in a header."""
     person = Person(system)
-    requests.get(f"{system.gateway.url}/download?fid=1&token=hush-query", timeout=PATIENCE)
-    requests.get(f"{system.gateway.url}/jobs?x=hush-query", headers={"Authorization": "hush-header"}, timeout=PATIENCE)
+    requests.get(f"{system.gateway.url}/download?fid=1&token=hush-query", timeout=10)
+    requests.get(f"{system.gateway.url}/jobs?x=hush-query", headers={"Authorization": "hush-header"}, timeout=10)
     log = (system.gateway.directory / "gateway.log").read_text()
     lines = [json.loads(line) for line in log.splitlines()]
     assert "GET /download" in [line["message"] for line in lines]
@@ -155,7 +154,7 @@ def gateway(tmp_path: Path, echo: ThreadingHTTPServer) -> Iterator[Gateway]:
 def test_a_function_hears_what_the_gateway_knows_and_nothing_made_up(gateway: Gateway, echo: ThreadingHTTPServer):
     """The path is stripped, the query stays, the host is the function's own, an event's attributes do not pass."""
     forged = {"X-Forwarded-For": "1.2.3.4", "X-Request-Id": "mine", "ce-type": "forged", "ce-id": "1", "X-Own": "kept"}
-    answer = requests.post(f"{gateway.url}/upload?filename=a%20b.mp4", headers=forged, data=b"x", timeout=PATIENCE)
+    answer = requests.post(f"{gateway.url}/upload?filename=a%20b.mp4", headers=forged, data=b"x", timeout=10)
     heard = answer.json()
     assert heard["path"] == "/?filename=a%20b.mp4"
     assert heard["headers"]["host"] == f"127.0.0.1:{echo.server_port}"
@@ -167,7 +166,7 @@ def test_a_function_hears_what_the_gateway_knows_and_nothing_made_up(gateway: Ga
 
 def test_a_function_that_is_away_is_a_problem_that_passes(gateway: Gateway):
     """503 with a time to try again, not nginx' own 502 page."""
-    answer = requests.get(f"{gateway.url}/jobs/1?x=1", timeout=PATIENCE)
+    answer = requests.get(f"{gateway.url}/jobs/1?x=1", timeout=10)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.json()["type"] == "urn:videotomp3:problem:unavailable"
@@ -175,7 +174,7 @@ def test_a_function_that_is_away_is_a_problem_that_passes(gateway: Gateway):
 
 def test_logins_from_one_address_are_limited(gateway: Gateway):
     """The one path where guessing pays."""
-    answers = [requests.post(f"{gateway.url}/login", timeout=PATIENCE) for _ in range(3)]
+    answers = [requests.post(f"{gateway.url}/login", timeout=10) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200, 200, 429]
     assert answers[2].headers["Retry-After"] == "10"
     assert answers[2].json()["type"] == "urn:videotomp3:problem:throttled"
@@ -195,7 +194,7 @@ def test_logins_from_one_address_are_limited(gateway: Gateway):
 )
 def test_what_nginx_refuses_by_itself_is_a_problem_too(gateway: Gateway, request_: bytes, status: int):
     """One shape for every error, whoever finds it."""
-    connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=PATIENCE)
+    connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=10)
     connection.connect()
     connection.sock.sendall(request_)
     answer = http.client.HTTPResponse(connection.sock)
