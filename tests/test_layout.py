@@ -107,6 +107,31 @@ def test_a_library_stays_behind_its_fence(library: str) -> None:
     assert {user for user in users if not re.match(FENCES[library], user)} == set()
 
 
+def test_nothing_is_left_to_cached_property() -> None:
+    """It has no lock since Python 3.12, and everything here is shared by threads."""
+    assert [str(path) for path in MODULES if "functools.cached_property" in imports(path)] == []
+
+
+def test_no_test_measures_a_clock() -> None:
+    """It holds an order of events, also where a machine is slow; `make bench` tells how fast.
+
+    A thread's own CPU time is no such clock: who else uses the machine is not in it.
+    """
+    own = (
+        *("tests/bench/", "tests/fresh/", "tests/soak/", "tests/compose/journey.py", "tests/faults/stage.py"),
+        "tests/waiting.py",
+    )
+    measured = {
+        (str(path.relative_to(ROOT)), ast.unparse(node))
+        for path in (ROOT / "tests").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr in ("monotonic", "perf_counter", "elapsed", "process_time")
+    }
+    # A delay has a lower bound, and no machine is too slow for that.
+    allowed = {("tests/events/stage.py", "time.monotonic")}
+    assert {(path, clock) for path, clock in measured - allowed if not path.startswith(own)} == set()
+
+
 def test_only_entry_points_and_settings_read_the_environment() -> None:
     """Everything else is told what it needs."""
     readers = {

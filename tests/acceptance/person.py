@@ -1,24 +1,14 @@
 """Somebody who uses the system over HTTP."""
 
-import time
-from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
 import requests
 
 from events.emulator.system import System
+from tests.waiting import PATIENCE, until
 
 PASSWORD = "correct horse"
-
-
-def until(condition: Callable[[], Any], within: float = 60) -> Any:
-    """What the condition gives as soon as it is true."""
-    deadline = time.monotonic() + within
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"not within {within:g} s"
-        time.sleep(0.05)
-    return value
 
 
 class Person:
@@ -30,13 +20,13 @@ class Person:
         self._mailbox = system.mailbox.url
         self._http = requests.Session()
         registration = {"name": "Ada", "username": self.address, "password": PASSWORD}
-        requests.post(f"{self.url}/register", json=registration, timeout=30).raise_for_status()
-        login = requests.post(f"{self.url}/login", auth=(self.address, PASSWORD), timeout=30)
+        requests.post(f"{self.url}/register", json=registration, timeout=PATIENCE).raise_for_status()
+        login = requests.post(f"{self.url}/login", auth=(self.address, PASSWORD), timeout=PATIENCE)
         self.token = login.json()["access_token"]
         self._http.headers["Authorization"] = f"Bearer {self.token}"
 
     def ask(self, method: str, path: str, **options: Any) -> requests.Response:
-        return self._http.request(method, f"{self.url}{path}", timeout=60, **options)
+        return self._http.request(method, f"{self.url}{path}", timeout=PATIENCE, **options)
 
     def ended(self, job: dict[str, Any]) -> dict[str, Any]:
         """The job once nothing more is done about it."""
@@ -51,8 +41,8 @@ class Person:
         """The one mail they have got."""
 
         def look() -> list[str]:
-            listed = requests.get(f"{self._mailbox}/api/v1/messages", timeout=10).json()["messages"]
+            listed = requests.get(f"{self._mailbox}/api/v1/messages", timeout=PATIENCE).json()["messages"]
             return [mail["ID"] for mail in listed if mail["To"][0]["Address"] == self.address]
 
         (only,) = until(look)
-        return dict(requests.get(f"{self._mailbox}/api/v1/message/{only}", timeout=10).json())
+        return dict(requests.get(f"{self._mailbox}/api/v1/message/{only}", timeout=PATIENCE).json())

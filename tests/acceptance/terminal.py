@@ -9,8 +9,8 @@ from threading import Thread
 import psutil
 
 from events.emulator.ports import reserve_port
-from tests.acceptance.person import until
 from tests.emulator.waiting import has_ended
+from tests.waiting import PATIENCE, until
 
 ROOT = Path(__file__).resolve().parents[2]
 EMULATOR = [sys.executable, "-m", "events.emulator"]
@@ -39,7 +39,7 @@ class Terminal:
         )
         self._reader = Thread(target=self._read, daemon=True)
         self._reader.start()
-        until(lambda: READY in self.said or self.emulator.poll() is not None, within=120)
+        until(lambda: READY in self.said or self.emulator.poll() is not None)
         assert READY in self.said, self.said
 
     def hears(self, words: str) -> None:
@@ -54,7 +54,7 @@ class Terminal:
     def send(self, signal: int) -> int:
         """Give its exit code."""
         self.emulator.send_signal(signal)
-        return self.emulator.wait(timeout=60)
+        return self.emulator.wait(timeout=PATIENCE)
 
     def close(self) -> None:
         self.emulator.kill()

@@ -10,8 +10,8 @@ import pytest
 import requests
 
 from events.emulator.ports import reserve_port
-from tests.acceptance.person import until
 from tests.acceptance.terminal import Terminal, emulate, running_below
+from tests.waiting import PATIENCE, until
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_a_kill_does_not_stand_in_the_way_of_the_next_start(tmp_path: Path):
     first = Terminal(tmp_path)
     assert first.paste().count('"sample.mp4"') == 2
     first.close()
-    until(lambda: running_below(tmp_path) == [], within=30)
+    until(lambda: running_below(tmp_path) == [])
     second = Terminal(tmp_path)
     shown = second.paste()
     assert '"status": 409' in shown
@@ -98,6 +98,6 @@ def test_sigterm_stops_everything(terminal: Terminal, directory: Path):
 
 def answers(url: str) -> bool:
     try:
-        return requests.get(url, timeout=5).status_code == 200
+        return requests.get(url, timeout=PATIENCE).status_code == 200
     except requests.ConnectionError:
         return False

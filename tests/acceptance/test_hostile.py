@@ -11,6 +11,7 @@ from hypothesis import strategies as some
 
 from events.emulator.system import System
 from tests.acceptance.person import Person
+from tests.waiting import PATIENCE
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
 FILM = b"\0\0\0\x20ftypisom\0\0\2\0isomiso2avc1mp41" + bytes(range(256)) * 4
@@ -155,7 +156,7 @@ def ask(address: str, method: str, path: str, told: dict[str, bytes], body: byte
     lines += [name.encode() + b": " + value for name, value in told.items()]
     lines += [b"Connection: close", b"Content-Length: %d" % len(body), b"", body]
     answer = b""
-    with socket.create_connection((host, int(port)), timeout=60) as connection:
+    with socket.create_connection((host, int(port)), timeout=PATIENCE) as connection:
         try:
             connection.sendall(b"\r\n".join(lines))
             while (piece := connection.recv(65536)) and len(answer) < 100:

@@ -9,6 +9,7 @@ import requests
 from tests import films
 from tests.acceptance.person import Person
 from tests.acceptance.terminal import emulate, running_below
+from tests.waiting import PATIENCE
 
 
 @pytest.mark.parametrize("form", ["multipart", "raw"])
@@ -34,7 +35,7 @@ def test_a_film_becomes_an_mp3_and_its_owner_gets_a_link(person: Person, form: s
     letter = person.letter()
     assert letter["Subject"] == "Your MP3 is ready: Big Bück.mp4"
     (link,) = re.findall(r"http://\S+/download\S+", letter["Text"])
-    assert requests.get(link, timeout=30).content == download.content
+    assert requests.get(link, timeout=PATIENCE).content == download.content
 
 
 def test_a_film_without_sound_fails_and_its_owner_is_told_why(person: Person, tmp_path: Path):

@@ -1,16 +1,25 @@
-"""A small clip from accepted to done, beyond what ffmpeg itself needs for it."""
+"""How soon: a small clip from accepted to done, an upload whose event nobody takes, the end of what is cancelled."""
 
 from pathlib import Path
 
-from functions.convert import transcode
+import psutil
+
+from events import sink
+from functions.convert import lease, transcode
 from functions.model.media import Container
 from tests import films
 from tests.bench import transcoding
-from tests.bench.stage import Stage
-from tests.bench.table import Row, in_turn, timed
+from tests.bench.stage import PATIENCE, Stage
+from tests.bench.table import Row, in_turn, ratios, timed
+from tests.faults.stage import asleep
+from tests.waiting import until
 
 
 def rows(stage: Stage, directory: Path, rounds: int) -> list[Row]:
+    return [_small_clip(stage, directory, rounds), _untaken(stage, directory), _cancelled(stage, directory)]
+
+
+def _small_clip(stage: Stage, directory: Path, rounds: int) -> Row:
     """By Postgres' clock, through ingress, RabbitMQ, dispatcher and convert; ffmpeg looks once and converts once."""
     film, audio = films.plain(directory), directory / "clip.mp3"
     look = transcode.describe_command(film, Container.MP4, transcoding.LIMITS)
@@ -26,4 +35,33 @@ def rows(stage: Stage, directory: Path, rounds: int) -> list[Row]:
         transcoding.run_plain(film, audio)
 
     beyond = [1000 * (mine - theirs) for theirs, mine in in_turn(rounds, timed(plain), ours)]
-    return [Row("small clip, accepted to done, minus ffmpeg's own time", beyond, "ms", at_most=150)]
+    return Row("small clip, accepted to done, minus ffmpeg's own time", beyond, "ms", at_most=150)
+
+
+def _untaken(stage: Stage, directory: Path) -> Row:
+    """Against one whose event is taken and the time an event is given; together they must stay below 2 s."""
+    film = films.plain(directory)
+    upload = timed(lambda: stage.upload(film))
+
+    def untaken() -> float:
+        with asleep(stage.system.bridge):
+            return upload()
+
+    return Row("upload whose event nobody takes", ratios(3, lambda: upload() + sink.TIMEOUT, untaken), at_most=1.2)
+
+
+def _cancelled(stage: Stage, directory: Path) -> Row:
+    """Against the two beats that a worker needs to hear of it."""
+    (master,) = (psutil.Process(process.pid) for process in stage.system.functions["convert"].processes)
+    film = films.long(directory)
+
+    def is_encoding() -> bool:
+        return any("ffmpeg" in child.name() for worker in master.children() for child in worker.children())
+
+    def cancel() -> float:
+        job = stage.upload(film)
+        until(lambda: stage.find(job.id).progress, PATIENCE)
+        stage.jobs.cancel(job.id, job.owner)
+        return timed(lambda: until(lambda: not is_encoding()))()
+
+    return Row("cancel to ffmpeg's end", ratios(3, lambda: lease.BEAT + transcode.BEAT, cancel), at_most=1.35)

@@ -18,7 +18,7 @@ from functions.model.jobs import Job
 from functions.stores.gridfs import Bucket
 from functions.stores.jobs import Jobs
 from functions.stores.postgres import Database
-from tests.emulator.waiting import wait_until
+from tests.waiting import until
 
 PIECE = 256 * 1024
 PATIENCE = 900  # seconds: a loaded machine is slow, not broken
@@ -81,7 +81,7 @@ class Stage:
         return job
 
     def await_done(self, job: Job) -> Job:
-        wait_until(lambda: self.find(job.id).finished_at, PATIENCE)
+        until(lambda: self.find(job.id).finished_at, PATIENCE)
         done = self.find(job.id)
         assert done.state == "done", f"{done.reason}: {done.last_error}"
         return done

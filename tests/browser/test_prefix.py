@@ -12,6 +12,7 @@ from visitor import Visitor
 from werkzeug.test import Client
 
 import functions
+from tests.waiting import PATIENCE
 
 PREFIX = "/function/ui"
 
@@ -34,7 +35,7 @@ def test_the_page_finds_its_files_and_its_neighbours(visit: Visitor, elsewhere: 
     url, asked = elsewhere
     visit.open(url)
     visit.fill("login", username="ada", password="correct horse")
-    assert asked.get(timeout=10) == "/function/login"
+    assert asked.get(timeout=PATIENCE) == "/function/login"
     assert visit.run("return document.styleSheets[0].cssRules.length") > 0
 
 

@@ -12,7 +12,8 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
-PATIENCE = 60.0  # seconds
+from tests.waiting import PATIENCE
+
 PASSWORD = "correct horse"
 
 

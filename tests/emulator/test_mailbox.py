@@ -9,6 +9,7 @@ import pytest
 import requests
 
 from events.emulator.mailbox import Mailbox
+from tests.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def test_a_mail_is_read_as_mailpit_would_show_it(mailbox: Mailbox) -> None:
     assert (summary["Subject"], summary["To"][0]["Address"]) == ("Füße.mp3 is ready", "ann@example.org")
     assert (mail["Subject"], mail["MessageID"], mail["From"]["Name"]) == ("Füße.mp3 is ready", "1@example.org", "Vidéo")
     assert (mail["Text"].strip(), mail["HTML"].strip()) == ("Plain é", "<script>alert(1)</script><b>Rich</b>")
-    assert "Subject: =?utf-8?" in requests.get(f"{mailbox.url}/api/v1/message/{mail['ID']}/raw", timeout=5).text
+    assert "Subject: =?utf-8?" in requests.get(f"{mailbox.url}/api/v1/message/{mail['ID']}/raw", timeout=PATIENCE).text
 
 
 def test_the_list_is_newest_first_and_in_pages(mailbox: Mailbox) -> None:
@@ -42,14 +43,14 @@ def test_a_mails_html_is_shown_without_running_anything_of_it(mailbox: Mailbox) 
     """What a mail carries is a stranger's: framed in a sandbox on the page, and sandboxed when opened by itself."""
     _send(mailbox, "<i>hello</i>")
     mail_id = _get(mailbox, "message/latest")["ID"]
-    page = requests.get(f"{mailbox.url}/view/{mail_id}", timeout=5).text
+    page = requests.get(f"{mailbox.url}/view/{mail_id}", timeout=PATIENCE).text
     assert "&lt;i&gt;hello&lt;/i&gt;" in page
     assert "<script>" not in page
     assert 'sandbox="allow-popups' in page
-    rich = requests.get(f"{mailbox.url}/view/{mail_id}.html", timeout=5)
+    rich = requests.get(f"{mailbox.url}/view/{mail_id}.html", timeout=PATIENCE)
     assert rich.headers["Content-Security-Policy"].startswith("sandbox allow-popups")
     assert "<b>Rich</b>" in rich.text
-    assert f"/view/{mail_id}" in requests.get(mailbox.url, timeout=5).text
+    assert f"/view/{mail_id}" in requests.get(mailbox.url, timeout=PATIENCE).text
 
 
 def test_mails_outlive_a_killed_catcher(mailbox: Mailbox) -> None:
@@ -65,7 +66,7 @@ def test_mails_outlive_a_killed_catcher(mailbox: Mailbox) -> None:
 def test_an_unknown_mail_is_404(mailbox: Mailbox) -> None:
     """No id reaches beyond the directory of mails."""
     for path in ("nothing", "latest", "..%2Fmailbox"):
-        assert requests.get(f"{mailbox.url}/api/v1/message/{path}", timeout=5).status_code == 404
+        assert requests.get(f"{mailbox.url}/api/v1/message/{path}", timeout=PATIENCE).status_code == 404
 
 
 def _send(mailbox: Mailbox, subject: str) -> None:
@@ -74,11 +75,11 @@ def _send(mailbox: Mailbox, subject: str) -> None:
     mail["Message-ID"] = "<1@example.org>"
     mail.set_content("Plain é")
     mail.add_alternative("<script>alert(1)</script><b>Rich</b>", subtype="html")
-    with smtplib.SMTP("127.0.0.1", mailbox.smtp_port, timeout=5) as smtp:
+    with smtplib.SMTP("127.0.0.1", mailbox.smtp_port, timeout=PATIENCE) as smtp:
         smtp.send_message(mail)
 
 
 def _get(mailbox: Mailbox, path: str) -> dict:
-    answer = requests.get(f"{mailbox.url}/api/v1/{path}", timeout=5)
+    answer = requests.get(f"{mailbox.url}/api/v1/{path}", timeout=PATIENCE)
     answer.raise_for_status()
     return answer.json()

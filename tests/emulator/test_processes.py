@@ -12,7 +12,8 @@ import pytest
 
 from events.emulator.ports import reserve_port
 from events.emulator.processes import PartFailed, Process
-from tests.emulator.waiting import has_ended, wait_until
+from tests.emulator.waiting import has_ended
+from tests.waiting import PATIENCE, until
 
 _PARENT = """
 import sys, time
@@ -32,19 +33,19 @@ def test_a_child_dies_with_a_parent_that_was_killed(tmp_path: Path) -> None:
         assert parent.stdout
         child = psutil.Process(int(parent.stdout.readline()))
         parent.kill()
-    wait_until(lambda: has_ended(child))
+    until(lambda: has_ended(child))
 
 
 def test_what_a_crashed_run_left_running_is_ended_by_the_next_start(tmp_path: Path) -> None:
     """The record names the process by id and start time; ending it takes its children along."""
     with subprocess.Popen(["sh", "-c", "sleep 1000 & wait"], start_new_session=True) as left_behind:
-        wait_until(lambda: psutil.Process(left_behind.pid).children())
+        until(lambda: psutil.Process(left_behind.pid).children())
         grandchild = psutil.Process(left_behind.pid).children()[0]
         _record(tmp_path, left_behind.pid, _started(left_behind.pid))
         process = Process("sleeper", ["sleep", "1000"], tmp_path)
         process.start()
-        assert left_behind.wait(5) == -signal.SIGTERM
-        wait_until(lambda: has_ended(grandchild))
+        assert left_behind.wait(PATIENCE) == -signal.SIGTERM
+        until(lambda: has_ended(grandchild))
         process.stop()
 
 
@@ -52,7 +53,7 @@ def test_a_stranger_that_has_the_recorded_id_by_now_is_left_alone(tmp_path: Path
     """Ids are used again; the start time then differs."""
     with subprocess.Popen(["sleep", "1000"], start_new_session=True) as stranger:
         _record(tmp_path, stranger.pid, _started(stranger.pid) - 1)
-        Process("sleeper", ["true"], tmp_path).finish(5)
+        Process("sleeper", ["true"], tmp_path).finish(PATIENCE)
         assert stranger.poll() is None
         stranger.kill()
 
@@ -61,7 +62,7 @@ def test_a_process_deaf_to_its_stop_signal_is_killed_after_the_grace(tmp_path: P
     """A part that hangs does not keep the emulator from stopping."""
     process = Process("deaf", ["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 1000; done"], tmp_path)
     process.start()
-    wait_until(lambda: "ready" in process.log_tail)
+    until(lambda: "ready" in process.log_tail)
     process.stop(grace=0.1)
     assert process.exit_code == -signal.SIGKILL
 
@@ -71,18 +72,18 @@ def test_children_end_with_their_process(tmp_path: Path, end: Callable[[Process]
     """However it ends, its group does not stay."""
     process = Process("family", ["sh", "-c", "sleep 1000 & wait"], tmp_path)
     process.start()
-    wait_until(lambda: psutil.Process(process.pid).children())
+    until(lambda: psutil.Process(process.pid).children())
     child = psutil.Process(process.pid).children()[0]
     end(process)
-    wait_until(lambda: not process.alive and has_ended(child))
+    until(lambda: not process.alive and has_ended(child))
     process.stop()
 
 
 def test_a_failure_tells_the_part_the_end_of_its_log_and_what_to_do(tmp_path: Path) -> None:
     """Only what this start wrote counts, not an earlier one's complaints."""
-    Process("broken", ["sh", "-c", "echo an old story"], tmp_path).finish(5)
+    Process("broken", ["sh", "-c", "echo an old story"], tmp_path).finish(PATIENCE)
     with pytest.raises(PartFailed) as failure:
-        Process("broken", ["sh", "-c", "echo no such film >&2; exit 3"], tmp_path).finish(5)
+        Process("broken", ["sh", "-c", "echo no such film >&2; exit 3"], tmp_path).finish(PATIENCE)
     assert str(failure.value) == (
         f"broken: failed (exit code 3)\nno such film\n  What to do: read {tmp_path / 'broken.log'}"
     )

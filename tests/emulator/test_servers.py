@@ -19,7 +19,8 @@ from events.emulator.mongo import Mongo
 from events.emulator.postgres import Postgres
 from events.emulator.processes import Part, PartFailed, running
 from events.emulator.rabbitmq import RabbitMQ
-from tests.emulator.waiting import has_ended, wait_until
+from tests.emulator.waiting import has_ended
+from tests.waiting import until
 
 _OTHER_RUN = """
 import sys, time
@@ -72,7 +73,7 @@ class Servers:
         # RabbitMQ 3.10 confirms messages of a new quorum queue up to half a second before it has noted the queue's log
         # on disk. Killed in between it comes back with a queue that never finds a leader.
         [names] = self.rabbitmq.directory.glob("state/*/quorum/*/names.dets")
-        wait_until(lambda: b"words" in names.read_bytes())
+        until(lambda: b"words" in names.read_bytes())
 
     def read(self) -> list[list[str]]:
         """Give the words each store has; reading takes them out of RabbitMQ."""
@@ -149,7 +150,7 @@ def test_a_session_that_outlives_a_killed_postgres_does_not_stop_the_next_start(
         servers.postgres.kill()
         servers.postgres.start()
         servers.postgres.wait()
-    wait_until(lambda: has_ended(session))
+    until(lambda: has_ended(session))
 
 
 def test_a_server_whose_port_is_taken_says_so(servers: Servers, tmp_path: Path) -> None:

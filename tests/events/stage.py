@@ -26,17 +26,9 @@ from events.bridge.settings import Settings
 from events.broker import declare
 from events.catalogue import load
 from tests.events.wire import Wire
+from tests.waiting import PATIENCE, until
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def until(condition: Callable[[], Any], within: float = 20) -> Any:
-    """What the condition gives as soon as it is true."""
-    deadline = time.monotonic() + within
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"not within {within} s: {condition}"
-        time.sleep(0.02)
-    return value
 
 
 def uploaded(job: UUID | None = None) -> contract.Event:
@@ -101,7 +93,7 @@ class Gate:
         self._open.set()
 
     def __call__(self, asked: Asked) -> Answer:
-        assert self._open.wait(60)
+        assert self._open.wait(PATIENCE)
         return self._then(asked)
 
 
@@ -183,13 +175,13 @@ class Bridge:
 
     def get(self, path: str) -> int | None:
         try:
-            return requests.get(self.url + path, timeout=5).status_code
+            return requests.get(self.url + path, timeout=PATIENCE).status_code
         except requests.ConnectionError:
             return None
 
     def post(self, event: contract.Event) -> requests.Response:
         headers, body = envelope.to_http(event)
-        return requests.post(self.url, data=body, headers=headers, timeout=15)
+        return requests.post(self.url, data=body, headers=headers, timeout=PATIENCE)
 
     def metrics(self) -> str:
         return requests.get(f"{self.url}/_/metrics", timeout=5).text
@@ -223,7 +215,7 @@ def run(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str
     """The bridge's command, when it is one that ends."""
     command = [sys.executable, "-m", "events.bridge", *arguments]
     return subprocess.run(
-        command, env=os.environ | env, capture_output=True, encoding="utf-8", timeout=60, check=False, cwd=ROOT
+        command, env=os.environ | env, capture_output=True, encoding="utf-8", timeout=PATIENCE, check=False, cwd=ROOT
     )
 
 

@@ -6,7 +6,8 @@ from itertools import pairwise
 import pytest
 
 from events import contract, envelope
-from tests.events.stage import Answer, Gate, Stage, answers, reply, until, uploaded
+from tests.events.stage import Answer, Gate, Stage, answers, reply, uploaded
+from tests.waiting import until
 
 
 def test_an_event_reaches_its_function_and_the_reply_the_next(stage: Stage) -> None:

@@ -10,8 +10,9 @@ import pytest
 
 from events.broker import BrokerAway, Delivery, Link, Message, Publisher, Refused, Subscriber, Unroutable, move
 from events.topology import DIRECT, Topology
-from tests.events.stage import Stage, free_port, until
+from tests.events.stage import Stage, free_port
 from tests.events.wire import Wire
+from tests.waiting import PATIENCE, until
 
 HELLO = Message(b"hello", "text/plain", "1")
 
@@ -20,7 +21,7 @@ HELLO = Message(b"hello", "text/plain", "1")
 def running(link: Link) -> Iterator[None]:
     link.start()
     try:
-        assert link.ready.wait(20)
+        assert link.ready.wait(PATIENCE)
         yield
     finally:
         link.close()
@@ -95,15 +96,15 @@ def test_an_ack_of_a_lost_channel_is_dropped(stage: Stage, topology: Topology, w
     subscriber.subscribe(topology.parked, 1, deliveries.put)
     with running(subscriber):
         stage.message(b"hello", topology.parked)
-        first = deliveries.get(timeout=20)
+        first = deliveries.get(timeout=PATIENCE)
         wire.cut()
         until(lambda: not first.held)
         wire.restore()
-        second = deliveries.get(timeout=20)
+        second = deliveries.get(timeout=PATIENCE)
         first.ack()
         second.ack()
         stage.message(b"again", topology.parked)
-        third = deliveries.get(timeout=20)
+        third = deliveries.get(timeout=PATIENCE)
         assert (second.message.body, third.message.body) == (b"hello", b"again")
         third.ack()
     assert stage.depth(topology.parked) == 0
@@ -116,7 +117,7 @@ def test_a_paused_subscriber_can_still_ack(stage: Stage, topology: Topology) -> 
     subscriber.subscribe(topology.parked, 1, deliveries.put)
     with running(subscriber):
         stage.message(b"hello", topology.parked)
-        delivery = deliveries.get(timeout=20)
+        delivery = deliveries.get(timeout=PATIENCE)
         subscriber.pause()
         stage.message(b"later", topology.parked)
         delivery.ack()

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from events.emulator.processes import PartFailed
-from tests.acceptance.person import Person, until
+from tests.acceptance.person import Person
 from tests.faults.stage import Stage
+from tests.waiting import until
 
 Upload = Callable[..., dict[str, Any]]
 

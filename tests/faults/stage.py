@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any, Self
 from uuid import UUID, uuid5
@@ -16,6 +18,7 @@ import psutil
 import psycopg2
 import psycopg2.extras
 import requests
+from bson import ObjectId
 
 from events import catalogue
 from events.emulator import account
@@ -31,6 +34,7 @@ from functions.stores.gridfs import Bucket
 from functions.stores.postgres import migrate
 from tests.events.wire import Wire
 from tests.faults import mines
+from tests.waiting import PATIENCE
 
 psycopg2.extras.register_uuid()
 
@@ -135,7 +139,7 @@ class Stage:
         self.postgres.wait()
         migrate(self.postgres.url)
         for part in self.parts:
-            part.wait(120)
+            part.wait(PATIENCE)
 
     def lead(self, name: str, *instances: Function) -> None:
         """New connections to that function go to these instances, as a Kubernetes Service is told which are ready."""
@@ -149,7 +153,7 @@ class Stage:
         """As after a crash."""
         part.kill()
         part.start()
-        part.wait(120)
+        part.wait(PATIENCE)
 
     def sql(self, statement: str, *values: Any) -> list[dict[str, Any]]:
         with closing(psycopg2.connect(self.postgres.url)) as connection, connection:
@@ -173,17 +177,17 @@ class Stage:
     def sweep(self) -> dict[str, int]:
         """What it says it did; nothing where it could not."""
         try:
-            answer = requests.post(f"http://{LOOPBACK}:{self.services['sweep'].port}/", timeout=60)
+            answer = requests.post(f"http://{LOOPBACK}:{self.services['sweep'].port}/", timeout=PATIENCE)
         except requests.RequestException:
             return {}
         return dict(answer.json()) if answer.ok else {}
 
-    def until_swept(self, condition: Callable[[], Any], within: float = 60) -> Any:
+    def until_swept(self, condition: Callable[[], Any], within: float = PATIENCE) -> Any:
         """What the condition gives once it is true; sweep comes by every second, and two minutes pass in between."""
         deadline = time.monotonic() + within
         while True:
             # Whoever writes a letter right now must not look dead because time flies here: that would make two of it.
-            holds(lambda: not self.sql("SELECT FROM notifications WHERE state = 'claimed'"), 3)
+            holds(lambda: not self.sql("SELECT FROM notifications WHERE state = 'claimed'"), 10)
             self.let_pass(120)
             self.sweep()
             if found := holds(condition, 1):
@@ -233,6 +237,19 @@ class Stage:
         whole = {id_ for bucket in buckets for ids in bucket.files_older_than(-60) for id_ in ids}
         return whole | {id_ for bucket in buckets for id_ in bucket.unfinished_older_than(-60)}
 
+    def unfinished_chunks(self) -> list[dict[str, Any]]:
+        """Of videos, in their order."""
+        store = self.videos._database
+        whole = [file["_id"] for file in store["fs.files"].find({}, {"_id": 1})]
+        return list(store["fs.chunks"].find({"files_id": {"$nin": whole}}).sort("n"))
+
+    def age_unfinished_chunks(self) -> None:
+        """They look as if they were stored hours ago: a chunk's id holds the time."""
+        ids = (ObjectId.from_datetime(datetime.now(UTC) - timedelta(hours=hours)) for hours in count(1))
+        for chunk in self.unfinished_chunks():
+            self.videos._database["fs.chunks"].delete_one({"_id": chunk["_id"]})
+            self.videos._database["fs.chunks"].insert_one(chunk | {"_id": next(ids)})
+
     def mails(self, job: Mapping[str, Any]) -> int:
         """How often the owner was told how the job ended."""
         row = self.row(job)
@@ -240,7 +257,7 @@ class Stage:
 
     def message_ids(self) -> list[str]:
         """Of every mail there is."""
-        listed = requests.get(f"{self.mailbox.url}/api/v1/messages", {"limit": 1_000_000}, timeout=30).json()
+        listed = requests.get(f"{self.mailbox.url}/api/v1/messages", {"limit": 1_000_000}, timeout=PATIENCE).json()
         return [mail["MessageID"] for mail in listed["messages"]]
 
 

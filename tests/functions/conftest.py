@@ -15,6 +15,7 @@ from tests.conftest import collections
 from tests.events import stage as events_stage
 from tests.functions.stage import FILM, Contained, Person, Served, load
 
+HOUR = 3600  # seconds
 SECRETS = {"JWT_SECRET": "j" * 32, "LINK_SECRET": "l" * 32}
 
 
@@ -130,7 +131,7 @@ def person(postgres: Database) -> Callable[..., Person]:
         columns = {"username": username, "name": "Ada", "email": username, "password_hash": "-"} | changes
         row = postgres.one("add_user", **columns)
         assert row is not None
-        return Person(row["id"], username, Tokens(SECRETS["JWT_SECRET"], 60).issue(row["id"], username))
+        return Person(row["id"], username, Tokens(SECRETS["JWT_SECRET"], HOUR).issue(row["id"], username))
 
     return make
 
@@ -148,7 +149,7 @@ def eve(person: Callable[..., Person]) -> Person:
 
 @pytest.fixture(scope="session")
 def links() -> Links:
-    return Links(SECRETS["LINK_SECRET"], 60)
+    return Links(SECRETS["LINK_SECRET"], HOUR)
 
 
 @pytest.fixture

@@ -20,7 +20,8 @@ from werkzeug.test import TestResponse
 import functions
 from events import contract, envelope
 from functions.stores.gridfs import Bucket
-from tests.events.stage import free_port, until
+from tests.events.stage import free_port
+from tests.waiting import PATIENCE, until
 
 KEPT = {name: value for name, value in os.environ.items() if name == "PATH" or name.startswith("COVERAGE")}
 IMAGES = "HOSTED_IN_IMAGES"  # a tag of our two images that Docker has: then functions are tried in containers too
@@ -60,13 +61,13 @@ class Served:
         )
 
     def ready(self) -> Self:
-        until(self._answers, within=60)
+        until(self._answers)
         return self
 
     def _answers(self) -> bool:
         assert self.process.poll() is None, self.log.read_text(encoding="utf-8")
         try:
-            return requests.get(f"{self.url}/_/health", timeout=5).ok
+            return requests.get(f"{self.url}/_/health", timeout=PATIENCE).ok
         except requests.ConnectionError:
             return False
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from prometheus_client import REGISTRY
 
 from events import envelope
 from events.contract import AUDIO_CONVERTED, CONVERSION_FAILED
@@ -23,8 +24,8 @@ from functions.stores.gridfs import Bucket
 from functions.stores.jobs import Jobs
 from tests import films as makers
 from tests.events import stage
-from tests.events.stage import until
 from tests.functions.stage import FUNCTIONS, KEPT, Person, deliver, files, nothing_follows, problem, replied
+from tests.waiting import until
 
 Function = Callable[..., FlaskClient]
 Make = Callable[..., Job]
@@ -195,15 +196,22 @@ def test_what_nobody_thought_of_is_our_fault_and_spends_a_try(client: FlaskClien
 def test_a_cancel_is_heard_while_a_film_is_converted(
     client: FlaskClient, shelf: Path, add: Make, jobs: Jobs, ada: Person, mp3s: Bucket, sql: Sql
 ) -> None:
-    """Hours before its end; until then its owner sees how far it is."""
+    """Before its end; until then its owner sees how far it is."""
     job = add(makers.long(shelf).read_bytes())
+    before = whole_conversions()
     with ThreadPoolExecutor() as pool:
         told = pool.submit(tell, client, job)
         until(lambda: sql("SELECT progress > 0 FROM jobs") == [(True,)])
         jobs.cancel(job.id, ada.id)
-        assert nothing_follows(told.result(timeout=10))
+        assert nothing_follows(told.result())
     assert state(sql) == CANCELLED
     assert files(mp3s) == (0, 0)
+    assert whole_conversions() == before
+
+
+def whole_conversions() -> float | None:
+    """Those that came to their end, as they are counted to be watched."""
+    return REGISTRY.get_sample_value("videotomp3_conversion_seconds_per_media_minute_count")
 
 
 def test_a_worker_with_all_the_films_it_can_convert_takes_no_more(function: Function, add: Make, sql: Sql) -> None:

@@ -16,8 +16,9 @@ from flask.testing import FlaskClient
 
 from events import catalogue
 from functions.settings import NEEDS
-from tests.events.stage import until, uploaded
+from tests.events.stage import uploaded
 from tests.functions.stage import FUNCTIONS, PROBLEM, Person, Served, deliver, problem
+from tests.waiting import PATIENCE, until
 
 Function = Callable[..., FlaskClient]
 
@@ -251,7 +252,7 @@ def test_a_start_without_its_settings_names_them_all_and_ends(tmp_path: Path) ->
     """In one line, before anything is forked."""
     log = tmp_path / "log"
     served = Served("upload", {"JWT_SECRET": "short", "SECRETS_DIR": "/nowhere"}, log)
-    assert served.process.wait(30) != 0
+    assert served.process.wait(PATIENCE) != 0
     [line] = log.read_text(encoding="utf-8").splitlines()
     for name in ("DATABASE_URL", "MONGO_URI", "K_SINK", "JWT_SECRET is shorter"):
         assert name in line
@@ -260,5 +261,5 @@ def test_a_start_without_its_settings_names_them_all_and_ends(tmp_path: Path) ->
 def test_a_start_without_a_target_names_those_there_are(tmp_path: Path) -> None:
     """A misspelt one too."""
     log = tmp_path / "log"
-    assert Served("dead-letter", {}, log).process.wait(30) != 0
+    assert Served("dead-letter", {}, log).process.wait(PATIENCE) != 0
     assert "dead_letter" in log.read_text(encoding="utf-8")

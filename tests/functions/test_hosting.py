@@ -22,8 +22,9 @@ from events.emulator.ports import LOOPBACK, reserve_port
 from events.emulator.processes import Process, answers
 from functions.model.jobs import Job
 from functions.stores.jobs import Jobs
-from tests.events.stage import until, uploaded
+from tests.events.stage import uploaded
 from tests.functions.stage import IMAGES, Person, Served
+from tests.waiting import PATIENCE, until
 
 NGINX = """\
 daemon off; pid nginx.pid; error_log stderr crit; events {{ }}
@@ -78,7 +79,8 @@ def ask(request: pytest.FixtureRequest, function: Callable[..., FlaskClient]) ->
         name: str, method: str, path: str = "/", headers: dict[str, str] | None = None, body: bytes = b""
     ) -> Answer:
         base = f"{prefix}/{name}" if prefix else served(name).url
-        return _of(requests.request(method, base + path, headers={**more, **(headers or {})}, data=body, timeout=30))
+        headers = {**more, **(headers or {})}
+        return _of(requests.request(method, base + path, headers=headers, data=body, timeout=PATIENCE))
 
     return ask
 

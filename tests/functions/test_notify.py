@@ -16,9 +16,10 @@ from functions.model.jobs import Job
 from functions.model.media import Reason
 from functions.model.tokens import Links
 from functions.stores.jobs import Jobs
-from tests.events.stage import free_port, until
+from tests.events.stage import free_port
 from tests.functions.postoffice import PostOffice
 from tests.functions.stage import Person, deliver, nothing_follows, problem
+from tests.waiting import PATIENCE, until
 
 Function = Callable[..., FlaskClient]
 Make = Callable[..., Job]
@@ -248,7 +249,7 @@ def ses() -> Iterator[str]:
     server = subprocess.Popen(
         [sys.executable, "-c", f"from moto.server import main; main(['-p', '{port}'])"], stderr=subprocess.DEVNULL
     )
-    until(lambda: answers(url), within=60)
+    until(lambda: answers(url))
     yield url
     server.terminate()
     server.wait()
@@ -256,7 +257,7 @@ def ses() -> Iterator[str]:
 
 def answers(url: str) -> bool:
     try:
-        return requests.get(f"{url}/moto-api/data.json", timeout=5).ok
+        return requests.get(f"{url}/moto-api/data.json", timeout=PATIENCE).ok
     except requests.ConnectionError:
         return False
 
@@ -291,8 +292,8 @@ def test_a_letter_goes_by_ses_where_that_is_chosen(
     assert sql(NOTIFICATION) == [("owed", "SES answers MessageRejected")]
     sender = {"EmailIdentity": "films@example.org"}
     authorization = {"Authorization": "AWS4-HMAC-SHA256 Credential=x/20260101/eu-central-1/ses/aws4_request"}
-    requests.post(f"{ses}/v2/email/identities", json=sender, headers=authorization, timeout=30).raise_for_status()
+    requests.post(f"{ses}/v2/email/identities", json=sender, headers=authorization, timeout=PATIENCE).raise_for_status()
     assert nothing_follows(tell(client, job))
     assert sql(NOTIFICATION) == [("sent", None)]
-    [sent] = requests.get(f"{ses}/moto-api/data.json", timeout=30).json()["ses"]["RawMessage"]
+    [sent] = requests.get(f"{ses}/moto-api/data.json", timeout=PATIENCE).json()["ses"]["RawMessage"]
     assert sent

@@ -179,9 +179,9 @@ def test_an_unknown_user_is_refused_like_a_wrong_password(register: Callable[...
     answers = set()
     for _ in range(3):
         for username, taken in times.items():
-            began = time.process_time()
+            began = time.thread_time()
             answer = client.post("/", auth=(username, "wrong password"))
-            taken.append(time.process_time() - began)
+            taken.append(time.thread_time() - began)
             answers.add((answer.status_code, answer.data, str(answer.headers)))
     assert len(answers) == 1
     known, unknown = (median(taken) for taken in times.values())

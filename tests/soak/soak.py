@@ -9,11 +9,12 @@ from threading import Event, Thread
 import psycopg2
 import requests
 
-from tests.acceptance.person import Person, until
+from tests.acceptance.person import Person
 from tests.faults.stage import FAST, Stage
 from tests.soak.audit import Findings, audit
 from tests.soak.chaos import Chaos
 from tests.soak.clients import Client, Record, make_reels
+from tests.waiting import until
 
 SETTINGS = FAST | {
     "LEASE_SECONDS": "4",
@@ -35,7 +36,8 @@ class Soak:
         self._record = Record()
         self._took = self._drained = 0.0
 
-    def run(self, seconds: float) -> Findings:
+    def run(self, seconds: float, fewest: int = 0) -> Findings:
+        """That long, and on a slow machine until that many films were accepted."""
         reels = make_reels(self._directory / "films")
         with self._stage as stage:
             _await_names(stage)
@@ -49,6 +51,7 @@ class Soak:
                 thread.start()
             began = time.monotonic()
             over.wait(seconds)
+            until(lambda: len(self._record.accepted) >= fewest)
             self._chaos.stop()
             self._took = time.monotonic() - began
             stage.heal()

@@ -11,6 +11,5 @@ from tests.soak.soak import Soak
 def test_nothing_is_lost_under_fire(tmp_path: Path) -> None:
     """A minute of faults; `make soak` is the long one."""
     soak = Soak(tmp_path, seed=1, clients=4)
-    findings = soak.run(60)
+    findings = soak.run(60, fewest=10)
     assert not findings.wrong, soak.table(findings)
-    assert sum(findings.states.values()) > 10

@@ -1,7 +1,6 @@
 """GridFS: bytes in are bytes out, nothing half is left, and little is held in memory."""
 
 import hashlib
-import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from itertools import repeat
@@ -160,12 +159,11 @@ ASK: dict[str, Callable[[Bucket], Any]] = {
 
 
 @pytest.mark.parametrize("ask", ASK.values(), ids=ASK)
-def test_no_server_is_unavailable_soon(ask: Callable[[Bucket], Any]) -> None:
-    """For whatever is asked of it; an upload is then refused, not lost. How soon can be said in the URI."""
-    began = time.monotonic()
-    with pytest.raises(Unavailable, match="try again"):
+def test_no_server_is_unavailable_as_soon_as_the_uri_says(ask: Callable[[Bucket], Any]) -> None:
+    """For whatever is asked of it; an upload is then refused, not lost."""
+    with pytest.raises(Unavailable, match="try again") as trouble:
         ask(Bucket("mongodb://127.0.0.1:1/films?serverSelectionTimeoutMS=300"))
-    assert time.monotonic() - began < 2
+    assert "Timeout: 0.3s" in str(trouble.value.__cause__)  # the driver's own words
 
 
 def test_a_server_lost_within_a_file_is_unavailable_and_the_next_read_works(mongo_uri: str) -> None:
