@@ -89,6 +89,22 @@ def test_names_are_followed_into_custom_resources(tmp_path: Path) -> None:
     assert settings[0].startswith("second-settings-")
 
 
+@pytest.mark.parametrize("own", [{}, {"namespace": None, "labels": []}, {"namePrefix": "second-"}], ids=str)
+def test_long_conversions_go_on_top_of_an_overlay(tmp_path: Path, own: dict[str, Any]) -> None:
+    """In somebody's own, however little that says: with the image, the namespace and the settings from below."""
+    built = combine(tmp_path, ("overlays/production",), ("long-conversions",), **own)
+    for each in built:
+        validate(each)
+    prefix = own.get("namePrefix", "")
+    assert [wrong for rule in (RULES if not prefix else [rules.references_resolve]) for wrong in rule(built)] == []
+    below = build(K8S / "overlays" / "production").pod("Service convert").container
+    job = built.pod(f"JobSink {prefix}convert")
+    assert job.container["image"] == below["image"]
+    assert job.owner["metadata"]["namespace"] == "video-to-mp3"
+    assert not built.has("Service", f"{prefix}convert")
+    assert not built.has("PodDisruptionBudget", f"{prefix}convert")
+
+
 def test_the_readme_names_what_there_is() -> None:
     """Every overlay, component and key of the Secret, and none that there is not."""
     named = re.findall(r"^\| `([^`]+)` \|", (K8S / "README.md").read_text(), re.MULTILINE)
