@@ -16,7 +16,7 @@ class Sweep(BaseHTTPRequestHandler):
 
     asked: list[str]
 
-    def do_POST(self) -> None:  # noqa: N802 -- the library's name
+    def do_POST(self) -> None:
         self.asked.append(self.command)
         self.send_response(503 if len(self.asked) == 1 else 200)
         self.end_headers()
