@@ -300,8 +300,10 @@ def test_logins_from_one_address_are_limited(gateway: Gateway):
         (b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 9000 + b"\r\n\r\n", 400),
         (b"TRACE / HTTP/1.1\r\nHost: x\r\n\r\n", 405),
         (b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: 70000\r\n\r\n", 413),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: zip\r\n\r\n", 501),
+        (b"GET / HTTP/3.0\r\nHost: x\r\n\r\n", 505),
     ],
-    ids=["garbage", "no host", "long line", "long header", "trace", "large"],
+    ids=["garbage", "no host", "long line", "long header", "trace", "large", "coding", "version"],
 )
 def test_what_nginx_refuses_by_itself_is_a_problem_too(gateway: Gateway, request_: bytes, status: int):
     """One shape for every error, whoever finds it."""

@@ -1,8 +1,6 @@
-import json
 import os
 import re
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -11,16 +9,14 @@ import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
-from jsonschema import Draft7Validator
 
 from tests.k8s import annotation_rules, network_rules, rules
-from tests.k8s.manifests import K8S, KNATIVE, ROOT, Manifests, build, combine
+from tests.k8s.manifests import K8S, KNATIVE, Manifests, build, combine
 from tests.k8s.rules import RULES, Rule
+from tests.k8s.schemas import validate
 
 MODULES = (rules, annotation_rules, network_rules)  # each adds its own to RULES
 OVERLAYS = sorted(path.parent.name for path in K8S.glob("overlays/*/kustomization.yaml"))
-CRDS = ROOT.parent / "shared" / "crds"  # made from the projects' CRDs; no part of this repository
-CORE = {"v1", "apps/v1", "batch/v1", "policy/v1", "autoscaling/v2", "networking.k8s.io/v1"}
 
 
 def subsets(*names: str) -> list[tuple[str, ...]]:
@@ -87,6 +83,22 @@ def test_names_are_followed_into_custom_resources(tmp_path: Path) -> None:
     settings = [pod.container["envFrom"][0]["configMapRef"]["name"] for pod in built.pods() if pod.function]
     assert len(set(settings)) == 1
     assert settings[0].startswith("second-settings-")
+
+
+@pytest.mark.parametrize("own", [{}, {"namespace": None, "labels": []}, {"namePrefix": "second-"}], ids=str)
+def test_long_conversions_go_on_top_of_an_overlay(tmp_path: Path, own: dict[str, Any]) -> None:
+    """In somebody's own, however little that says: with the image, the namespace and the settings from below."""
+    built = combine(tmp_path, ("overlays/production",), ("long-conversions",), **own)
+    for each in built:
+        validate(each)
+    prefix = own.get("namePrefix", "")
+    assert [wrong for rule in (RULES if not prefix else [rules.references_resolve]) for wrong in rule(built)] == []
+    below = build(K8S / "overlays" / "production").pod("Service convert").container
+    job = built.pod(f"JobSink {prefix}convert")
+    assert job.container["image"] == below["image"]
+    assert job.owner["metadata"]["namespace"] == "video-to-mp3"
+    assert not built.has("Service", f"{prefix}convert")
+    assert not built.has("PodDisruptionBudget", f"{prefix}convert")
 
 
 def test_the_readme_names_what_there_is() -> None:
@@ -232,36 +244,43 @@ def test_every_rule_is_broken_once() -> None:
     assert {broken.split()[0] for broken in BREAKS} == {rule.__name__ for rule in RULES}
 
 
-@pytest.mark.parametrize(("kind", "name"), [("Deployment", "gateway"), ("Trigger", "video-uploaded")])
-def test_validation_sees_unknown_fields(kind: str, name: str) -> None:
-    """In objects of Kubernetes itself and, where their schemas are at hand, in others."""
-    if kind == "Trigger" and not schemas():
-        missing = f"{CRDS} is not there: custom resources are held by our own rules alone"
-        pytest.fail(missing) if "CI" in os.environ else pytest.skip(missing)
-    spoilt = build(K8S / "overlays" / "local").spoilt(kind, name, "", "spec/deliver", {})
+# Where a field is added that nobody knows, or a value put that cannot be.
+MISTAKES = """
+Deployment/gateway spec/deliver = {}
+Trigger/video-uploaded spec/deliver = {}
+Trigger/video-uploaded spec/delivery/retry = many
+Trigger/video-uploaded spec/subscriber/ref/nam = convert
+Broker/events spec/configuration = {}
+PingSource/sweep spec/scedule = x
+Service/ui pod/containerConcurency = 8
+Service/ui box/image = 3
+Service/ui box/readinessProbe/httpGet/pfad = /
+Service/ui box/resources/limits/memory = lots
+Service/ui pod/timeoutSeconds = soon
+JobSink/convert spec/job/spec/backofLimit = 2
+RabbitmqCluster/rabbitmq spec/replica = 3
+RabbitmqCluster/rabbitmq spec/replicas = 2
+RabbitmqCluster/rabbitmq spec/persistence/storage
+RabbitmqCluster/rabbitmq spec/rabbitmq/additionalConf = x
+RabbitmqBrokerConfig/events spec/queueType = classic
+""".strip().splitlines()
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_validation_sees_a_mistake(systems: dict[str, Manifests], mistake: str) -> None:
+    """In objects of Kubernetes itself and of every other project."""
+    told, _, value = mistake.partition(" = ")
+    target, path = told.split()
+    kind, name = target.split("/")
+    built = systems["base+long-conversions"] if kind == "JobSink" else build(K8S / "overlays" / "local")
+    knative = KNATIVE if kind == "Service" else ""
+    spoilt = built.spoilt(kind, name, knative, path, yaml.safe_load(value or "null"))
+    validate(built.get(kind, name, knative))
     with pytest.raises((kubernetes_validate.ValidationError, jsonschema.ValidationError)):
-        validate(spoilt.get(kind, name))
+        validate(spoilt.get(kind, name, knative))
 
 
-def validate(each: dict[str, Any]) -> None:
-    """Raises where the object is not what its kind's schema says. Each distinct object is looked at once."""
-    _validate(json.dumps(each, sort_keys=True))
-
-
-@cache
-def _validate(text: str) -> None:
-    each = json.loads(text)
-    if each["apiVersion"] in CORE:
-        kubernetes_validate.validate(each, kubernetes_validate.latest_version(), strict=True)
-    elif schemas():
-        schemas()[each["apiVersion"], each["kind"]].validate(each)
-
-
-@cache
-def schemas() -> dict[tuple[str, str], Any]:
-    """By apiVersion and kind; empty where they are not at hand."""
-    found = [json.loads(path.read_text(encoding="utf-8")) for path in CRDS.glob("*.json")]
-    return {
-        (schema["properties"]["apiVersion"]["const"], schema["properties"]["kind"]["const"]): Draft7Validator(schema)
-        for schema in found
-    }
+def test_a_kind_that_nobody_knows_is_refused() -> None:
+    """Nothing goes unlooked at."""
+    with pytest.raises(KeyError):
+        validate({"apiVersion": "example.org/v1", "kind": "Thing", "metadata": {"name": "thing"}})
