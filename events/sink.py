@@ -3,14 +3,8 @@
 Behind it stands Knative's broker or our bridge's ingress.
 """
 
-from functools import cached_property
-from typing import TYPE_CHECKING
-
 from events import envelope
 from events.contract import Event
-
-if TYPE_CHECKING:
-    import urllib3
 
 MAY_PASS = (408, 429)  # of 4xx, those that do not blame the event
 TIMEOUT = 1.5  # seconds: an upload answers within 2 s though nobody takes its event
@@ -28,14 +22,11 @@ class Sink:
     """Posts events in binary mode over one kept connection."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
-
-    @cached_property
-    def _pool(self) -> "urllib3.PoolManager":
         # Imported by the first event: 0.1 s that a cold start need not pay.
         import urllib3
 
-        return urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(total=TIMEOUT))
+        self._url = url
+        self._pool = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(total=TIMEOUT))
 
     def send(self, event: Event) -> None:
         """Returns once the other side has made the event safe (2xx). Raises SinkUnavailable, for a 4xx SinkRefused."""

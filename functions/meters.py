@@ -1,4 +1,4 @@
-"""What is counted to be watched, as Prometheus reads it: GET /metrics on every function."""
+"""What is counted to be watched, as Prometheus reads it: GET /_/metrics on every function."""
 
 from collections.abc import Callable
 from functools import cache
@@ -8,6 +8,7 @@ from typing import Any
 SPEEDS = (0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 60)  # seconds of work per minute of film
 
 _making = Lock()
+_counting = Lock()  # one census and its page after the other: a page beside another's would show half of either
 
 Census = Callable[[], dict[str, list[dict[str, Any]]]]
 
@@ -41,9 +42,12 @@ def page(census: Census | None) -> bytes:
     """The page in Prometheus' text format; a census asks the store now: no function keeps count of another's rows."""
     from prometheus_client import generate_latest
 
-    if census is not None:
-        _take(census())
-    return generate_latest()
+    if census is None:
+        return generate_latest()
+    counted = census()
+    with _counting:
+        _take(counted)
+        return generate_latest()
 
 
 def _take(counted: dict[str, list[dict[str, Any]]]) -> None:

@@ -5,10 +5,11 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import wraps
 from http import HTTPStatus
+from threading import Lock
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +17,7 @@ import flask
 from flask import Request, Response
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import ClientDisconnected, HTTPException
+from werkzeug.routing import Map, Rule
 
 from events import envelope, journal
 from events.contract import Event, InvalidEvent
@@ -39,13 +41,18 @@ log = logging.getLogger("functions")
 
 
 def serves(
-    *methods: str, ready: Callable[[], None], census: meters.Census | None = None
+    *methods: str,
+    ready: Callable[[], None],
+    census: meters.Census | None = None,
+    below: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Callable[[Handler], Handler]:
     """Makes a handler the function: health, readiness, methods, problems, one line in the journal for each outcome.
 
-    `ready` asks every store and raises Unavailable where one is away; `census` counts rows for /metrics. The handler's
-    name is the function's.
+    `methods` are those of the function's root; `below` has those of its other addresses, in which <name> stands for any
+    one segment. `ready` asks every store and raises Unavailable where one is away; `census` counts rows for
+    /_/metrics. The handler's name is the function's.
     """
+    addresses = {"/": methods, **(below or {})}
 
     def decorate(handler: Handler) -> Handler:
         _mount(handler.__name__, ready, census)
@@ -58,13 +65,12 @@ def serves(
             flask.g.fields = {}
             _never_wait_for_ever(request)
             try:
-                only(request, *methods)
+                _only(request, _methods(addresses, request.path))
                 response = handler(request)
             except Problem as trouble:
                 response = problem(trouble)
-            except Exception:
-                log.exception("it broke", extra=journal.fields(function=handler.__name__, trace=trace_id(request)))
-                response = problem(Broken("this is our fault; it is in the journal"))
+            except Exception as error:
+                response = _broken(error)
             _record(handler.__name__, request, response, began)
             return _lingering(request, response)
 
@@ -74,37 +80,73 @@ def serves(
 
 
 def _mount(name: str, ready: Callable[[], None], census: meters.Census | None) -> None:
-    """Adds /_/health, /_/ready and /metrics to the application that is loading this function."""
+    """Adds /_/health, /_/ready and /_/metrics to the application that is loading this function."""
     if not flask.has_app_context():
         return  # loaded by a test or a tool, not by the framework
     app = flask.current_app
     believed: dict[str, Any] = {"until": 0.0, "trouble": None}
+    asking = Lock()  # who comes while the stores are being asked waits for that answer
 
     def is_ready() -> Response:
-        if time.monotonic() > believed["until"]:
-            try:
-                ready()
-                believed["trouble"] = None
-            except Unavailable as trouble:
-                believed["trouble"] = trouble
-            believed["until"] = time.monotonic() + READY_FOR
-        return problem(believed["trouble"]) if believed["trouble"] else answer({"function": name, "ready": True})
+        with asking:
+            if time.monotonic() > believed["until"]:
+                try:
+                    ready()
+                    believed["trouble"] = None
+                except Unavailable as away:
+                    believed["trouble"] = away
+                believed["until"] = time.monotonic() + READY_FOR
+            trouble = believed["trouble"]
+        return problem(trouble) if trouble else answer({"function": name, "ready": True})
 
-    app.add_url_rule("/_/health", "health", lambda: answer({"function": name}))
-    app.add_url_rule("/_/ready", "ready", is_ready)
-    app.add_url_rule("/metrics", "metrics", lambda: Response(meters.page(census), mimetype="text/plain; version=0.0.4"))
+    inner: dict[str, Callable[[], Response]] = {
+        "health": lambda: answer({"function": name}),
+        "ready": is_ready,
+        "metrics": lambda: Response(meters.page(census), mimetype="text/plain; version=0.0.4"),
+    }
+
+    def ask(what: str) -> Response:
+        _only(flask.request, ("GET",))
+        return inner[what]()
+
+    # A map of our own: Flask's begins with /static/, the files of any folder of that name, and answers //x in HTML.
+    app.url_map = Map(merge_slashes=False)
+    for what in inner:
+        # For all methods: those that a route lacks would fall to the framework's route for everything else.
+        app.url_map.add(Rule(f"/_/{what}", endpoint="inner", defaults={"what": what}))
+    app.view_functions["inner"] = ask
     app.register_error_handler(Problem, problem)
     app.register_error_handler(HTTPException, lambda _: problem(NotFound("there is nothing at this address")))
+    app.register_error_handler(Exception, _broken)
 
 
 class Broken(Problem):
     status, slug, title = 500, "internal", "Something broke"
 
 
-def only(request: Request, *methods: str) -> None:
+def _broken(error: Exception) -> Response:
+    name = flask.current_app.name
+    log.error("it broke", exc_info=error, extra=journal.fields(function=name, trace=trace_id(flask.request)))
+    return problem(Broken("this is our fault; it is in the journal"))
+
+
+def _methods(addresses: Mapping[str, tuple[str, ...]], path: str) -> tuple[str, ...]:
+    """Those of the address that this path is. Raises NotFound."""
+    given = path.strip("/").split("/")
+    for address, methods in addresses.items():
+        own = address.strip("/").split("/")
+        if len(own) == len(given) and all(
+            each.startswith("<") or each == segment for each, segment in zip(own, given, strict=True)
+        ):
+            return methods
+    raise NotFound(f"there is nothing at this address; there is at {', '.join(addresses)}")
+
+
+def _only(request: Request, methods: tuple[str, ...]) -> None:
     """Raises MethodNotAllowed; HEAD is allowed wherever GET is (RFC 9110, 9.3.2)."""
-    if request.method not in methods and not (request.method == "HEAD" and "GET" in methods):
-        raise MethodNotAllowed(methods)
+    allowed = ("GET", "HEAD", *(each for each in methods if each != "GET")) if "GET" in methods else methods
+    if request.method not in allowed:
+        raise MethodNotAllowed(allowed)
 
 
 def note(**values: Any) -> None:

@@ -2,8 +2,11 @@
 
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from threading import Barrier
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -85,6 +88,20 @@ def mongo_uri(mongo_url: str) -> Iterator[str]:
     """A MongoDB database for this test alone."""
     with collections(mongo_url) as uri:
         yield uri
+
+
+@pytest.fixture
+def at_once() -> Iterator[Callable[[Callable[[], Any]], list[Any]]]:
+    """What a call gives to each of eight threads that make it in the same instant.
+
+    The interpreter changes between them as often as it can: what goes wrong once in thousands of first requests then
+    goes wrong in every few.
+    """
+    barrier, interval = Barrier(8), sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    with ThreadPoolExecutor(barrier.parties) as threads:
+        yield lambda call: list(threads.map(lambda _: (barrier.wait(), call())[1], range(barrier.parties)))
+    sys.setswitchinterval(interval)
 
 
 @pytest.fixture(scope="session")

@@ -17,8 +17,8 @@ FUNCTIONS = {entry.target: entry for entry in catalogue.load()}
 
 # A function may use these, and its own siblings; never another function.
 SHARED = (
-    *("functions.announcement", "functions.meters", "functions.model", "functions.shutdown", "functions.web"),
-    *("functions.wiring", "events.contract", "events.sink"),
+    *("functions.announcement", "functions.meters", "functions.model", "functions.preconditions", "functions.shutdown"),
+    *("functions.web", "functions.wiring", "events.contract", "events.sink"),
 )
 # What a part may import of ours. The longest name that fits counts.
 MAY_IMPORT = {
@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "functions.gunicorn.conf": ("events.journal", "functions.settings", "functions.shutdown"),
     "functions.meters": (),
     "functions.model": ("functions.model",),
+    "functions.preconditions": ("functions.model",),
     "functions.settings": (),
     "functions.shutdown": (),
     "functions.stores": ("functions.model", "functions.settings", "functions.stores"),

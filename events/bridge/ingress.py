@@ -42,9 +42,9 @@ class Ingress:
             case "GET" | "HEAD", "/_/ready":
                 ready = self._publisher.ready.is_set() and self._subscriber.ready.is_set()
                 return Response("OK\n") if ready else _unavailable("not connected to the broker yet")
-            case "GET", "/metrics":
+            case "GET" | "HEAD", "/_/metrics":
                 return self._measure()
-            case _, "/" | "/_/health" | "/_/ready" | "/metrics":
+            case _, "/" | "/_/health" | "/_/ready" | "/_/metrics":
                 return _problem(405, "method-not-allowed", "POST events to /; the rest is for GET")
         return _problem(404, "not-found", "POST events to /")
 

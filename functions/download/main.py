@@ -1,27 +1,34 @@
 """Download: the owner's MP3, streamed from GridFS; by bearer token, or by a signed link that expires."""
 
+from datetime import UTC, datetime
 from urllib.parse import quote
 from uuid import UUID
 
 from flask import Request, Response
-from werkzeug.http import is_resource_modified
 
-from functions import meters, web, wiring
+from functions import meters, preconditions, web, wiring
+from functions.download import ranges
 from functions.model import media
-from functions.model.errors import NotFound, RangeNotSatisfiable
-from functions.model.jobs import Job
+from functions.model.errors import Conflict, Gone, NotFound
+from functions.model.jobs import CANCELLED, CONVERTING, DONE, EXPIRED, FAILED, QUEUED, Job
 
 services = wiring.Services("download")
+NOT_READY = {
+    QUEUED: "the job is queued; ask /jobs/{id} until it is done",
+    CONVERTING: "the job is converting; ask /jobs/{id} until it is done",
+    FAILED: "the job has failed; /jobs/{id} says why",
+    CANCELLED: "the job was cancelled; POST /jobs/{id}/retry takes it up again",
+}
 
 
 @web.serves("GET", ready=services.ready)
 def download(request: Request) -> Response:
     fid = web.one_id(request.args.get("fid", ""), "MP3")
     job = services.jobs.find_audio(fid, _owner(request, fid))
-    if job is None or job.audio is None or job.audio_size is None:
+    if job is None:
         raise NotFound("there is no MP3 of that id, or it is not yours")
     web.note(job=job.id, user=job.owner)
-    return _audio(request, job, job.audio, job.audio_size)
+    return _answer(request, job, *_audio(job))
 
 
 def _owner(request: Request, fid: UUID) -> UUID | None:
@@ -33,43 +40,44 @@ def _owner(request: Request, fid: UUID) -> UUID | None:
     return services.bearer.claims(request.headers.get("Authorization")).user
 
 
-def _audio(request: Request, job: Job, audio: UUID, size: int) -> Response:
+def _audio(job: Job) -> tuple[UUID, int]:
+    """The MP3's file and size. Raises Conflict while there is none, Gone when there is none any more."""
+    if job.state == EXPIRED:
+        raise Gone("the MP3 was kept for its time and is removed; upload the film again", reason=EXPIRED)
+    if job.state != DONE or job.audio is None or job.audio_size is None:
+        raise Conflict(NOT_READY[job.state].format(id=job.id), reason=job.state)
+    return job.audio, job.audio_size
+
+
+def _answer(request: Request, job: Job, audio: UUID, size: int) -> Response:
+    here = preconditions.Representation(audio.hex, _made(job))
     response = Response(mimetype="audio/mpeg")
-    response.set_etag(audio.hex)
+    response.set_etag(here.etag)
+    response.last_modified = here.modified
     response.headers["Accept-Ranges"] = "bytes"
     response.headers["Cache-Control"] = "private, no-cache"
     response.headers["Content-Disposition"] = _disposition(media.audio_name(job.filename))
-    if not is_resource_modified(request.environ, etag=audio.hex):
+    if not preconditions.wanted(request.headers, here):
         response.status_code = 304
         return response
-    start, stop = 0, size
-    wanted = _range(request, audio, size)
-    if wanted:
-        start, stop = wanted
+    if request.method == "HEAD":  # for which a Range means nothing (RFC 9110, 14.2)
+        response.content_length = size
+        return response
+    part = ranges.part(request.headers.get("Range"), size) if preconditions.fits(request.headers, here) else None
+    if part:
         response.status_code = 206
-        response.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
-    if request.method != "HEAD":
-        response.response = services.audios.read(audio, start, stop - start)
-    response.content_length = stop - start
-    web.note(bytes=stop - start)
-    meters.count_bytes("out", stop - start)
+        response.headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{size}"
+    sent = part or range(size)
+    response.response = services.audios.read(audio, sent.start, len(sent))
+    response.content_length = len(sent)
+    web.note(bytes=len(sent))
+    meters.count_bytes("out", len(sent))
     return response
 
 
-def _range(request: Request, audio: UUID, size: int) -> tuple[int, int] | None:
-    """The one range asked for, or None for the whole, which may also answer several at once (RFC 9110, 14.2)."""
-    wanted = request.range
-    if wanted is None or wanted.units != "bytes" or len(wanted.ranges) != 1:
-        return None
-    condition = request.if_range
-    if (condition.date or condition.etag) and condition.etag != audio.hex:
-        return None
-    start, stop = wanted.ranges[0]
-    if start < 0:  # that many from the end; of a shorter file all (RFC 9110, 14.1.2)
-        start = max(0, size + start)
-    if start >= size:
-        raise RangeNotSatisfiable(size)
-    return start, min(stop or size, size)
+def _made(job: Job) -> datetime | None:
+    """In whole seconds, as HTTP has them; never after now, where Postgres' clock is ahead (RFC 9110, 8.8.2.1)."""
+    return job.finished_at and min(job.finished_at, datetime.now(UTC)).replace(microsecond=0)
 
 
 def _disposition(name: str) -> str:

@@ -13,22 +13,19 @@ services = wiring.Services("jobs")
 PAGE = 50
 
 
-@web.serves("GET", "POST", "DELETE", ready=services.ready)
+@web.serves("GET", below={"/<id>": ("GET", "DELETE"), "/<id>/retry": ("POST",)}, ready=services.ready)
 def jobs(request: Request) -> Response:
     owner = services.bearer.claims(request.headers.get("Authorization")).user
     web.note(user=owner)
-    match request.path.strip("/").split("/"):
-        case [""]:
-            web.only(request, "GET")
-            return _list(request, owner)
-        case [text]:
-            web.only(request, "GET", "DELETE")
-            id_ = web.one_id(text, "job")
-            return _remove(id_, owner) if request.method == "DELETE" else web.answer(_own(id_, owner).public())
-        case [text, "retry"]:
-            web.only(request, "POST")
-            return _retry(web.one_id(text, "job"), owner)
-    raise NotFound("there is nothing at this address; use /jobs, /jobs/<id> or /jobs/<id>/retry")
+    text, *more = request.path.strip("/").split("/")
+    if not text:
+        return _list(request, owner)
+    id_ = web.one_id(text, "job")
+    if more:
+        return _retry(id_, owner)
+    if request.method == "DELETE":
+        return _remove(id_, owner)
+    return web.answer(_own(id_, owner).public())
 
 
 def _list(request: Request, owner: UUID) -> Response:

@@ -1,10 +1,11 @@
 """What can go wrong between a person and the system, as RFC 9457 problems.
 
 Problem
-├── BadRequest 400      ├── NotFound 404           ├── TooLarge 413              ├── Unprocessable 422
-├── Unauthorized 401    ├── MethodNotAllowed 405   ├── UnsupportedMedia 415      ├── Throttled 429
-│                       ├── RequestTimeout 408     └── RangeNotSatisfiable 416   └── Unavailable 503
-                        └── Conflict 409
+├── BadRequest 400          ├── RequestTimeout 408        ├── UnsupportedMedia 415
+├── Unauthorized 401        ├── Conflict 409              ├── RangeNotSatisfiable 416
+├── NotFound 404            ├── Gone 410                  ├── Unprocessable 422
+│   └── Missing             ├── PreconditionFailed 412    ├── Throttled 429
+└── MethodNotAllowed 405    └── TooLarge 413              └── Unavailable 503
 """
 
 from typing import ClassVar
@@ -70,6 +71,14 @@ class RequestTimeout(Problem):
 
 class Conflict(Problem):
     status, slug, title = 409, "conflict", "That does not fit what is there"
+
+
+class Gone(Problem):
+    status, slug, title = 410, "gone", "That was here once and is no more"
+
+
+class PreconditionFailed(Problem):
+    status, slug, title = 412, "precondition-failed", "What is here is not what the request expects"
 
 
 class TooLarge(Problem):

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
 from itertools import chain
+from threading import Lock
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -36,21 +36,12 @@ class Bucket:
     """One database's GridFS. Every method raises Unavailable where MongoDB is away or its disk is full."""
 
     def __init__(self, uri: str) -> None:
-        self._uri = uri
-
-    @cached_property
-    def _database(self) -> Any:
         # The driver would let these win over what the URI says.
-        unsaid = {name: value for name, value in CONNECT.items() if f"{name}=".lower() not in self._uri.lower()}
-        return pymongo.MongoClient(self._uri, **unsaid).get_default_database()
-
-    @cached_property
-    def _chunks(self) -> Any:
-        """The chunks collection, with the specification's indexes made before the first write."""
+        unsaid = {name: value for name, value in CONNECT.items() if f"{name}=".lower() not in uri.lower()}
         with _translated():
-            self._database["fs.files"].create_index([("filename", 1), ("uploadDate", 1)])
-            self._database["fs.chunks"].create_index([("files_id", 1), ("n", 1)], unique=True)
-        return self._database["fs.chunks"]
+            self._database: Any = pymongo.MongoClient(uri, connect=False, **unsaid).get_default_database()
+        self._indexing = Lock()
+        self._indexed = False
 
     def ping(self) -> None:
         with _translated():
@@ -93,7 +84,16 @@ class Bucket:
     def _insert(self, batch: list[dict[str, Any]]) -> None:
         if batch:
             with _translated():
-                self._chunks.insert_many(batch)
+                self._make_indexes()
+                self._database["fs.chunks"].insert_many(batch)
+
+    def _make_indexes(self) -> None:
+        """Those of the specification, before the first write."""
+        with self._indexing:
+            if not self._indexed:
+                self._database["fs.files"].create_index([("filename", 1), ("uploadDate", 1)])
+                self._database["fs.chunks"].create_index([("files_id", 1), ("n", 1)], unique=True)
+                self._indexed = True
 
     def read(self, file_id: UUID, start: int = 0, length: int | None = None) -> Iterator[bytes]:
         """The file's bytes from `start` on. Raises Missing where it ends too soon; what it can, before it returns."""

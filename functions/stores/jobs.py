@@ -44,7 +44,7 @@ class Jobs:
         return self._jobs("list_jobs", owner=owner, before=before, limit=limit)
 
     def find_audio(self, fid: UUID, owner: UUID | None) -> Job | None:
-        """The finished job of that MP3; without an owner for whoever holds a signed link."""
+        """The job of that MP3, finished or not; without an owner for whoever holds a signed link."""
         if owner is None:
             return self._job("find_linked_audio", fid=fid)
         return self._job("find_own_audio", fid=fid, owner=owner)

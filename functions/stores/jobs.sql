@@ -28,10 +28,10 @@ WHERE owner = %(owner)s AND deleted_at IS NULL AND (%(before)s::timestamptz IS N
 ORDER BY created_at DESC LIMIT %(limit)s;
 
 -- name: find_own_audio
-SELECT * FROM jobs WHERE fid = %(fid)s AND owner = %(owner)s AND state = 'done' AND deleted_at IS NULL;
+SELECT * FROM jobs WHERE fid = %(fid)s AND owner = %(owner)s AND deleted_at IS NULL;
 
 -- name: find_linked_audio
-SELECT * FROM jobs WHERE fid = %(fid)s AND state = 'done' AND deleted_at IS NULL;
+SELECT * FROM jobs WHERE fid = %(fid)s AND deleted_at IS NULL;
 
 -- name: claim_job
 UPDATE jobs

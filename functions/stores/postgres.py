@@ -7,7 +7,6 @@ import select
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -54,17 +53,12 @@ class Database:
     """Runs the named queries of one .sql file after the other; connections are made when the first is needed."""
 
     def __init__(self, url: str, connections: int = 16) -> None:
-        self._url = url
-        self._connections = connections
-        self._queries = {name: text for path in sorted(HERE.glob("*.sql")) for name, text in queries(path)}
-
-    @cached_property
-    def _pool(self) -> psycopg2.pool.ThreadedConnectionPool:
         psycopg2.extras.register_uuid()  # type: ignore[no-untyped-call] # the stubs leave it untyped
         psycopg2.extensions.set_wait_callback(_wait)
-        pool = psycopg2.pool.ThreadedConnectionPool(0, self._connections, self._url, **CONNECT)
-        pool.minconn = KEPT  # the pool opens that many when it is made, and keeps as many: none yet, these from now on
-        return pool
+        self._queries = {name: text for path in sorted(HERE.glob("*.sql")) for name, text in queries(path)}
+        # The pool opens as many as `minconn` when it is made, and keeps as many: none yet, KEPT from now on.
+        self._pool = psycopg2.pool.ThreadedConnectionPool(0, connections, url, **CONNECT)
+        self._pool.minconn = KEPT
 
     def all(self, query: str, **values: Any) -> list[dict[str, Any]]:
         """Every row the named query returns. Raises Unavailable, AlreadyThere and NothingThere."""

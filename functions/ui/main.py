@@ -5,7 +5,7 @@ from pathlib import Path
 
 from flask import Request, Response
 
-from functions import web, wiring
+from functions import preconditions, web, wiring
 from functions.model.errors import NotFound
 
 services = wiring.Services("ui")
@@ -29,12 +29,13 @@ FILES = {
 ETAGS = {path: sha256(content).hexdigest()[:32] for path, (content, _) in FILES.items()}
 
 
-@web.serves("GET", ready=services.ready)
+@web.serves("GET", below={"/<file>": ("GET",)}, ready=services.ready)
 def ui(request: Request) -> Response:
     if request.path not in FILES:
         raise NotFound("there is no page at this address; the page for people is at /")
     content, mimetype = FILES[request.path]
     response = Response(content, mimetype=mimetype, headers=HEADERS)
     response.set_etag(ETAGS[request.path])
-    response.make_conditional(request)
+    if not preconditions.wanted(request.headers, preconditions.Representation(ETAGS[request.path])):
+        response.status_code = 304
     return response

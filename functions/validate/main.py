@@ -10,7 +10,8 @@ from functions import web, wiring
 services = wiring.Services("validate")
 
 
-@web.serves("GET", "POST", ready=services.ready)
+# Also where the original's auth service had it: AUTH_SVC_ADDR names a host that is asked there (functions/bearer.py).
+@web.serves("GET", "POST", below={"/validate": ("GET", "POST")}, ready=services.ready)
 def validate(request: Request) -> Response:
     claims = services.bearer.claims(request.headers.get("Authorization"))
     web.note(user=claims.user)

@@ -3,7 +3,7 @@
 import http.client
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -16,9 +16,12 @@ from events import catalogue
 from events.emulator.gateway import TEMPLATE, Gateway
 from events.emulator.ports import reserve_port
 from events.emulator.system import System
+from functions.settings import NEEDS
 from tests.acceptance.person import Person
+from tests.functions.stage import load
 
-HTTP_FUNCTIONS = [function for function in catalogue.load() if function.path]
+FUNCTIONS = catalogue.load()
+HTTP_FUNCTIONS = [function for function in FUNCTIONS if function.path]
 LIMIT = 300_000_000  # MAX_UPLOAD_BYTES of the tests' system
 FORM = 65536  # what the gateway lets pass beyond it
 TIMES = 20
@@ -70,13 +73,83 @@ def test_every_http_function_has_its_path_and_its_time(function: catalogue.Funct
     assert int((re.findall(r"proxy_read_timeout (\d+)s;", body) or [default])[0]) == function.timeout
 
 
-def test_event_functions_and_inner_paths_cannot_be_reached(system: System):
-    """Nobody outside delivers events, starts a sweep, or asks a function how it is."""
-    paths = ["/_/ready", "/jobs/_/ready", "/jobs/%5f/ready", "/x/../_/ready", "/_/token", "/_/problem"]
-    for path in [*paths, *(f"/{function.name}" for function in catalogue.load() if not function.path)]:
+def test_event_functions_and_the_gateway_s_inner_paths_cannot_be_reached(system: System):
+    """Nobody outside delivers events or starts a sweep."""
+    for path in ["/_/token", "/_/problem", *(f"/{function.name}" for function in FUNCTIONS if not function.path)]:
         answer = http.client.HTTPConnection("127.0.0.1", system.gateway.port, timeout=10)
         answer.request("GET", path)
         assert answer.getresponse().status == 404, path
+
+
+@pytest.fixture(scope="module")
+def routes() -> set[str]:
+    """Every route of every function, as its own application has it, below each address it might have outside."""
+    whole = {name.upper(): "x" * 32 + "://y/z" for names in NEEDS.values() for name in names}
+    fronts = {"", *(function.path.rstrip("/") if function.path else f"/{function.name}" for function in FUNCTIONS)}
+    own = {rule.rule for each in FUNCTIONS for rule in load(each.target, whole).url_map.iter_rules()}
+    assert {"/_/health", "/_/ready"} < own
+    return {front + re.sub("<[^>]+>", "x", rule) for front in fronts for rule in own}
+
+
+def encoded(path: str) -> str:
+    return re.sub("[^/]", lambda found: f"%{ord(found[0]):02x}", path)
+
+
+# What a stranger tries instead of a path that is refused.
+SPELLINGS: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "encoded": encoded,
+    "one letter encoded": lambda path: path[:-1] + encoded(path[-1]),
+    "underscore encoded": lambda path: path.replace("_", "%5F"),
+    "encoded twice": lambda path: path.replace("_", "%255f"),
+    "slashes encoded": lambda path: "/" + path[1:].replace("/", "%2f"),
+    "slashes encoded and doubled": lambda path: path.replace("/", "/%2F"),
+    "slashes doubled": lambda path: path.replace("/", "//"),
+    "slashes overlong": lambda path: path.replace("/_", "/%c0%af_"),
+    "backslashes": lambda path: "/" + path[1:].replace("/", "\\"),
+    "dots": lambda path: path.replace("/", "/./"),
+    "dots encoded": lambda path: path.replace("/", "/%2e/"),
+    "up and down": lambda path: "/jobs/.." + path,
+    "up and down, encoded": lambda path: "/download/%2e%2e" + path,
+    "up and down, within": lambda path: path.replace("/_/", "/_/x/../"),
+    "up and down, slash encoded": lambda path: path.replace("/_/", "/_/x%2f..%2f"),
+    "slash at the end": lambda path: path + "/",
+    "space at the end": lambda path: path + "%20",
+    "NUL at the end": lambda path: path + "%00",
+    "line end at the end": lambda path: path + "%0a",
+    "line end within": lambda path: path.replace("/_", "/_%0a"),
+    "a question mark within": lambda path: path.replace("/_/", "/x%3f/../_/"),
+    "upper case": str.upper,
+    "a query": lambda path: path + "?x=/",
+    "a fragment": lambda path: path + "#x",
+    "a parameter": lambda path: path.replace("/_/", "/_;x=1/"),
+    "absolute": lambda path: "http://localhost" + path,
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS)
+def test_nothing_inner_of_a_function_is_answered_outside(
+    spelling: Callable[[str], str], system: System, routes: set[str], visitor: Person
+):
+    """Health, readiness and metrics are the platform's to ask, however their path is spelled, logged in or not."""
+    gateway_s_own = (200, b'{"function":"gateway"}')
+    for port in (system.gateway.port, system.gateway.auth_port):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        for route in sorted(routes):
+            connection.request("GET", spelling(route), headers={"Authorization": f"Bearer {visitor.token}"})
+            answer = connection.getresponse()
+            body = answer.read()
+            assert not re.search(rb"# (HELP|TYPE) |_total\b|\"ready\"", body), (port, route)
+            if "/_/" in route:
+                assert answer.status in (400, 404) or (answer.status, body) == gateway_s_own, (port, route)
+            if answer.status >= 400:
+                assert answer.headers["Content-Type"] == "application/problem+json", (port, route)
+        connection.close()
+
+
+@pytest.fixture(scope="module")
+def visitor(system: System) -> Person:
+    return Person(system)
 
 
 @pytest.mark.parametrize("credential", ["Basic \x1f", "Bearer \x7f", "Bearer é"])

@@ -97,7 +97,7 @@ bodies = (
     | some.sampled_from([FILM, FORM, FORM + FILM, FORM + FILM + b"\r\n--x--\r\n", b"[" * 5000, b'{"a":' * 5000])
 )
 paths = some.sampled_from(
-    ["", "/", f"/{NOBODY}", f"/{NOBODY}/retry", f"?fid={NOBODY}", "/_/ready", "/metrics"]
+    ["", "/", f"/{NOBODY}", f"/{NOBODY}/retry", f"?fid={NOBODY}", "/_/ready", "/_/metrics"]
 ) | some.builds(
     "{}{}".format, some.sampled_from(["/", "?fid=", "?before=", "?filename=", f"?fid={NOBODY}&token="]), texts
 )

@@ -192,7 +192,7 @@ class Bridge:
         return requests.post(self.url, data=body, headers=headers, timeout=15)
 
     def metrics(self) -> str:
-        return requests.get(f"{self.url}/metrics", timeout=5).text
+        return requests.get(f"{self.url}/_/metrics", timeout=5).text
 
     def lines(self) -> list[dict[str, Any]]:
         """Its journal."""

@@ -132,8 +132,8 @@ def test_what_is_to_be_watched_can_be_watched(stage: Stage, upload: Upload, shel
     """Jobs by state, the age of the oldest, tries, failures by reason, speed, bytes, and what lies parked."""
     failed, done = upload(films.silent(shelf)), upload(films.bunny())
     until(lambda: stage.is_told_once(done) and stage.row(failed)["state"] == "failed")
-    everywhere = {f"{each.url}metrics" for instances in stage.functions.values() for each in instances}
-    told = "".join(requests.get(url, timeout=10).text for url in everywhere | {f"{stage.bridge.url}metrics"})
+    everywhere = {f"{each.url}_/metrics" for instances in stage.functions.values() for each in instances}
+    told = "".join(requests.get(url, timeout=10).text for url in everywhere | {f"{stage.bridge.url}_/metrics"})
     for series in (
         'videotomp3_jobs{state="done"}',
         "videotomp3_oldest_queued_seconds",

@@ -6,7 +6,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import functions_framework
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 
 from events import catalogue
@@ -18,7 +20,17 @@ Function = Callable[..., FlaskClient]
 
 ALL = [entry.target for entry in catalogue.load()]
 EVENT_FUNCTIONS = [entry.target for entry in catalogue.load() if entry.events or entry.dead_letter]
-METHODS = {"ui": "GET", "validate": "GET, POST", "jobs": "GET, POST, DELETE", "download": "GET"}
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND")
+ID = "00000000-0000-4000-8000-000000000000"
+# What each takes, by its addresses; GET brings HEAD with it.
+ADDRESSES = {
+    "ui": {path: {"GET"} for path in ("/", "/page.css", "/page.js", "/icon.svg")},
+    "validate": {"/": {"GET", "POST"}, "/validate": {"GET", "POST"}},
+    "jobs": {"/": {"GET"}, f"/{ID}": {"GET", "DELETE"}, f"/{ID}/": {"GET", "DELETE"}, f"/{ID}/retry": {"POST"}},
+    "download": {"/": {"GET"}},
+    **{name: {"/": {"POST"}} for name in ("register", "login", "upload", *EVENT_FUNCTIONS, "sweep")},
+}
+INNER = {path: {"GET"} for path in ("/_/health", "/_/ready", "/_/metrics")}
 AWAY = {
     "DATABASE_URL": "postgresql://127.0.0.1:1/app",
     "MONGO_URI": "mongodb://127.0.0.1:1/films?serverSelectionTimeoutMS=300",
@@ -44,17 +56,59 @@ def test_it_is_healthy_and_not_ready_where_they_are_away(name: str, function: Fu
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_the_wrong_method_is_told_the_right_one(name: str, function: Function, ada: Person) -> None:
-    """In the answer's words and in its Allow header."""
-    answer = function(name).patch("/", headers=ada.headers)
-    problem(answer, 405, "method-not-allowed")
-    assert answer.headers["Allow"] == METHODS.get(name, "POST")
+def test_each_address_takes_what_it_says_it_takes(name: str, function: Function, ada: Person) -> None:
+    """Whatever stands in Allow is not refused for its method, and whatever does not is (RFC 9110, 15.5.6)."""
+    client = function(name)
+    for path, methods in (ADDRESSES[name] | INNER).items():
+        takes = methods | ({"HEAD"} if "GET" in methods else set())
+        for method in METHODS:
+            answer = client.open(path, method=method, headers=ada.headers)
+            assert (answer.status_code == 405) == (method not in takes), (method, path)
+            if answer.status_code == 405:
+                assert set(answer.headers["Allow"].split(", ")) == takes
+                assert method == "HEAD" or problem(answer, 405, "method-not-allowed")
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_nothing_is_told_of_what_the_framework_adds(name: str, function: Function) -> None:
-    """Its own errors take our shape too."""
-    problem(function(name).get("/favicon.ico"), 404, "not-found")
+@pytest.mark.parametrize("path", ["/favicon.ico", "/robots.txt", "/x/y/z", "/_//health", "/_/nothing", "/static/x"])
+def test_elsewhere_is_nothing(name: str, path: str, function: Function, ada: Person) -> None:
+    """A problem for any method, whether the framework or we have found it."""
+    for method in ("GET", "POST", "DELETE", "OPTIONS"):
+        problem(function(name).open(path, method=method, headers=ada.headers), 404, "not-found")
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_what_it_counts_is_not_where_a_gateway_lets_people_in(name: str, function: Function, ada: Person) -> None:
+    """It was at /metrics once."""
+    problem(function(name).get("/metrics", headers=ada.headers), 404, "not-found")
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_what_is_not_for_people_lies_below_one_path(name: str, loaded: Callable[..., Flask]) -> None:
+    """So that one rule of a gateway keeps all of it in."""
+    framework = {"/", "/<path:path>", "/robots.txt", "/favicon.ico"}
+    assert {rule.rule for rule in loaded(name).url_map.iter_rules()} - framework == set(INNER)
+
+
+def test_what_breaks_outside_a_handler_is_a_problem_too(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Not the text of an exception, which may hold an address or a password."""
+    source = tmp_path / "main.py"
+    source.write_text(BREAKS)
+    client = functions_framework.create_app(target="breaks", source=str(source)).test_client()
+    caplog.set_level("ERROR")
+    for path in ("/", "/_/ready", "/_/metrics"):
+        assert "hush" not in str(problem(client.get(path), 500, "internal"))
+    assert caplog.text.count("RuntimeError: hush") == 3
+
+
+BREAKS = """
+from functions import web
+def fail(*_):
+    raise RuntimeError("hush")
+@web.serves("GET", ready=fail, census=fail)
+def breaks(request):
+    fail()
+"""
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -62,14 +116,14 @@ def test_what_it_counts_can_be_watched(name: str, function: Function) -> None:
     """In Prometheus' format; sweep counts the rows."""
     client = function(name)
     client.get("/")
-    page = client.get("/metrics")
+    page = client.get("/_/metrics")
     assert (page.status_code, page.mimetype) == (200, "text/plain")
     assert f'videotomp3_requests_total{{function="{name}"' in page.text
 
 
 def test_rows_cannot_be_watched_while_postgres_is_away(function: Function) -> None:
     """A watcher is told so; a page without them would look like an empty table."""
-    problem(function("sweep", **AWAY).get("/metrics"), 503, "unavailable")
+    problem(function("sweep", **AWAY).get("/_/metrics"), 503, "unavailable")
 
 
 NO_EVENTS = {

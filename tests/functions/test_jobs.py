@@ -139,9 +139,9 @@ def test_a_job_of_another_is_no_job(method: str, path: str, function: Function, 
 
 
 ADDRESSES = [
-    ("DELETE", "/", "GET"),
-    ("POST", "/", "GET"),
-    ("POST", f"/{uuid4()}", "GET, DELETE"),
+    ("DELETE", "/", "GET, HEAD"),
+    ("PUT", "/", "GET, HEAD"),
+    ("POST", f"/{uuid4()}", "GET, HEAD, DELETE"),
     ("GET", f"/{uuid4()}/retry", "POST"),
 ]
 

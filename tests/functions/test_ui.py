@@ -1,5 +1,6 @@
 """The ui function hands out the page's files, and with them what a browser may do."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import functions_framework
@@ -7,6 +8,7 @@ import pytest
 from werkzeug.test import Client
 
 import functions
+from tests.functions.conditional import TABLE, Known, Row
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +58,19 @@ def test_an_unchanged_file_is_not_sent_again(client: Client) -> None:
     assert client.get("/page.js", headers={"If-None-Match": '"older"'}).status_code == 200
 
 
+@pytest.mark.parametrize("rows", TABLE.values(), ids=TABLE)
+def test_a_file_of_the_page_knows_the_same_conditions(client: Client, rows: list[Row]) -> None:
+    """As a download does; it has no date and no parts, so what is said about these is ignored (RFC 9110, 13 and 14)."""
+    known = Known(client.get("/page.js").headers["ETag"], datetime.now(UTC))
+    about_tags = {"If-Match", "If-None-Match"}
+    alone = [row for rows in TABLE.values() for row in rows if row[0].keys() <= about_tags]
+    for told, _ in rows:
+        heeded = {name: value for name, value in told.items() if name in about_tags}
+        expected = next((status for headers, status in alone if headers == heeded), 200)
+        for method in ("GET", "HEAD"):
+            assert client.open("/page.js", method=method, headers=known.fill(told)).status_code == expected, told
+
+
 def test_head_tells_the_length_and_sends_nothing(client: Client) -> None:
     """HEAD is GET without the body (RFC 9110, 9.3.2)."""
     answer = client.head("/page.css")
@@ -74,4 +89,4 @@ def test_everything_else_is_a_404_problem(client: Client, path: str) -> None:
 def test_the_page_is_for_reading_only(client: Client) -> None:
     """Other methods are told which one to use."""
     answer = client.post("/")
-    assert (answer.status_code, answer.headers["Allow"]) == (405, "GET")
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, HEAD")

@@ -96,6 +96,15 @@ def test_a_writer_that_breaks_off_touches_no_other_file(bucket: Bucket) -> None:
     assert b"".join(bucket.read(kept)) == b"kept"
 
 
+def test_the_first_files_at_once_are_all_whole(
+    mongo_uri: str, at_once: Callable[[Callable[[], Any]], list[Any]]
+) -> None:
+    """They share one client, and its indexes are made once."""
+    bucket = Bucket(mongo_uri)
+    for file_id in at_once(lambda: stored(bucket, b"film")):
+        assert b"".join(bucket.read(file_id)) == b"film"
+
+
 def test_no_file_is_missing_before_the_first_byte(bucket: Bucket) -> None:
     """So the answer can still be 404."""
     with pytest.raises(Missing):

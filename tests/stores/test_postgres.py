@@ -69,6 +69,14 @@ def test_a_connection_is_kept_for_the_next_query(postgres: Database, sql: Sql) -
     until(lambda: sql(f"SELECT count(*) {SESSIONS}")[0][0] <= KEPT)
 
 
+def test_the_first_queries_at_once_share_one_pool(
+    database: str, at_once: Callable[[Callable[[], Any]], list[Any]]
+) -> None:
+    """A connection goes back to the pool it came from: two pools call it "unkeyed"."""
+    for _ in range(20):
+        at_once(Database(database).ping)
+
+
 def test_a_value_that_must_be_unique_is_already_there(postgres: Database) -> None:
     """The constraint's name tells which."""
     postgres.one("add_user", **USER)
