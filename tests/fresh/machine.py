@@ -38,7 +38,7 @@ def sources(distribution: str, codename: str, components: str, mirror: str | Non
     components = components.replace(",", " ")
     if mirror:
         return [Source(mirror, f"{codename}{pocket}", components) for pocket in ("", "-updates")]
-    own = _release()
+    own = release()
     if own["ID"] != distribution:
         raise Unreachable(f"this machine's packages are not {distribution}'s: name a mirror of it, MIRROR=http://…")
     found = {
@@ -79,7 +79,8 @@ def _holds_certificates(value: str) -> bool:
         return b"-----BEGIN CERTIFICATE-----" in file.read(100_000)
 
 
-def _release() -> dict[str, str]:
+def release() -> dict[str, str]:
+    """Give what this machine says it is (os-release(5))."""
     lines = Path("/etc/os-release").read_text(encoding="utf-8").splitlines()
     return {name: value.strip('"') for name, _, value in (line.partition("=") for line in lines)}
 

@@ -20,9 +20,10 @@ class System:
     components: str = "main"
     script: str | None = None  # debootstrap's, where it knows none of the release's own
     python: str = "python3"
+    browser: str = "chromium chromium-driver"  # the packages; Ubuntu has them as snaps only
 
 
-_UBUNTU = {"distribution": "ubuntu", "components": "main,universe", "script": "gutsy"}
+_UBUNTU = {"distribution": "ubuntu", "components": "main,universe", "script": "gutsy", "browser": ""}
 SYSTEMS = {
     system.codename: system
     for system in (

@@ -16,7 +16,6 @@ TESTS = "tests/unit tests/stores tests/functions tests/emulator"
 # README asks for the first; where there is neither root nor sudo, an administrator installs what make would.
 _ASKED = "make git"
 _OF_AN_ADMINISTRATOR = "rabbitmq-server nginx-light"
-_FOR_THE_BROWSER = "chromium chromium-driver"
 _INSTALL = "apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends"
 # No service may start here: it would listen on this machine's own ports.
 _NO_SERVICES = r"printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d && chmod 755 /usr/sbin/policy-rc.d"
@@ -84,7 +83,7 @@ class Visit:
         if trial.user == "root":
             self._do("packages", ROOT, f"{_INSTALL} {packages}", 600)
             return ROOT
-        more = f"{trial.system.python}-venv {_OF_AN_ADMINISTRATOR} {_FOR_THE_BROWSER}"
+        more = f"{trial.system.python}-venv {_OF_AN_ADMINISTRATOR} {trial.system.browser}"
         self._do("packages", ROOT, f"{_NO_SERVICES} && {_INSTALL} {packages} {more}", 900)
         return self.root.add(trial.user)
 
