@@ -54,11 +54,17 @@ compose-test: .venv/dev ## the contract in the images; restart every service of 
 	$(BIN)/python -m tests.compose.journey
 	HOSTED_IN_IMAGES=compose-test $(BIN)/python -m pytest tests/functions/test_hosting.py -k container
 
+SYSTEMS ?= bookworm,trixie
+USERS ?= root,user
+PIPS ?= oldest,newest
+fresh-test: .venv/dev ## the README's commands in fresh roots of SYSTEMS, as USERS, with PIPS (needs root and debootstrap)
+	$(BIN)/python -m tests.fresh --systems $(SYSTEMS) --users $(USERS) --pips $(PIPS) $(ARGS)
+
 clean: ## remove .venv, the state of the system and what tools left
 	rm -rf .venv .local .coverage* .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run test lint bench soak lock secrets images compose-test clean
+.PHONY: help run test lint bench soak lock secrets images compose-test fresh-test clean
 
 # What is installed is what was tested. The locks are complete, so nothing is resolved that a registry could answer
 # differently tomorrow (pypa/pip#9644), and every file is checked against its hash. uv takes a tenth of pip's time; where

@@ -1,0 +1,147 @@
+"""A throw-away root directory with a system in it, and commands run there of which nothing stays."""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.fresh import machine
+from tests.fresh.systems import Archive
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# Process 1 of a pid namespace with mounts of its own: when it ends, so do all others and the mounts. What the command
+# leaves running is told; what is only ending is given a moment.
+_ENTER = r"""
+set -eu
+root=$1; packages=$2; shift 2
+mount --bind "$packages" "$root/var/cache/apt/archives"
+mount -t proc proc "$root/proc"
+mount --rbind /sys "$root/sys"
+mount -t tmpfs -o mode=755 tmpfs "$root/dev"
+for device in null zero full random urandom tty; do
+    touch "$root/dev/$device"
+    mount --bind "/dev/$device" "$root/dev/$device"
+done
+mkdir "$root/dev/pts" "$root/dev/shm"
+mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts "$root/dev/pts"
+mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm"
+ln -s pts/ptmx "$root/dev/ptmx"
+ln -s /proc/self/fd "$root/dev/fd"
+for number in 0:stdin 1:stdout 2:stderr; do ln -s "/proc/self/fd/${number%:*}" "$root/dev/${number#*:}"; done
+status=0
+chroot "$root" "$@" || status=$?
+for moment in 1 2 3 4 5 6 7 8 9 10; do
+    left=
+    for process in "$root"/proc/[0-9]*; do
+        if [ "${process##*/}" != 1 ]; then left="$left$(tr '\0' ' ' 2>/dev/null <"$process/cmdline" || true)"; fi
+    done
+    if [ -z "$left" ]; then exit $status; fi
+    sleep 0.5
+done
+echo "left running: $left"
+exit $((status ? status : 1))
+"""
+
+
+class Failed(Exception):
+    """A command failed, or took too long; the message is the end of what it wrote."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command wrote, and how long it took."""
+
+    text: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody who has an account: commands run as that user, in that home."""
+
+    name: str
+    home: Path
+
+
+ROOT = Person("root", Path("/root"))
+
+
+@dataclass(frozen=True)
+class Root:
+    """A system in a directory. What is run in it sees no processes but its own, and this machine's network."""
+
+    directory: Path
+    packages: Path
+    environ: Mapping[str, str]
+
+    def run(self, person: Person, script: str, limit: float) -> Done:
+        """Run a shell script as somebody, in that home, as after a login without a language. Raises Failed."""
+        told = {"HOME": person.home, "USER": person.name, "LOGNAME": person.name, "SHELL": "/bin/bash", "PATH": _PATH}
+        environ = [f"{name}={value}" for name, value in {**told, **self.environ}.items()]
+        user = [f"--reuid={person.name}", f"--regid={person.name}", "--init-groups"]
+        command = ["setpriv", *user, "env", "-i", *environ, "bash", "-c", f"cd && {script}"]
+        began = time.monotonic()
+        code, text = self._enter(command, limit)
+        if code is None:
+            raise Failed(f"{text}\nnot done after {limit:g} s")
+        if code != 0:
+            raise Failed(f"{text}\nexit code {code}")
+        return Done(text, time.monotonic() - began)
+
+    def add(self, name: str) -> Person:
+        """Make somebody an account with a closed home."""
+        self.run(ROOT, f"useradd --create-home {name} && chmod 700 /home/{name}", 60)
+        return Person(name, Path("/home", name))
+
+    def home(self, person: Person) -> Path:
+        """Give where somebody's home lies on this machine."""
+        return self.directory / person.home.relative_to("/")
+
+    def _enter(self, command: Sequence[str], limit: float) -> tuple[int | None, str]:
+        unshare = ["unshare", "--mount", "--pid", "--ipc", "--fork", "--kill-child"]
+        with (
+            tempfile.TemporaryFile("w+", errors="replace") as output,
+            subprocess.Popen(
+                [*unshare, "sh", "-c", _ENTER, "sh", str(self.directory), str(self.packages), *command],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            ) as process,
+        ):
+            try:
+                code = process.wait(limit)
+            except subprocess.TimeoutExpired:
+                code = None
+            finally:
+                os.killpg(process.pid, signal.SIGKILL) if process.poll() is None else None
+            output.seek(0)
+            return code, output.read()
+
+
+@contextmanager
+def unpacked(archive: Archive) -> Iterator[Root]:
+    """Unpack a bare system, lend it what it needs to reach the registries, and remove it in the end."""
+    with tempfile.TemporaryDirectory(prefix="fresh-") as directory:
+        root = Path(directory, "root")
+        root.mkdir(mode=0o755)
+        subprocess.run(["tar", "-C", root, "--numeric-owner", "-xpf", archive.root], check=True)
+        try:
+            yield Root(root, archive.packages, machine.lend(root))
+        finally:
+            _remove(root)
+
+
+def _remove(root: Path) -> None:
+    """What was killed a moment ago may still write."""
+    for _ in range(50):
+        shutil.rmtree(root, ignore_errors=True)
+        if not root.exists():
+            return
+        time.sleep(0.2)

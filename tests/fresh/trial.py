@@ -1,0 +1,115 @@
+"""What a new user does on a fresh machine, step by step, and the row that comes of it."""
+
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.fresh.root import ROOT, Failed, Person, Root, unpacked
+from tests.fresh.systems import Archive, System
+
+USERS = ("root", "user")  # in /root; without sudo, in a home that is closed to others
+PIPS = ("oldest", "newest")  # what the system brings; what the registry has
+TESTS = "tests/unit tests/stores tests/functions tests/emulator"
+
+# README asks for the first; where there is neither root nor sudo, an administrator installs what make would.
+_ASKED = "make git"
+_OF_AN_ADMINISTRATOR = "rabbitmq-server nginx-light"
+_INSTALL = "apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends"
+# No service may start here: it would listen on this machine's own ports.
+_NO_SERVICES = r"printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d && chmod 755 /usr/sbin/policy-rc.d"
+_CLONE = "git clone -q /srv/video-to-mp3.bundle video-to-mp3"
+_NEWEST_PIP = "cd video-to-mp3 && {python} -m venv .venv && .venv/bin/python -m pip install -q --upgrade pip"
+_VERSIONS = "cd video-to-mp3 && .venv/bin/python -V && .venv/bin/python -m pip --version"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Who tries it where, and with which pip."""
+
+    system: System
+    user: str
+    pip: str
+
+    def __str__(self) -> str:
+        return f"{self.system.name}, {self.user}, {self.pip} pip"
+
+
+@dataclass
+class Row:
+    """How far a trial came, and how many seconds its steps took. What was not reached stays empty."""
+
+    trial: Trial
+    python: str = ""
+    pip: str = ""
+    tests: str = ""
+    failed: str = ""
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class Visit:
+    """A trial in a root of its own."""
+
+    row: Row
+    root: Root
+    tell: Callable[[str], None]
+    step: str = ""
+
+    def go(self, tests: str) -> None:
+        """Do it all. Raises Failed."""
+        person = self._arrive()
+        if person is ROOT:  # who has `make run` install the packages too
+            self._do("clone", person, _CLONE, 60)
+            self._make_mp3("from nothing", person)
+            self._do("forget", person, "rm -rf video-to-mp3 .cache", 60)
+        self._do("clone", person, _CLONE, 60)
+        if self.row.trial.pip == "newest":
+            self._do("newest pip", person, _NEWEST_PIP.format(python=self.row.trial.system.python), 300)
+        self._do("set-up", person, "make -C video-to-mp3 .venv/local", 600)
+        versions = self._do("versions", person, _VERSIONS, 60)
+        self.row.python, self.row.pip = re.findall(r"(?:Python|pip) (\S+)", versions)[:2]
+        self._make_mp3("to the MP3", person)
+        self._make_mp3("warm", person)
+        if tests:
+            written = self._do("tests", person, f"make -C video-to-mp3 test ARGS='-q -p no:warnings {tests}'", 3600)
+            self.row.tests = re.findall(r"\d+ passed.*", written)[-1]
+
+    def _arrive(self) -> Person:
+        """Install what must be there before; give who came."""
+        trial = self.row.trial
+        packages = f"{trial.system.python} {_ASKED}"
+        if trial.user == "root":
+            self._do("packages", ROOT, f"{_INSTALL} {packages}", 600)
+            return ROOT
+        more = f"{trial.system.python}-venv {_OF_AN_ADMINISTRATOR} {trial.system.browser}"
+        self._do("packages", ROOT, f"{_NO_SERVICES} && {_INSTALL} {packages} {more}", 900)
+        return self.root.add(trial.user)
+
+    def _make_mp3(self, step: str, person: Person) -> None:
+        self._do(step, person, "cp /srv/clip.mp4 . && make -C video-to-mp3 run VIDEO=$HOME/clip.mp4", 600)
+        [mp3] = self.root.home(person).glob("*.mp3")
+        mp3.unlink()
+
+    def _do(self, step: str, person: Person, script: str, limit: float) -> str:
+        self.step = step
+        done = self.root.run(person, script, limit)
+        self.row.seconds[step] = done.seconds
+        self.tell(f"  {step:<14}{done.seconds:6.1f} s")
+        return done.text
+
+
+def run(trial: Trial, archive: Archive, bundle: Path, clip: Path, tests: str, tell: Callable[[str], None]) -> Row:
+    """Do all steps in a root that is gone afterwards; one that fails is the last, and the end of its output is told."""
+    row = Row(trial)
+    with unpacked(archive) as root:
+        shutil.copy(bundle, root.directory / "srv/video-to-mp3.bundle")
+        shutil.copy(clip, root.directory / "srv/clip.mp4")
+        visit = Visit(row, root, tell)
+        try:
+            visit.go(tests)
+        except Failed as failed:
+            row.failed = visit.step
+            tell("\n".join(f"    {line}" for line in [f"{visit.step}:", *str(failed).splitlines()[-60:]]))
+    return row
