@@ -153,7 +153,8 @@ def mails_about(system: System, job: dict[str, Any]) -> list[str]:
 @pytest.mark.parametrize("port", [8002, 8001, 15672, 27017, 5432])
 def test_docker_compose_opens_the_ports_of_the_original(port: int):
     """Gateway, authentication, RabbitMQ's page, MongoDB and PostgreSQL, unless the environment moves them."""
-    services = yaml.safe_load((catalogue.STACK_FILE.parent / "docker-compose.yml").read_text())["services"]
+    file = catalogue.STACK_FILE.parent / "docker-compose.yml"
+    services = yaml.safe_load(file.read_text(encoding="utf-8"))["services"]
     opened = [line for service in services.values() for line in service.get("ports", ())]
     assert [line for line in opened if re.search(rf"{{\w+:-{port}}}:{port}$", line)]
 

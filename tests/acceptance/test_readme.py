@@ -20,7 +20,7 @@ def paste(shell: str, system: System, directory: Path) -> subprocess.CompletedPr
     if not (directory / "film.mp4").exists():
         shutil.copyfile(films.bunny(), directory / "film.mp4")
     lines = LINES.replace("localhost:8002", system.gateway.url.removeprefix("http://"))
-    return subprocess.run([shell, "-c", lines], cwd=directory, capture_output=True, text=True, timeout=120)
+    return subprocess.run([shell, "-c", lines], cwd=directory, capture_output=True, encoding="utf-8", timeout=120)
 
 
 @pytest.mark.parametrize("shell", SHELLS)

@@ -25,8 +25,9 @@ FUNCTION_NAMES = pytest.mark.parametrize("name", FUNCTIONS)
 
 def test_compose_itself_would_take_the_file():
     """It is valid under the compose-spec schema."""
-    schema = yaml.safe_load((files("check_jsonschema") / "builtin_schemas/vendor/compose-spec.json").read_text())
-    jsonschema.Draft202012Validator(schema).validate(yaml.safe_load((ROOT / "docker-compose.yml").read_text()))
+    schema = files("check_jsonschema") / "builtin_schemas/vendor/compose-spec.json"
+    validator = jsonschema.Draft202012Validator(yaml.safe_load(schema.read_text(encoding="utf-8")))
+    validator.validate(yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8")))
 
 
 def test_every_function_of_the_catalogue_is_a_service_and_nothing_else_is_a_function():
@@ -41,7 +42,7 @@ def test_every_function_of_the_catalogue_is_a_service_and_nothing_else_is_a_func
 def test_a_function_has_the_image_memory_processors_concurrency_and_secrets_of_the_catalogue(name):
     """One catalogue: a number that is changed in one place only is found here."""
     service, function = SERVICES[name], FUNCTIONS[name]
-    cpu = yaml.safe_load(catalogue.STACK_FILE.read_text())["functions"][name]["limits"]["cpu"]
+    cpu = yaml.safe_load(catalogue.STACK_FILE.read_text(encoding="utf-8"))["functions"][name]["limits"]["cpu"]
     assert service["image"] == f"video-to-mp3/{function.image}:latest"
     assert megabytes(service["mem_limit"]) == megabytes(function.memory)
     assert service["cpus"] * 1000 == int(cpu.removesuffix("m"))
@@ -81,7 +82,7 @@ def test_the_gateway_lets_the_largest_film_in_with_its_form(chosen, limit):
         [shell, option, script, name, *service["command"]],
         env={"PATH": "/usr/bin:/bin", **service["environment"]},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=True,
     )
     assert run.stdout.splitlines() == [str(limit), "nginx", "-g", "daemon off;"]
@@ -160,7 +161,7 @@ def test_what_is_made_is_kept_where_the_data_are():
     assert {"secrets", "postgres", "mongo", "rabbitmq"} <= COMPOSE["volumes"].keys()
     assert all(volume is None for volume in COMPOSE["volumes"].values())
     assert [name for name in SERVICES if "secrets:/secrets" in SERVICES[name].get("volumes", ())] == ["secrets"]
-    assert ".secrets/" in (ROOT / ".gitignore").read_text().split()
+    assert ".secrets/" in (ROOT / ".gitignore").read_text(encoding="utf-8").split()
 
 
 def test_no_secret_is_in_the_file_itself():

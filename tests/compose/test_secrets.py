@@ -37,18 +37,18 @@ class System:
         _, *words = compose({})["services"]["secrets"]["command"]
         places = dict(zip(words[-4:], (self.own, self.kept, self.readers, self.postgres), strict=True))
         command = [sys.executable, *(str(places.get(word, word)) for word in words)]
-        run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        run = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=False)
         if run.returncode:
             raise Refused(run.stderr)
         return run.stdout
 
     def use(self) -> None:
         """The stores make their data of the passwords they find."""
-        (self.postgres / "PG_VERSION").write_text("17\n")
+        (self.postgres / "PG_VERSION").write_text("17\n", encoding="utf-8")
 
     def given(self) -> dict[str, dict[str, str]]:
         return {
-            folder.name: {path.name: path.read_text().strip() for path in folder.iterdir()}
+            folder.name: {path.name: path.read_text(encoding="utf-8").strip() for path in folder.iterdir()}
             for folder in self.readers.iterdir()
         }
 
@@ -89,7 +89,7 @@ def test_the_secrets_of_an_earlier_version_go_on_with_its_stores(system: System)
     system.start()
     (system.own / "jwt-secret").chmod(0o600)
     assert system.given()["login"] == {
-        name: (system.own / name).read_text().strip() for name in ("database-url", "jwt-secret")
+        name: (system.own / name).read_text(encoding="utf-8").strip() for name in ("database-url", "jwt-secret")
     }
 
 
@@ -97,7 +97,7 @@ def test_the_secrets_of_an_earlier_version_go_on_with_its_stores(system: System)
 def test_a_password_of_one_s_own_reaches_everybody_whole(system: System, password: str) -> None:
     """Also where a URL has no place for its characters."""
     system.own.mkdir()
-    (system.own / "postgres-password").write_text(f"{password}\n")
+    (system.own / "postgres-password").write_text(f"{password}\n", encoding="utf-8")
     system.start()
     given = system.given()
     assert given["postgres"]["postgres-password"] == password
@@ -111,7 +111,7 @@ def test_keys_and_addresses_of_one_s_own_are_taken_at_any_time(system: System) -
     system.own.mkdir()
     chosen = {"smtp-password": "s3cret", "jwt-secret": "k" * 40, "database-url": "postgresql://me@elsewhere/mine"}
     for name, value in chosen.items():
-        (system.own / name).write_text(value)
+        (system.own / name).write_text(value, encoding="utf-8")
     system.start()
     given = system.given()
     assert given["notify"]["smtp-password"] == "s3cret"
@@ -133,7 +133,7 @@ def test_make_secrets_after_the_first_start_locks_nobody_out(system: System) -> 
         assert {key: after[name][key] for key in after[name].keys() - keys} == {
             key: before[name][key] for key in before[name].keys() - keys
         }
-    assert after["login"]["jwt-secret"] == (system.own / "jwt-secret").read_text()
+    assert after["login"]["jwt-secret"] == (system.own / "jwt-secret").read_text(encoding="utf-8")
 
 
 def test_data_without_their_passwords_are_not_given_new_ones(system: System) -> None:
@@ -147,7 +147,7 @@ def test_data_without_their_passwords_are_not_given_new_ones(system: System) -> 
 
 def test_own_secrets_that_cannot_be_read_are_not_taken_for_none(system: System) -> None:
     """New passwords in their place would be those of no store."""
-    system.own.write_text("no folder")
+    system.own.write_text("no folder", encoding="utf-8")
     with pytest.raises(Refused, match=r"secrets: .*Not a directory"):
         system.start()
     assert list(system.kept.iterdir()) == []
@@ -156,8 +156,8 @@ def test_own_secrets_that_cannot_be_read_are_not_taken_for_none(system: System) 
 def test_what_a_service_needs_no_longer_is_taken_from_it(system: System) -> None:
     """And what a crash in the middle of a start left there."""
     system.start()
-    (system.readers / "convert" / "jwt-secret").write_text("of an earlier version")
-    (system.readers / "convert" / ".database-url.new").write_text("half")
+    (system.readers / "convert" / "jwt-secret").write_text("of an earlier version", encoding="utf-8")
+    (system.readers / "convert" / ".database-url.new").write_text("half", encoding="utf-8")
     system.start()
     assert system.given()["convert"].keys() == SECRETS_OF["convert"]
 
@@ -173,10 +173,10 @@ def test_made_secrets_are_for_their_owner_strong_and_never_made_twice(tmp_path: 
     """`make secrets`: a second call changes nothing, as a store keeps the password it was first started with."""
     folder = tmp_path / "secrets"
     passwords.make(folder)
-    first = {path.name: path.read_text() for path in folder.iterdir()}
+    first = {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
     (folder / "jwt-secret").unlink()
     assert passwords.make(folder) == ["jwt-secret"]
-    second = {path.name: path.read_text() for path in folder.iterdir()}
+    second = {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
     assert folder.stat().st_mode & 0o777 == 0o700
     assert len(second["jwt-secret"]) >= settings.KEY_BYTES
     assert {name for name in first if first[name] != second[name]} == {"jwt-secret"}
@@ -188,4 +188,4 @@ def test_make_secrets_needs_nothing_but_python(tmp_path: Path) -> None:
     """It runs before anything is installed: no package is to be found here."""
     code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import functions.passwords"
     subprocess.run([sys.executable, "-I", "-S", "-c", code], cwd=tmp_path, check=True)
-    assert "python3 -m functions.passwords" in (ROOT / "Makefile").read_text()
+    assert "python3 -m functions.passwords" in (ROOT / "Makefile").read_text(encoding="utf-8")

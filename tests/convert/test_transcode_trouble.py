@@ -124,7 +124,7 @@ from functions.model.media import Container
 source, target = map(Path, sys.argv[1:])
 limits = Limits(duration=40000)
 def progress(fraction):
-    print(Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text(), flush=True)
+    print(Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text(encoding="utf-8"), flush=True)
 def work():
     transcode(source, target, describe(source, Container.MP4, limits), limits, progress)
 thread = threading.Thread(target=work)

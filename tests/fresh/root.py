@@ -106,7 +106,7 @@ class Root:
     def _enter(self, command: Sequence[str], limit: float) -> tuple[int | None, str]:
         unshare = ["unshare", "--mount", "--pid", "--ipc", "--fork", "--kill-child"]
         with (
-            tempfile.TemporaryFile("w+", errors="replace") as output,
+            tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output,
             subprocess.Popen(
                 [*unshare, "sh", "-c", _ENTER, "sh", str(self.directory), str(self.packages), *command],
                 stdin=subprocess.DEVNULL,

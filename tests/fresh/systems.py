@@ -74,6 +74,6 @@ def _make(system: System, sources: Sequence[machine.Source], root: Path) -> None
 
 
 def _run(command: Sequence[str]) -> None:
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", check=False)
     if done.returncode != 0:
         raise machine.Unreachable(f"{' '.join(command)}\n{done.stdout[-2000:]}")

@@ -27,7 +27,8 @@ def test_a_system_that_there_is_not_is_refused_with_those_that_there_are(capsys)
 def test_without_root_it_says_that_it_needs_root_and_exits_with_2():
     """Nothing is begun that cannot be ended."""
     # Imported first: nobody may read nothing below the checkout.
-    ran = subprocess.run([sys.executable, "-c", AS_NOBODY], cwd=ROOT, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", AS_NOBODY]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=False)
     assert (ran.returncode, ran.stdout[:16]) == (2, "This needs root:")
 
 

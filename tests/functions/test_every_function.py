@@ -98,7 +98,7 @@ def test_what_is_not_for_people_lies_below_one_path(name: str, loaded: Callable[
 def test_what_breaks_outside_a_handler_is_a_problem_too(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Not the text of an exception, which may hold an address or a password."""
     source = tmp_path / "main.py"
-    source.write_text(BREAKS)
+    source.write_text(BREAKS, encoding="utf-8")
     client = functions_framework.create_app(target="breaks", source=str(source)).test_client()
     caplog.set_level("ERROR")
     for path in ("/", "/_/ready", "/_/metrics"):
@@ -187,8 +187,8 @@ def test_what_its_server_refuses_is_a_problem_too(
     assert (told["status"], told["type"]) == (status, PROBLEM + slug)
     assert told.keys() == {"type", "title", "status", "detail"}
     assert b"hush" not in body
-    until(lambda: "request refused" in server.log.read_text())
-    assert "hush" not in server.log.read_text()
+    until(lambda: "request refused" in server.log.read_text(encoding="utf-8"))
+    assert "hush" not in server.log.read_text(encoding="utf-8")
     assert requests.get(f"{server.url}/_/health", timeout=10).ok
 
 

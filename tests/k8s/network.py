@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from events import catalogue
-from events.emulator import passwords
+from functions import passwords
 from functions.settings import NEEDS
 from tests.k8s.manifests import KNATIVE, Manifests, Pod
 
@@ -270,5 +270,5 @@ def _host_and_port(url: str) -> tuple[str, int]:
 def _secrets() -> dict[str, str]:
     """What `make secrets` makes, by key."""
     with TemporaryDirectory() as folder:
-        passwords.write(Path(folder, "secrets"))
-        return {path.name: path.read_text() for path in Path(folder, "secrets").iterdir()}
+        passwords.make(Path(folder, "secrets"))
+        return {path.name: path.read_text(encoding="utf-8") for path in Path(folder, "secrets").iterdir()}

@@ -100,7 +100,7 @@ def _complete() -> dict[Kind, dict[str, Any]]:
     """Those of the folder. Raises FileNotFoundError where it is named and holds none."""
     if FOLDER not in os.environ:
         return {}
-    found = [json.loads(path.read_text()) for path in Path(os.environ[FOLDER]).glob("*.json")]
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in Path(os.environ[FOLDER]).glob("*.json")]
     if not found:
         raise FileNotFoundError(f"{FOLDER} is {os.environ[FOLDER]!r}, where no schema is")
     return {(each["properties"]["apiVersion"]["const"], each["properties"]["kind"]["const"]): each for each in found}

@@ -32,7 +32,7 @@ def test_the_clock_waits_until_sweep_answers() -> None:
     command = build(K8S / "overlays" / "plain").pod("CronJob sweep").container["command"]
     environ = {"PATH": os.environ["PATH"], "SWEEP_URL": f"http://127.0.0.1:{port}"}
     argv = [sys.executable, *command[1:]]
-    with subprocess.Popen(argv, env=environ, stdout=subprocess.PIPE, text=True) as clock:
+    with subprocess.Popen(argv, env=environ, stdout=subprocess.PIPE, encoding="utf-8") as clock:
         try:
             assert clock.stdout
             assert "asked again" in clock.stdout.readline(), "nobody listens yet"

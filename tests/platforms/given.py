@@ -27,7 +27,7 @@ class Given:
         """Its environment, with its secrets, and no others, in that folder."""
         passwords.make(folder / "all")
         for name in self.files:
-            passwords.write(folder / name, (folder / "all" / name).read_text())
+            passwords.write(folder / name, (folder / "all" / name).read_text(encoding="utf-8"))
         return {**self.environ, "SECRETS_DIR": str(folder)}
 
 
@@ -57,7 +57,8 @@ def by_kubernetes(pod: Pod, built: Manifests) -> Given:
 
 def compose(environ: Mapping[str, str]) -> dict[str, Any]:
     """docker-compose.yml as compose resolves it for that environment, `.env` included."""
-    resolved: dict[str, Any] = _filled(yaml.safe_load((ROOT / "docker-compose.yml").read_text()), environ)
+    file = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+    resolved: dict[str, Any] = _filled(file, environ)
     for service in resolved["services"].values():
         values = {
             name: environ.get(name) if value is None else str(value)

@@ -81,7 +81,7 @@ def test_the_stack_file_tells_how_its_functions_get_their_secrets(tmp_path: Path
     passwords.make(tmp_path / "made")
     for name, host in (("database-url", "postgres"), ("mongo-uri", "mongo"), ("mongo-mp3-uri", "mongo")):
         sed = ["sed", "-E", script, str(tmp_path / "made" / name)]
-        url = subprocess.run(sed, capture_output=True, text=True, check=True).stdout
+        url = subprocess.run(sed, capture_output=True, encoding="utf-8", check=True).stdout
         assert urlsplit(url).hostname == f"{host}.video-to-mp3"
 
 
