@@ -36,7 +36,7 @@ def from_http(headers: Mapping[str, str], body: bytes) -> Event:
     try:
         parsed = parse_http(dict(headers), body)
     except Exception as error:  # beside its own errors, hostile JSON makes the SDK raise TypeError, RecursionError …
-        # The SDK's own message repeats every header it was given, credentials included (field notes, 1).
+        # The SDK's own message repeats every header it was given, credentials included.
         raise InvalidEvent("not a CloudEvent: it needs ce-id, ce-source, ce-type, ce-specversion and JSON") from error
     return _event(parsed)
 

@@ -1,7 +1,7 @@
 """How a function is served: one worker process, plain HTTP/1.1 on $PORT, drained on SIGTERM.
 
 `gunicorn -c functions/gunicorn.conf.py "functions_framework:create_app()"` with FUNCTION_TARGET naming the function.
-The framework's own command passes none of these settings on (field notes, 1). An entry point: it reads the environment.
+The framework's own command passes none of these settings on. An entry point: it reads the environment.
 """
 
 import os

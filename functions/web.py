@@ -53,7 +53,7 @@ def serves(
 
         @wraps(handler)
         def function(request: Request) -> Response:
-            # The framework would read the whole body into memory afterwards (its read_request; field notes, 1).
+            # The framework would read the whole body into memory afterwards (its read_request).
             flask.current_app.after_request_funcs.pop(None, None)
             began = time.monotonic()
             flask.g.fields = {}
@@ -251,7 +251,7 @@ def _never_wait_for_ever(request: Request) -> None:
 def _lingering(request: Request, response: Response) -> Response:
     """Reads the rest of the request, bounded, after the answer has left.
 
-    Closing while the other side still sends makes the kernel drop the answer: nginx then says 502 (field notes, 8).
+    Closing while the other side still sends makes the kernel drop the answer: nginx then says 502.
     """
     if response.status_code < HTTPStatus.BAD_REQUEST:
         return response
