@@ -13,6 +13,7 @@ from functions.settings import NEEDS, SECRETS
 ROOT = Path(__file__).parent.parent
 MODULES = sorted(path.relative_to(ROOT) for part in ("functions", "events") for path in (ROOT / part).rglob("*.py"))
 TREES = {path: ast.parse((ROOT / path).read_text(encoding="utf-8")) for path in MODULES}
+TEXTS = (".md", ".py", ".sh", ".sql", ".template", ".toml", ".yaml")
 FUNCTIONS = {entry.target: entry for entry in catalogue.load()}
 
 # A function may use these, and its own siblings; never another function.
@@ -180,3 +181,11 @@ def test_convert_alone_gets_the_image_with_the_media_tools() -> None:
     """The others start faster without."""
     assert {target for target, entry in FUNCTIONS.items() if entry.image == "convert"} == {"convert"}
     assert {entry.image for entry in FUNCTIONS.values()} == {"light", "convert"}
+
+
+def test_nothing_cites_what_is_not_in_the_repository() -> None:
+    """Who reads a comment has the repository and nothing else."""
+    folders = ("functions", "events", "tests", "k8s", "gateway", "docs")
+    paths = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.suffix in TEXTS]
+    assert len(paths) > len(MODULES)
+    assert [path for path in paths if re.search(r"field[- ]notes|design\.md", path.read_text(encoding="utf-8"))] == []

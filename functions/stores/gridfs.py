@@ -1,7 +1,7 @@
 """GridFS: streams in, streams out, one file per writer. The only user of pymongo.
 
 The documents are those of the GridFS specification; reading and writing them is ours, to stay small: the driver's
-writer keeps 48 MB before it sends and its reader takes 16 MB at once (field notes, 6), these a few chunks.
+writer keeps 48 MB before it sends and its reader takes 16 MB at once (measured), these a few chunks.
 """
 
 from collections.abc import Iterable, Iterator

@@ -215,7 +215,7 @@ def volumes_are_mounted(built: Manifests) -> Iterator[str]:
 
 @rule
 def functions_have_no_door_of_their_own(built: Manifests) -> Iterator[str]:
-    """The gateway is the only way in, and it knows HTTP functions only."""
+    """From outside the gateway is the only way in, and it knows HTTP functions only."""
     for service in built.of("Service", KNATIVE):
         if service["metadata"]["labels"].get("networking.knative.dev/visibility") != "cluster-local":
             yield f"{service['metadata']['name']} has a host name outside the cluster"

@@ -1,10 +1,10 @@
 """What an object of each kind may look like: no field that a cluster would refuse, or silently drop.
 
-Kubernetes' own kinds by kubernetes-validate. Knative's by the models that cloudcoil makes of its custom resources; those
-of 1.17 are the newest that Python 3.11 to 3.13 can install, and later releases only added to them. (npm's
-@kubernetes-models/knative needs a node, holds compiled code in place of schemas, and lets unknown fields pass.) RabbitMQ's
-operators have no package anywhere, so their kinds are held to the few fields that are used here. Where CRD_SCHEMAS names a
-folder of complete JSON Schemas, one file for a kind, those are asked too.
+Kubernetes' own kinds by kubernetes-validate. Knative's by the models that cloudcoil makes of its custom resources:
+those of 1.17, the newest that Python 3.11 to 3.13 can install; later releases only added to them. (npm's
+@kubernetes-models/knative needs a node, holds compiled code in place of schemas, and lets unknown fields pass.)
+RabbitMQ's operators have no package anywhere, so their kinds are held to the few fields that are used here. Where
+CRD_SCHEMAS names a folder of complete JSON Schemas, one file for a kind, those are asked too.
 """
 
 import json

@@ -1,5 +1,4 @@
 import os
-import re
 from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations
 from pathlib import Path
@@ -99,13 +98,6 @@ def test_long_conversions_go_on_top_of_an_overlay(tmp_path: Path, own: dict[str,
     assert job.owner["metadata"]["namespace"] == "video-to-mp3"
     assert not built.has("Service", f"{prefix}convert")
     assert not built.has("PodDisruptionBudget", f"{prefix}convert")
-
-
-def test_the_readme_names_what_there_is() -> None:
-    """Every overlay, component and key of the Secret, and none that there is not."""
-    named = re.findall(r"^\| `([^`]+)` \|", (K8S / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
-    parts = {str(path.parent.relative_to(K8S)) for path in K8S.glob("[co]*/*/kustomization.yaml")}
-    assert sorted(named) == sorted(parts | rules.secrets_made())
 
 
 # How each rule is broken: in an overlay, at an object, at a path (manifests.SHORTHAND), where something else is put, or
