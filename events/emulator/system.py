@@ -1,6 +1,8 @@
 """All parts together: the servers, the bridge, every function of the catalogue, the gateway, and the clock."""
 
+import compileall
 import fcntl
+import os
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -61,6 +63,8 @@ class System:
         self._stopping = Event()
         self._deaths: dict[Part, list[float]] = {}
         self._servers: list[Part] = []
+        self._waiting: list[Part] = []
+        self._loading: list[Part] = []
         self._secrets = self._find_stores(durable) | {name: self._key(name) for name in ("JWT_SECRET", "LINK_SECRET")}
         self.mailbox = Mailbox(self.directory / "mailbox")
         ingress, port = f"{LOOPBACK}:{reserve_port()}", port or reserve_port()
@@ -89,7 +93,7 @@ class System:
 
     @property
     def parts(self) -> list[Part]:
-        """In the order in which they start: what other programs may stand in the way of, then the slowest."""
+        """In the order in which they start: what other programs may stand in the way of, the slowest, the others."""
         return [self.gateway, *self._servers, self.mailbox, *self.functions.values(), self.bridge]
 
     def __enter__(self) -> Self:
@@ -105,8 +109,11 @@ class System:
     def start(self) -> None:
         """Start everything side by side; return once all serves. Raises PartFailed."""
         began = time.monotonic()
-        for part in self.parts:
+        for part in (self.gateway, *self._servers):
             part.start()
+        for package in ("events", "functions"):  # once, and not by each of them, who may not even keep the result
+            compileall.compile_dir(ROOT / package, quiet=2)
+        self._waiting = [self.mailbox, *self.functions.values(), self.bridge]
         try:
             self._await_all(began)
         except PartFailed as failure:
@@ -150,6 +157,13 @@ class System:
         for part in (*(part for part in self.parts if part not in (*postgres, *last)), *last):
             self._await(part, began)
 
+    def _start_more(self) -> None:
+        """Start the next parts, no more at once than there are cores: beside all of them the broker would starve."""
+        self._loading = [part for part in self._loading if not part.has_loaded()]
+        while self._waiting and len(self._loading) < len(os.sched_getaffinity(0)):
+            self._loading.append(part := self._waiting.pop(0))
+            part.start()
+
     def _begin_broker_anew(self, failure: PartFailed) -> bool:
         """Whether our broker was what failed and is on its way again, without what it held: events are only hints."""
         for part in self._servers:
@@ -160,6 +174,7 @@ class System:
 
     def _await(self, part: Part, began: float) -> None:
         while not part.is_ready():
+            self._start_more()
             for each in self.parts:
                 each.check()
             if time.monotonic() > began + _PATIENCE:
