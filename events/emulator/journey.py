@@ -16,7 +16,7 @@ import urllib3
 
 from events.emulator import audio
 from events.emulator.processes import PartFailed
-from events.emulator.system import System
+from events.emulator.system import System, Taken
 
 _PIECE = 256 * 1024  # bytes
 _LETTER_WITHIN = 30.0  # seconds
@@ -207,6 +207,6 @@ def _system_of_its_own(state: Path, environ: Mapping[str, str]) -> System:
     for number in count(1):
         try:
             return System(state / f"journey-{number}", environ)
-        except PartFailed:  # another film is on its way there
+        except Taken:  # another film is on its way there
             continue
     raise AssertionError

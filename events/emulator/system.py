@@ -247,14 +247,24 @@ class System:
         return self._environ.get(name) or path.read_text(encoding="ascii")
 
 
+class Taken(PartFailed):
+    """Another system is running on that directory."""
+
+
 def _take(directory: Path) -> IO[str]:
     """Keep the directory for us alone for as long as we live."""
-    directory.mkdir(parents=True, exist_ok=True)
-    lock = (directory / "lock").open("a+", encoding="utf-8")
+    remedy = "start it as its owner, or keep the state elsewhere: make run STATE=/path/to/a/directory"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = account.open_private(directory / "lock", "a+")
+    except OSError as error:
+        raise PartFailed("system", f"no state can be kept in {directory}: {error.strerror}", remedy) from error
+    if os.fstat(lock.fileno()).st_uid != os.geteuid():  # root could go on, and leave what the owner cannot read
+        raise PartFailed("system", f"the state in {directory} belongs to another user", remedy)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         lock.close()
         remedy = "use that one, or stop it (Ctrl-C in its terminal)"
-        raise PartFailed("system", f"another one is running on {directory}", remedy) from None
+        raise Taken("system", f"another one is running on {directory}", remedy) from None
     return lock
