@@ -11,6 +11,7 @@ from events.emulator.processes import Process, python
 from tests import films
 from tests.emulator.waiting import wait_until
 
+CAP_DAC_READ_SEARCH = 2  # as the kernel numbers it
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="where we are not root, nothing else is either")
 # Converts the film in its folder and says what ffmpeg may do meanwhile.
 _CONVERT = """
@@ -38,7 +39,7 @@ def rights(pid: int | str) -> set[int]:
 
 @as_root
 def test_what_root_starts_is_nobody_who_may_only_read(tmp_path: Path) -> None:
-    """CAP_DAC_READ_SEARCH is number 2: with it a checkout below root's closed home can be run."""
+    """With that a checkout below root's closed home can be run."""
     tmp_path.chmod(0o700)
     (tmp_path / "secret").write_text("closed", encoding="ascii")
     (tmp_path / "secret").chmod(0o600)
@@ -47,7 +48,7 @@ def test_what_root_starts_is_nobody_who_may_only_read(tmp_path: Path) -> None:
     process.start()
     wait_until(lambda: Path(f"/proc/{process.pid}/comm").read_text(encoding="ascii") == "sleep\n")
     assert process.log_tail == "closed"
-    assert rights(process.pid) == {2}
+    assert rights(process.pid) == {CAP_DAC_READ_SEARCH}
     process.stop()
 
 
