@@ -27,7 +27,7 @@ HEARTBEAT = 10  # seconds: pika looks every 5 seconds more, and so notices a sil
 BLOCKED = 10  # seconds the broker may hold publishing up (its memory or disk is short) before we hang up and say so
 CONFIRM = 10  # seconds until a message that is not confirmed counts as lost
 TICK = 1  # seconds between two looks at whether every channel still stands
-FIRST_PAUSE, LAST_PAUSE = 0.2, 5.0  # seconds between attempts to connect
+FIRST_PAUSE, LAST_PAUSE = 0.2, 1.0  # seconds between attempts to connect
 
 log = logging.getLogger(__name__)
 

@@ -48,9 +48,13 @@ class Function(Part):
         argv = python("-m", "gunicorn", "-c", self.configuration, "functions_framework:create_app()")
         self.run(Process(self.name, argv, self.directory, self.env, cwd=ROOT))
 
+    def has_loaded(self) -> bool:
+        """Look once whether it answers; its stores may be away."""
+        return _answers(f"{self.url}_/health")
+
     def is_ready(self) -> bool:
         """Look once whether it has loaded and reaches its stores."""
-        return _is_ready(self.url)
+        return _answers(f"{self.url}_/ready")
 
     def call(self) -> None:
         """Let what runs by the clock run; what it could not do is left for the next time."""
@@ -77,7 +81,7 @@ class Bridge(Part):
 
     def is_ready(self) -> bool:
         """Look once whether events pass."""
-        return _is_ready(self.url)
+        return _answers(f"{self.url}_/ready")
 
 
 def _bound(address: str) -> dict[str, str]:
@@ -85,8 +89,8 @@ def _bound(address: str) -> dict[str, str]:
     return {"HOST": host, "PORT": port}
 
 
-def _is_ready(url: str) -> bool:
+def _answers(url: str) -> bool:
     try:
-        return _http.request("GET", f"{url}_/ready").status == 200
+        return _http.request("GET", url).status == 200
     except urllib3.exceptions.HTTPError:
         return False

@@ -1,6 +1,7 @@
 """A film's way through the whole system as a client takes it: over HTTP, from the login to the MP3 and the mail."""
 
 import os
+import re
 import secrets
 import sys
 import time
@@ -9,14 +10,13 @@ from itertools import count
 from pathlib import Path
 from textwrap import indent
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import unquote_to_bytes, urlencode
 
 import urllib3
-from werkzeug.http import parse_options_header
 
 from events.emulator import audio
 from events.emulator.processes import PartFailed
-from events.emulator.system import System
+from events.emulator.system import System, Taken
 
 _PIECE = 256 * 1024  # bytes
 _LETTER_WITHIN = 30.0  # seconds
@@ -189,8 +189,10 @@ def _spelt(name: str) -> str:
 
 def _name_of(answer: urllib3.BaseHTTPResponse) -> str:
     """The name under which a browser would save it, as this machine's files are named."""
-    named = parse_options_header(answer.headers["Content-Disposition"])[1]["filename"]
-    return os.fsdecode(named.encode())
+    named = re.search(r"filename\*=UTF-8''([^;]+)", answer.headers["Content-Disposition"])
+    if not named:
+        raise JourneyFailed("the download says no name for it")
+    return os.fsdecode(unquote_to_bytes(named[1]))
 
 
 def _shades(encoding: str) -> tuple[str, str]:
@@ -205,6 +207,6 @@ def _system_of_its_own(state: Path, environ: Mapping[str, str]) -> System:
     for number in count(1):
         try:
             return System(state / f"journey-{number}", environ)
-        except PartFailed:  # another film is on its way there
+        except Taken:  # another film is on its way there
             continue
     raise AssertionError

@@ -188,6 +188,10 @@ class Part(ABC):
     def is_ready(self) -> bool:
         """Look once whether it serves."""
 
+    def has_loaded(self) -> bool:
+        """Look once whether starting it costs nothing more, though it may be waiting for others."""
+        return self.is_ready()
+
     def wait(self, seconds: float = 60) -> None:
         """Wait until it serves. Raises PartFailed when a process has ended or time is up."""
         if not _wait(self._serves, seconds):

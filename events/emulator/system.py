@@ -1,6 +1,8 @@
 """All parts together: the servers, the bridge, every function of the catalogue, the gateway, and the clock."""
 
+import compileall
 import fcntl
+import os
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -61,6 +63,8 @@ class System:
         self._stopping = Event()
         self._deaths: dict[Part, list[float]] = {}
         self._servers: list[Part] = []
+        self._waiting: list[Part] = []
+        self._loading: list[Part] = []
         self._secrets = self._find_stores(durable) | {name: self._key(name) for name in ("JWT_SECRET", "LINK_SECRET")}
         self.mailbox = Mailbox(self.directory / "mailbox")
         ingress, port = f"{LOOPBACK}:{reserve_port()}", port or reserve_port()
@@ -89,7 +93,7 @@ class System:
 
     @property
     def parts(self) -> list[Part]:
-        """In the order in which they start: what other programs may stand in the way of, then the slowest."""
+        """In the order in which they start: what other programs may stand in the way of, the slowest, the others."""
         return [self.gateway, *self._servers, self.mailbox, *self.functions.values(), self.bridge]
 
     def __enter__(self) -> Self:
@@ -105,8 +109,11 @@ class System:
     def start(self) -> None:
         """Start everything side by side; return once all serves. Raises PartFailed."""
         began = time.monotonic()
-        for part in self.parts:
+        for part in (self.gateway, *self._servers):
             part.start()
+        for package in ("events", "functions"):  # once, and not by each of them, who may not even keep the result
+            compileall.compile_dir(ROOT / package, quiet=2)
+        self._waiting = [self.mailbox, *self.functions.values(), self.bridge]
         try:
             self._await_all(began)
         except PartFailed as failure:
@@ -150,6 +157,13 @@ class System:
         for part in (*(part for part in self.parts if part not in (*postgres, *last)), *last):
             self._await(part, began)
 
+    def _start_more(self) -> None:
+        """Start the next parts, no more at once than there are cores: beside all of them the broker would starve."""
+        self._loading = [part for part in self._loading if not part.has_loaded()]
+        while self._waiting and len(self._loading) < len(os.sched_getaffinity(0)):
+            self._loading.append(part := self._waiting.pop(0))
+            part.start()
+
     def _begin_broker_anew(self, failure: PartFailed) -> bool:
         """Whether our broker was what failed and is on its way again, without what it held: events are only hints."""
         for part in self._servers:
@@ -160,6 +174,7 @@ class System:
 
     def _await(self, part: Part, began: float) -> None:
         while not part.is_ready():
+            self._start_more()
             for each in self.parts:
                 each.check()
             if time.monotonic() > began + _PATIENCE:
@@ -232,14 +247,24 @@ class System:
         return self._environ.get(name) or path.read_text(encoding="ascii")
 
 
+class Taken(PartFailed):
+    """Another system is running on that directory."""
+
+
 def _take(directory: Path) -> IO[str]:
     """Keep the directory for us alone for as long as we live."""
-    directory.mkdir(parents=True, exist_ok=True)
-    lock = (directory / "lock").open("a+", encoding="utf-8")
+    remedy = "start it as its owner, or keep the state elsewhere: make run STATE=/path/to/a/directory"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = account.open_private(directory / "lock", "a+")
+    except OSError as error:
+        raise PartFailed("system", f"no state can be kept in {directory}: {error.strerror}", remedy) from error
+    if os.fstat(lock.fileno()).st_uid != os.geteuid():  # root could go on, and leave what the owner cannot read
+        raise PartFailed("system", f"the state in {directory} belongs to another user", remedy)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         lock.close()
         remedy = "use that one, or stop it (Ctrl-C in its terminal)"
-        raise PartFailed("system", f"another one is running on {directory}", remedy) from None
+        raise Taken("system", f"another one is running on {directory}", remedy) from None
     return lock

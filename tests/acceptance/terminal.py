@@ -19,7 +19,8 @@ READY = "Ctrl-C stops"
 
 def emulate(directory: Path, **environ: str) -> subprocess.CompletedProcess[str]:
     """Run it to its end, its state in that directory."""
-    return subprocess.run(EMULATOR, env=_environ(directory, **environ), cwd=ROOT, capture_output=True, encoding="utf-8")
+    env = _environ(directory, **environ)
+    return subprocess.run(EMULATOR, env=env, cwd=ROOT, capture_output=True, encoding="utf-8", errors="replace")
 
 
 class Terminal:
@@ -28,6 +29,7 @@ class Terminal:
     def __init__(self, directory: Path) -> None:
         ports = {name: str(reserve_port()) for name in ("GATEWAY_PORT", "AUTH_PORT")}
         self.url = f"http://127.0.0.1:{ports['GATEWAY_PORT']}"
+        self.auth_url = f"http://127.0.0.1:{ports['AUTH_PORT']}"
         self.said = ""
         self.emulator = subprocess.Popen(
             EMULATOR,

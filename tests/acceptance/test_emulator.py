@@ -9,8 +9,9 @@ import psutil
 import pytest
 import requests
 
-from events.emulator.ports import reserve_port
+from events.emulator.ports import has_ipv6, reserve_port
 from tests.acceptance.terminal import Terminal, emulate, running_below
+from tests.emulator.test_account import CAP_DAC_READ_SEARCH, rights
 from tests.waiting import PATIENCE, until
 
 
@@ -43,6 +44,22 @@ def test_nothing_listens_beyond_loopback(directory: Path):
     }
     assert "127.0.0.1" in listening
     assert listening <= {"127.0.0.1", "::1"}
+
+
+def test_whatever_localhost_means_the_gateway_is_there(terminal: Terminal):
+    """Some clients take it for ::1 and try nothing else; what listens there is nginx, on both ports."""
+    if not has_ipv6():
+        pytest.skip("this machine has no ::1")
+    for url in (terminal.url, terminal.auth_url):
+        health = url.replace("127.0.0.1", "[::1]") + "/_/health"
+        assert requests.get(health, timeout=5).json() == {"function": "gateway"}
+
+
+def test_nothing_that_it_started_can_change_what_is_not_its_own(terminal: Terminal, directory: Path):
+    """Started by root it is root itself, and nothing else is; reading, and passing what is closed, is all they may."""
+    children = [process for process in running_below(directory) if process.pid != terminal.emulator.pid]
+    assert len(children) > 20
+    assert set().union(*(rights(process.pid) for process in children)) <= {CAP_DAC_READ_SEARCH}
 
 
 @pytest.mark.usefixtures("terminal")
@@ -79,9 +96,12 @@ def test_a_kill_does_not_stand_in_the_way_of_the_next_start(tmp_path: Path):
     assert running_below(tmp_path) == []
 
 
-def test_a_port_that_is_taken_is_named_with_what_to_do(tmp_path: Path):
-    """Nothing starts that could not be reached."""
-    with socket.create_server(("127.0.0.1", 0)) as other:
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+def test_a_port_that_is_taken_is_named_with_what_to_do(tmp_path: Path, family: socket.AddressFamily):
+    """Nothing starts that could not be reached, by either loopback."""
+    if family == socket.AF_INET6 and not has_ipv6():
+        pytest.skip("this machine has no ::1")
+    with socket.create_server(("::1" if family == socket.AF_INET6 else "127.0.0.1", 0), family=family) as other:
         ports = {"GATEWAY_PORT": str(other.getsockname()[1]), "AUTH_PORT": str(reserve_port())}
         done = emulate(tmp_path, **ports)
     assert done.returncode == 1
