@@ -248,7 +248,7 @@ def test_the_rows_can_be_watched(function: Function, add: Make, finish: Make, jo
     attempt = jobs.claim(add().id)
     assert attempt
     jobs.fail(attempt, "no_audio", "")
-    page = function("sweep").get("/metrics").text
+    page = function("sweep").get("/_/metrics").text
     for state in (QUEUED, DONE, FAILED):
         assert f'videotomp3_jobs{{state="{state}"}} 1.0' in page
     assert "videotomp3_oldest_queued_seconds 0." in page
