@@ -264,7 +264,7 @@ def test_the_rows_can_be_watched(
     attempt = jobs.claim(add().id)
     assert attempt
     jobs.fail(attempt, "no_audio", "")
-    page = function("sweep").get("/metrics").text
+    page = function("sweep").get("/_/metrics").text
     for state, count in ((QUEUED, 2), (DONE, 2), (FAILED, 1)):
         assert f'videotomp3_jobs{{state="{state}"}} {count}.0' in page
     assert "videotomp3_oldest_queued_seconds 0." in page
