@@ -24,6 +24,12 @@ class Wire:
         self.port = int(self._listener.getsockname()[1])
         Thread(target=self._accept, daemon=True).start()
 
+    @property
+    def connections(self) -> int:
+        """Those that stand: once one side has gone, the other hears of it from us a moment later."""
+        with self._lock:
+            return sum(end.fileno() >= 0 for end in self._ends) // 2
+
     def cut(self) -> None:
         """Resets every connection, and those that come."""
         self._whole.clear()

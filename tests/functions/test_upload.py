@@ -337,19 +337,27 @@ def test_a_key_is_free_again_when_its_job_is_deleted(
     assert upload(data=FILM, headers=KEY).json["id"] != str(first)
 
 
-stalled = stage.Gate(stage.answers(202))
+UNTOLD = "SELECT state, hints, next_hint_at < now() + interval '31 seconds' FROM jobs"
 
 
-@pytest.mark.parametrize("behave", [stage.answers(503), stalled], ids=["refuses", "stalls"])
-def test_an_upload_stands_though_nobody_takes_its_event(
-    behave: stage.Behaviour, upload: Callable[..., TestResponse], sink: stage.Function, sql: Sql
+def test_an_upload_stands_though_its_event_is_refused(
+    upload: Callable[..., TestResponse], sink: stage.Function, sql: Sql
 ) -> None:
-    """Nor does it wait for who stalls; sweep sends the event in half a minute."""
-    sink.behave = behave
+    """Sweep sends it in half a minute."""
+    sink.behave = stage.answers(503)
     assert upload(data=FILM).status_code == 202
-    assert sink.busy == (behave is stalled)
-    stalled.open()
-    assert sql("SELECT state, hints, next_hint_at < now() + interval '31 seconds' FROM jobs") == [("queued", 0, True)]
+    assert sql(UNTOLD) == [("queued", 0, True)]
+
+
+def test_an_upload_does_not_wait_until_somebody_takes_its_event(
+    upload: Callable[..., TestResponse], sink: stage.Function, sql: Sql
+) -> None:
+    """It is answered while the sink still says nothing."""
+    gate = sink.behave = stage.Gate(stage.answers(202))
+    assert upload(data=FILM).status_code == 202
+    assert sink.busy == 1
+    gate.open()
+    assert sql(UNTOLD) == [("queued", 0, True)]
 
 
 def test_a_delivered_event_is_noted(upload: Callable[..., TestResponse], sink: stage.Function, sql: Sql) -> None:

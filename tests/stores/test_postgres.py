@@ -106,6 +106,7 @@ def test_a_session_that_ended_while_it_lay_in_the_pool_is_replaced(wired: Databa
     """The server restarted, or the network forgot the connection: nobody sees a failure."""
     wired.ping()
     assert sql(f"SELECT pg_terminate_backend(pid, 5000) {SESSIONS}") == [(True,)]
+    until(lambda: not wire.connections)
     wired.ping()
     wire.cut()
     wire.restore()
