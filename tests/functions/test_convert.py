@@ -224,7 +224,7 @@ def test_a_worker_with_all_the_films_it_can_convert_takes_no_more(function: Func
 
 def waited(client: FlaskClient) -> float:
     """How often this process has put a conversion off for want of room."""
-    found = re.search(r"^videotomp3_no_room_total ([\d.]+)$", client.get("/metrics").text, re.MULTILINE)
+    found = re.search(r"^videotomp3_no_room_total ([\d.]+)$", client.get("/_/metrics").text, re.MULTILINE)
     return float(found[1]) if found else 0.0
 
 
