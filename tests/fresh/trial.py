@@ -73,7 +73,7 @@ class Visit:
         self._make_mp3("to the MP3", person)
         self._make_mp3("warm", person)
         if tests:
-            written = self._do("tests", person, f"make -C video-to-mp3 test ARGS='-q -p no:warnings {tests}'", 3600)
+            written = self._do("tests", person, f"make -C video-to-mp3 test ARGS='-q --tb=short --no-cov {tests}'", 3600)
             self.row.tests = re.findall(r"\d+ passed.*", written)[-1]
 
     def _arrive(self) -> Person:
@@ -111,5 +111,5 @@ def run(trial: Trial, archive: Archive, bundle: Path, clip: Path, tests: str, te
             visit.go(tests)
         except Failed as failed:
             row.failed = visit.step
-            tell("\n".join(f"    {line}" for line in [f"{visit.step}:", *str(failed).splitlines()[-60:]]))
+            tell("\n".join(f"    {line}" for line in [f"{visit.step}:", *str(failed).splitlines()[-100:]]))
     return row
