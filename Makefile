@@ -16,9 +16,26 @@ run: override export STATE := $(value STATE)
 run: .venv/local ## start the whole system; with VIDEO=film.mp4: make film.mp3 beside it and stop
 	@exec $(BIN)/python -m events.emulator
 
-test: .venv/dev ## run every test against real servers, and measure coverage
+test: .venv/dev ## run every test against real servers, and measure coverage; then some on other Pythons
 	$(BIN)/python -m events.emulator.packages browser
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
+	$(if $(ARGS),,$(MAKE) --no-print-directory other-pythons)
+
+# Those that pyproject.toml promises besides the one of .venv. A shim of pyenv's is on the PATH for versions that are not
+# chosen too, so each has to answer.
+other-pythons: .venv/dev ## the tests of model, stores and functions on every other supported Python that is here
+	@for version in 3.11 3.12 3.13; do
+	    says='import sys; print("%d.%d" % sys.version_info[:2])'
+	    if [ "$$($(BIN)/python -c "$$says")" = $$version ]; then continue; fi
+	    for python in python$$version "$${PYENV_ROOT:-$${HOME:-}/.pyenv}"/versions/$$version.*/bin/python ''; do
+	        if [ "$$("$$python" -c "$$says" 2>/dev/null)" = $$version ]; then break; fi
+	    done
+	    if [ -z "$$python" ]; then echo "Python $$version: there is none here, so nothing is tested on it"; continue; fi
+	    echo "Python $$version: $$python"
+	    $(UV) venv --quiet --no-config --clear --python "$$python" .venv/$$version
+	    $(call install,.venv/$$version/bin/python,dev)
+	    .venv/$$version/bin/python -m pytest -q tests/unit tests/stores tests/functions
+	done
 
 lint: .venv/dev ## ruff, and mypy --strict over functions and events
 	$(BIN)/ruff check .
@@ -64,19 +81,23 @@ clean: ## remove .venv, the state of the system and what tools left
 	rm -rf .venv .local .coverage* .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run test lint bench soak lock secrets images compose-test fresh-test clean
+.PHONY: help run test other-pythons lint bench soak lock secrets images compose-test fresh-test clean
 
 # What is installed is what was tested. The locks are complete, so nothing is resolved that a registry could answer
 # differently tomorrow (pypa/pip#9644), and every file is checked against its hash. uv takes a tenth of pip's time; where
 # it does not reach the index that pip is set up for, pip does the same.
-.venv/local .venv/dev: .venv/%: requirements/%.txt | .venv/bin/uv
-	@locked='--quiet --require-hashes --no-deps -r $<'
-	if $(UV) pip install --no-config --python $(BIN)/python $$locked; then
-	    $(UV) pip check --quiet --no-config --python $(BIN)/python
+define install
+	locked='--quiet --require-hashes --no-deps -r requirements/$(2).txt'
+	if $(UV) pip install --no-config --python $(1) $$locked; then
+	    $(UV) pip check --quiet --no-config --python $(1)
 	else
-	    $(PIP) install $$locked
-	    $(PIP) check
+	    $(PIP) --python $(1) install $$locked
+	    $(PIP) --python $(1) check
 	fi
+endef
+
+.venv/local .venv/dev: .venv/%: requirements/%.txt | .venv/bin/uv
+	@$(call install,$(BIN)/python,$*)
 	touch $@
 
 .venv/bin/uv: requirements/uv.txt | .venv/bin/pip

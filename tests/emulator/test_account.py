@@ -9,7 +9,7 @@ from events.emulator import account
 from events.emulator.functions import ROOT
 from events.emulator.processes import Process, python
 from tests import films
-from tests.emulator.waiting import wait_until
+from tests.waiting import until
 
 CAP_DAC_READ_SEARCH = 2  # as the kernel numbers it
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="where we are not root, nothing else is either")
@@ -46,7 +46,7 @@ def test_what_root_starts_is_nobody_who_may_only_read(tmp_path: Path) -> None:
     script = "cat secret && test -r secret && ! echo x 2>/dev/null >secret && ! touch new 2>/dev/null"
     process = Process("reader", ["sh", "-c", f"{script} && exec sleep 1000"], tmp_path, cwd=tmp_path)
     process.start()
-    wait_until(lambda: Path(f"/proc/{process.pid}/comm").read_text(encoding="ascii") == "sleep\n")
+    until(lambda: Path(f"/proc/{process.pid}/comm").read_text(encoding="ascii") == "sleep\n")
     assert process.log_tail == "closed"
     assert rights(process.pid) == {CAP_DAC_READ_SEARCH}
     process.stop()

@@ -73,7 +73,8 @@ class Visit:
         self._make_mp3("to the MP3", person)
         self._make_mp3("warm", person)
         if tests:
-            written = self._do("tests", person, f"make -C video-to-mp3 test ARGS='-q --tb=short --no-cov {tests}'", 3600)
+            command = f"make -C video-to-mp3 test ARGS='-q --tb=short --no-cov {tests}'"
+            written = self._do("tests", person, command, 3600)
             self.row.tests = re.findall(r"\d+ passed.*", written)[-1]
 
     def _arrive(self) -> Person:
