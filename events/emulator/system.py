@@ -139,9 +139,17 @@ class System:
                 self._tell(f"{failure}\n{part.name} will be started again")
 
     def stop(self) -> None:
-        """Stop everything: who asks, then who works, then who stores."""
+        """Stop everything: who asks, then who works, then who stores.
+
+        The stores that take long to stop, and do little meanwhile, are as early as can be.
+        """
         self._stopping.set()
-        for group in ([self.gateway], [self.bridge, *self.functions.values()], [self.mailbox, *self._servers]):
+        functions = self.functions.values()
+        with_files = [each for each in functions if any("mongo" in secret for secret in each.function.secrets)]
+        others = [each for each in functions if each not in with_files]
+        slow = [server for server in self._servers if isinstance(server, RabbitMQ | Mongo)]
+        last = [self.mailbox, *(server for server in self._servers if server not in slow)]
+        for group in ([self.gateway], [self.bridge, *with_files], [*others, *slow], last):
             with ThreadPoolExecutor(len(group)) as side_by_side:
                 list(side_by_side.map(lambda part: part.stop(), group))
         self._lock.close()
