@@ -6,6 +6,7 @@ root's capabilities: to read and to pass what is closed. ffmpeg, which opens str
 
 import os
 import pwd
+import sys
 from functools import cache
 from pathlib import Path
 from typing import IO, Any
@@ -26,6 +27,19 @@ def options() -> tuple[str, ...]:
     kept = [word for name in passing for word in ("--securebits", "+no_setuid_fixup", "--inh-caps", name)]
     kept += [word for name in passing for word in ("--ambient-caps", name)]
     return "--reuid", str(account.pw_uid), "--regid", str(account.pw_gid), "--clear-groups", "--no-new-privs", *kept
+
+
+@cache
+def bytecode() -> tuple[str, ...]:
+    """What Python has to be told to keep what it compiles.
+
+    `nobody` cannot write beside the sources, and every start would compile everything anew.
+    """
+    if os.geteuid() != 0:
+        return ()
+    folder = Path(sys.prefix, "bytecode")
+    give(folder)
+    return "-X", f"pycache_prefix={folder}"
 
 
 def give(directory: Path) -> None:

@@ -263,7 +263,7 @@ def answers(port: int, greeting: bytes = b"", answer: bytes = b"") -> bool:
 
 def python(*arguments: str) -> list[str]:
     """Give the command that runs this very Python, deaf to the user's own settings and packages."""
-    return [sys.executable, "-s", "-u", *arguments]
+    return [sys.executable, "-s", "-u", *account.bytecode(), *arguments]
 
 
 def _wait(condition: Callable[[], object], seconds: float) -> bool:

@@ -1,6 +1,5 @@
 """All parts together: the servers, the bridge, every function of the catalogue, the gateway, and the clock."""
 
-import compileall
 import fcntl
 import os
 import secrets
@@ -111,8 +110,6 @@ class System:
         began = time.monotonic()
         for part in (self.gateway, *self._servers):
             part.start()
-        for package in ("events", "functions"):  # once, and not by each of them, who may not even keep the result
-            compileall.compile_dir(ROOT / package, quiet=2)
         self._waiting = [self.mailbox, *self.functions.values(), self.bridge]
         try:
             self._await_all(began)

@@ -170,7 +170,7 @@ def test_its_queues_carry_the_names_they_are_given(system: System, amqp_url: str
     """VIDEO_QUEUE and MP3_QUEUE reach RabbitMQ; by default they are the original's `video` and `mp3`."""
     read = BridgeSettings.read({"AMQP_URL": "amqp://rabbitmq/"}, catalogue.load())
     assert set(read.topology.work) == set(QUEUES.values())
-    given = system.bridge._env
+    given = system.bridge.env
     with pika.BlockingConnection(pika.URLParameters(amqp_url)) as connection:
         for name in QUEUES:
             connection.channel().queue_declare(given[name], passive=True)
@@ -201,7 +201,7 @@ def test_its_users_come_along_with_their_passwords(database: str, sql: Callable[
 
 def test_tokens_can_be_checked_where_auth_svc_addr_says(system: System, bearer: dict[str, str], tmp_path: Path):
     """As the original's gateway did it: host and port of the authentication service, and no key."""
-    told = {name: value for name, value in system.functions["jobs"]._env.items() if name != "JWT_SECRET"}
+    told = {name: value for name, value in system.functions["jobs"].env.items() if name != "JWT_SECRET"}
     told["AUTH_SVC_ADDR"] = urlsplit(system.gateway.auth_url).netloc
     with Function(system.functions["jobs"].function, tmp_path, told) as jobs:
         jobs.wait()
