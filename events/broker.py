@@ -89,10 +89,12 @@ class Link:
         self._connection: Any = None
         self._calls: set[Future[Any]] = set()
         self._closing = Event()
-        self._thread = Thread(target=self._keep, name=name, daemon=True)
+        self._name = name
         self.ready = Event()
 
     def start(self) -> None:
+        # Made only now: Python 3.13.0 starts no thread that was made before a fork, and gunicorn forks.
+        self._thread = Thread(target=self._keep, name=self._name, daemon=True)
         self._thread.start()
 
     def close(self) -> None:
@@ -147,7 +149,7 @@ class Link:
                 self._hold()
             except Exception as error:  # pika meets broken wires with AssertionError and IndexError too
                 pause = FIRST_PAUSE if self.ready.is_set() else min(pause * 2, LAST_PAUSE)
-                log.warning("broker away", extra=fields(link=self._thread.name, reason=str(_ours(error)), pause=pause))
+                log.warning("broker away", extra=fields(link=self._name, reason=str(_ours(error)), pause=pause))
             finally:
                 self.ready.clear()
                 self._let_go()
