@@ -23,7 +23,7 @@ test: .venv/dev ## run every test against real servers, and measure coverage; th
 
 # Those that pyproject.toml promises besides the one of .venv. A shim of pyenv's is on the PATH for versions that are not
 # chosen too, so each has to answer.
-other-pythons: .venv/dev ## the tests of model, stores and functions on every other supported Python that is here
+other-pythons: .venv/dev ## the tests of functions, stores and events on every other supported Python that is here
 	@for version in 3.11 3.12 3.13; do
 	    says='import sys; print("%d.%d" % sys.version_info[:2])'
 	    if [ "$$($(BIN)/python -c "$$says")" = $$version ]; then continue; fi
@@ -34,7 +34,7 @@ other-pythons: .venv/dev ## the tests of model, stores and functions on every ot
 	    echo "Python $$version: $$python"
 	    $(UV) venv --quiet --no-config --clear --python "$$python" .venv/$$version
 	    $(call install,.venv/$$version/bin/python,dev)
-	    .venv/$$version/bin/python -m pytest -q tests/unit tests/stores tests/functions
+	    .venv/$$version/bin/python -m pytest -q tests/unit tests/stores tests/events tests/functions tests/acceptance/test_journey.py
 	done
 
 lint: .venv/dev ## ruff, and mypy --strict over functions and events

@@ -52,7 +52,7 @@ def test_whatever_localhost_means_the_gateway_is_there(terminal: Terminal):
         pytest.skip("this machine has no ::1")
     for url in (terminal.url, terminal.auth_url):
         health = url.replace("127.0.0.1", "[::1]") + "/_/health"
-        assert requests.get(health, timeout=5).json() == {"function": "gateway"}
+        assert requests.get(health, timeout=PATIENCE).json() == {"function": "gateway"}
 
 
 def test_nothing_that_it_started_can_change_what_is_not_its_own(terminal: Terminal, directory: Path):

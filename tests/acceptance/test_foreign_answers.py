@@ -15,6 +15,7 @@ from events.emulator.gateway import Gateway
 from events.emulator.ports import reserve_port
 from functions import web
 from functions.model import errors
+from tests.waiting import PATIENCE
 
 TEXT = {"Content-Type": "text/plain; charset=utf-8", "X-Envoy-Upstream-Service-Time": "7", "Server": "envoy"}
 OURS = {"Content-Type": "application/problem+json"}
@@ -100,7 +101,7 @@ def test_a_foreign_answer_becomes_a_problem_that_passes(behind: Behind, gateway:
     """Whoever could not reach the function: 503, a time to try again, and not a word of it; on both ports."""
     behind.answers(status, TEXT, body)
     for url in [*(f"{gateway.url}{path}" for path in PATHS), f"{gateway.auth_url}/login"]:
-        answer = requests.get(url, timeout=10)
+        answer = requests.get(url, timeout=PATIENCE)
         assert (answer.status_code, answer.headers["Content-Type"]) == (503, "application/problem+json"), url
         assert (answer.json()["type"], answer.json()["status"]) == (AWAY, 503)
         assert (answer.headers["Retry-After"], answer.headers["Cache-Control"]) == ("5", "no-store")
@@ -112,7 +113,8 @@ def test_a_foreign_answer_becomes_a_problem_that_passes(behind: Behind, gateway:
 def test_no_foreign_answer_of_validate_lets_an_upload_in(behind: Behind, gateway: Gateway, status: int, body: bytes):
     """Asked first whether the token is good: only a function's yes is one."""
     behind.answers(status, TEXT, body)
-    answer = requests.post(f"{gateway.url}/upload", data=b"video", headers={"Authorization": "Bearer x"}, timeout=10)
+    bearer = {"Authorization": "Bearer x"}
+    answer = requests.post(f"{gateway.url}/upload", data=b"video", headers=bearer, timeout=PATIENCE)
     assert (answer.status_code, answer.json()["type"]) == (503, AWAY)
 
 
@@ -120,7 +122,7 @@ def test_no_foreign_answer_of_validate_lets_an_upload_in(behind: Behind, gateway
 def test_a_foreign_complaint_about_the_request_stays_one(behind: Behind, gateway: Gateway, status: int, slug: str):
     """To send the same again would not help."""
     behind.answers(status, TEXT, b"Bad Request")
-    answer = requests.get(f"{gateway.url}/jobs", timeout=10)
+    answer = requests.get(f"{gateway.url}/jobs", timeout=PATIENCE)
     assert answer.status_code == (400 if slug == "bad-request" else status)
     assert answer.json()["type"] == f"urn:videotomp3:problem:{slug}"
 
@@ -148,7 +150,7 @@ def test_a_functions_own_problem_passes_as_it_is(behind: Behind, gateway: Gatewa
     with Flask(__name__).app_context():
         made = web.problem(trouble)
     behind.answers(made.status_code, dict(made.headers.items()), made.get_data())
-    answer = requests.get(f"{gateway.url}/jobs/1", timeout=10)
+    answer = requests.get(f"{gateway.url}/jobs/1", timeout=PATIENCE)
     assert (answer.status_code, answer.json()) == (made.status_code, made.json)
     assert answer.headers["Content-Type"] == "application/problem+json"
     wanted = {"Cache-Control": "no-store", **trouble.headers}
@@ -163,14 +165,14 @@ def test_a_problem_too_long_for_a_header_keeps_its_status(behind: Behind, gatewa
         made = web.problem(errors.BadRequest("ü" * 5000))
     assert "Problem" not in made.headers
     behind.answers(made.status_code, dict(made.headers.items()), made.get_data())
-    answer = requests.get(f"{gateway.url}/jobs", timeout=10)
+    answer = requests.get(f"{gateway.url}/jobs", timeout=PATIENCE)
     assert (answer.status_code, answer.json()["type"]) == (400, "urn:videotomp3:problem:bad-request")
 
 
 def test_a_function_of_a_release_without_the_header_keeps_its_status(behind: Behind, gateway: Gateway):
     """In the middle of an update the gateway may be the newer one."""
     behind.answers(404, OURS, json.dumps({"type": "urn:videotomp3:problem:not-found", "status": 404}).encode())
-    answer = requests.get(f"{gateway.url}/jobs/1", timeout=10)
+    answer = requests.get(f"{gateway.url}/jobs/1", timeout=PATIENCE)
     assert (answer.status_code, answer.json()["type"]) == (404, "urn:videotomp3:problem:not-found")
 
 
@@ -180,7 +182,7 @@ def test_what_others_say_of_themselves_is_not_passed_on(behind: Behind, gateway:
     noise = ("X-Envoy-Upstream-Service-Time", "X-Envoy-Decorator-Operation", "X-Powered-By", "Via", "X-Call-Id")
     more = ("X-Envoy-Attempt-Count", "X-Envoy-Overloaded", "X-Start-Time", "X-Duration-Seconds", "X-Envoy-Degraded")
     behind.answers(200, {**own, **dict.fromkeys((*noise, *more), "x"), "Server": "envoy"}, b"{}")
-    answer = requests.get(f"{gateway.url}/jobs", timeout=10)
+    answer = requests.get(f"{gateway.url}/jobs", timeout=PATIENCE)
     assert not {name.lower() for name in (*noise, *more)} & {name.lower() for name in answer.headers}
     assert (answer.headers["Server"], answer.headers["ETag"]) == ("nginx", '"1"')
     assert "Retry-After" not in answer.headers

@@ -20,6 +20,7 @@ from functions.settings import NEEDS
 from tests import films
 from tests.acceptance.person import Person
 from tests.functions.stage import load
+from tests.waiting import PATIENCE
 
 FUNCTIONS = catalogue.load()
 HTTP_FUNCTIONS = [function for function in FUNCTIONS if function.path]
@@ -55,7 +56,7 @@ def test_a_body_of_undeclared_size_is_cut_off_at_the_limit(system: System):
 
 def send(port: int, path: str, size: int, headers: dict[str, str]) -> http.client.HTTPResponse:
     """Send that many zeros, all of them before the answer is looked at, as most clients do."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     length = {} if "Transfer-Encoding" in headers else {"Content-Length": str(size)}
     zeros = bytes(1 << 20)
     pieces = (zeros[: min(len(zeros), size - sent)] for sent in range(0, size, len(zeros)))
@@ -80,7 +81,7 @@ def test_every_http_function_has_its_path_and_its_time(function: catalogue.Funct
 def test_event_functions_and_the_gateway_s_inner_paths_cannot_be_reached(system: System):
     """Nobody outside delivers events or starts a sweep."""
     for path in ["/_/token", "/_/problem", *(f"/{function.name}" for function in FUNCTIONS if not function.path)]:
-        answer = http.client.HTTPConnection("127.0.0.1", system.gateway.port, timeout=10)
+        answer = http.client.HTTPConnection("127.0.0.1", system.gateway.port, timeout=PATIENCE)
         answer.request("GET", path)
         assert answer.getresponse().status == 404, path
 
@@ -138,7 +139,7 @@ def test_nothing_inner_of_a_function_is_answered_outside(
     """Health, readiness and metrics are the platform's to ask, however their path is spelled, logged in or not."""
     gateway_s_own = (200, b'{"function":"gateway"}')
     for port in (system.gateway.port, system.gateway.auth_port):
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
         for route in sorted(routes):
             connection.request("GET", spelling(route), headers={"Authorization": f"Bearer {visitor.token}"})
             answer = connection.getresponse()
@@ -160,7 +161,7 @@ def visitor(system: System) -> Person:
 def test_a_token_that_no_header_may_hold_is_none(system: System, credential: str):
     """Not trouble of ours, though validate's server takes the first two for no HTTP (RFC 9110, 5.5)."""
     headers = {"Authorization": credential.encode("latin-1")}
-    answer = requests.post(f"{system.gateway.url}/upload", data=b"film", headers=headers, timeout=10)
+    answer = requests.post(f"{system.gateway.url}/upload", data=b"film", headers=headers, timeout=PATIENCE)
     assert (answer.status_code, answer.json()["type"]) == (401, "urn:videotomp3:problem:unauthorized")
 
 
@@ -169,7 +170,7 @@ def test_what_a_function_s_server_takes_for_no_http_is_a_problem_too(system: Sys
     """nginx passes control characters on; the server behind it refuses them before the function hears of it."""
     verb, path = method.split()
     headers = {"Authorization": b"Bearer \x1f"}
-    answer = requests.request(verb, f"{system.gateway.url}{path}", headers=headers, timeout=10)
+    answer = requests.request(verb, f"{system.gateway.url}{path}", headers=headers, timeout=PATIENCE)
     assert (answer.status_code, answer.headers["Content-Type"]) == (400, "application/problem+json")
     assert answer.json()["type"] == "urn:videotomp3:problem:bad-request"
 
@@ -203,16 +204,16 @@ def test_the_second_port_has_what_the_original_auth_service_had(system: System):
     person = Person(system)
     url = system.gateway.auth_url
     bearer = {"Authorization": f"Bearer {person.token}"}
-    assert requests.post(f"{url}/validate", headers=bearer, timeout=10).json()["username"] == person.address
+    assert requests.post(f"{url}/validate", headers=bearer, timeout=PATIENCE).json()["username"] == person.address
     for path in ("/upload", "/jobs", "/download", "/"):
-        assert requests.get(f"{url}{path}", headers=bearer, timeout=10).json()["type"].endswith(":not-found")
+        assert requests.get(f"{url}{path}", headers=bearer, timeout=PATIENCE).json()["type"].endswith(":not-found")
 
 
 def test_the_log_keeps_neither_queries_nor_headers(system: System):
     """A signed link's token is in the query, a login is in a header."""
     person = Person(system)
-    requests.get(f"{system.gateway.url}/download?fid=1&token=hush-query", timeout=10)
-    requests.get(f"{system.gateway.url}/jobs?x=hush-query", headers={"Authorization": "hush-header"}, timeout=10)
+    requests.get(f"{system.gateway.url}/download?fid=1&token=hush-query", timeout=PATIENCE)
+    requests.get(f"{system.gateway.url}/jobs?x=hush-query", headers={"Authorization": "hush-header"}, timeout=PATIENCE)
     log = (system.gateway.directory / "gateway.log").read_text(encoding="utf-8")
     lines = [json.loads(line) for line in log.splitlines()]
     assert "GET /download" in [line["message"] for line in lines]
@@ -265,7 +266,7 @@ def gateway(tmp_path: Path, echo: ThreadingHTTPServer) -> Iterator[Gateway]:
 def test_a_function_hears_what_the_gateway_knows_and_nothing_made_up(gateway: Gateway, echo: ThreadingHTTPServer):
     """The path is stripped, the query stays, the host is the function's own, an event's attributes do not pass."""
     forged = {"X-Forwarded-For": "1.2.3.4", "X-Request-Id": "mine", "ce-type": "forged", "ce-id": "1", "X-Own": "kept"}
-    answer = requests.post(f"{gateway.url}/upload?filename=a%20b.mp4", headers=forged, data=b"x", timeout=10)
+    answer = requests.post(f"{gateway.url}/upload?filename=a%20b.mp4", headers=forged, data=b"x", timeout=PATIENCE)
     heard = answer.json()
     assert heard["path"] == "/?filename=a%20b.mp4"
     assert heard["headers"]["host"] == f"127.0.0.1:{echo.server_port}"
@@ -277,7 +278,7 @@ def test_a_function_hears_what_the_gateway_knows_and_nothing_made_up(gateway: Ga
 
 def test_a_function_that_is_away_is_a_problem_that_passes(gateway: Gateway):
     """503 with a time to try again, not nginx' own 502 page."""
-    answer = requests.get(f"{gateway.url}/jobs/1?x=1", timeout=10)
+    answer = requests.get(f"{gateway.url}/jobs/1?x=1", timeout=PATIENCE)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.json()["type"] == "urn:videotomp3:problem:unavailable"
@@ -285,7 +286,7 @@ def test_a_function_that_is_away_is_a_problem_that_passes(gateway: Gateway):
 
 def test_logins_from_one_address_are_limited(gateway: Gateway):
     """The one path where guessing pays."""
-    answers = [requests.post(f"{gateway.url}/login", timeout=10) for _ in range(3)]
+    answers = [requests.post(f"{gateway.url}/login", timeout=PATIENCE) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200, 200, 429]
     assert answers[2].headers["Retry-After"] == "10"
     assert answers[2].json()["type"] == "urn:videotomp3:problem:throttled"
@@ -307,7 +308,7 @@ def test_logins_from_one_address_are_limited(gateway: Gateway):
 )
 def test_what_nginx_refuses_by_itself_is_a_problem_too(gateway: Gateway, request_: bytes, status: int):
     """One shape for every error, whoever finds it."""
-    connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=PATIENCE)
     connection.connect()
     connection.sock.sendall(request_)
     answer = http.client.HTTPResponse(connection.sock)

@@ -22,7 +22,7 @@ from functions.model.accounts import password_matches
 from functions.stores.accounts import Accounts
 from functions.stores.postgres import Database
 from tests import films
-from tests.acceptance.person import until
+from tests.waiting import PATIENCE, until
 
 REGISTER = """
 {
@@ -52,13 +52,13 @@ OURS = {
 @pytest.fixture(scope="module")
 def registered(system: System) -> requests.Response:
     """The answer to `POST /register` on the port of the authentication service."""
-    return requests.post(f"{system.gateway.auth_url}/register", data=REGISTER, timeout=30)
+    return requests.post(f"{system.gateway.auth_url}/register", data=REGISTER, timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module")
 def bearer(system: System, registered: requests.Response) -> dict[str, str]:
     assert registered.ok, registered.text
-    login = requests.post(f"{system.gateway.url}/login", headers=LOGIN, timeout=30)
+    login = requests.post(f"{system.gateway.url}/login", headers=LOGIN, timeout=PATIENCE)
     return {"Authorization": f"Bearer {login.json()['access_token']}"}
 
 
@@ -67,14 +67,14 @@ def job(system: System, bearer: dict[str, str]) -> dict[str, Any]:
     """What became of `POST /upload` with an MP4 in the field `file`."""
     with films.bunny().open("rb") as film:
         url, files = f"{system.gateway.url}/upload", {"file": ("video_file.mp4", film)}
-        uploaded = requests.post(url, files=files, headers=bearer, timeout=60)
+        uploaded = requests.post(url, files=files, headers=bearer, timeout=PATIENCE)
     assert uploaded.status_code == 202, uploaded.text
     return ended(system, bearer, uploaded.json()["id"])
 
 
 def ended(system: System, bearer: dict[str, str], id_: str) -> dict[str, Any]:
     def look() -> dict[str, Any] | None:
-        seen = dict(requests.get(f"{system.gateway.url}/jobs/{id_}", headers=bearer, timeout=30).json())
+        seen = dict(requests.get(f"{system.gateway.url}/jobs/{id_}", headers=bearer, timeout=PATIENCE).json())
         return None if seen["state"] in ("queued", "converting") else seen
 
     return dict(until(look))
@@ -89,7 +89,7 @@ def test_who_has_a_name_a_username_and_a_password_can_register(registered: reque
 def test_the_gateway_takes_registrations_too(system: System):
     """So nobody needs to know the second port; JSON says that it is JSON, or does not."""
     alice = {"name": "Alice", "username": "alice", "password": "password123"}
-    assert requests.post(f"{system.gateway.url}/register", json=alice, timeout=30).status_code == 201
+    assert requests.post(f"{system.gateway.url}/register", json=alice, timeout=PATIENCE).status_code == 201
 
 
 @pytest.mark.parametrize("door", ["url", "auth_url"], ids=["gateway", "auth"])
@@ -99,10 +99,10 @@ def test_basic_credentials_are_changed_for_a_token_that_validate_knows(
     """On either port."""
     assert registered.ok
     url = getattr(system.gateway, door)
-    login = requests.post(f"{url}/login", headers=LOGIN, timeout=30)
+    login = requests.post(f"{url}/login", headers=LOGIN, timeout=PATIENCE)
     assert (login.status_code, login.json()["token_type"].lower()) == (200, "bearer")
     claims = {"Authorization": f"Bearer {login.json()['access_token']}"}
-    answer = requests.post(f"{url}/validate", headers=claims, timeout=30)
+    answer = requests.post(f"{url}/validate", headers=claims, timeout=PATIENCE)
     assert answer.status_code == 200
     assert answer.json().items() >= {"username": "johndoe", "valid": True}.items()
 
@@ -113,7 +113,7 @@ def test_a_video_becomes_an_mp3_to_download_by_its_fid(
     """`GET /download?fid=<file_id>` with the token."""
     assert job["state"] == "done", job
     url = f"{system.gateway.url}/download?fid={job['fid']}"
-    download = requests.get(url, headers=bearer, timeout=60)
+    download = requests.get(url, headers=bearer, timeout=PATIENCE)
     assert (download.status_code, download.headers["Content-Type"]) == (200, "audio/mpeg")
     mp3 = tmp_path / "audio.mp3"
     mp3.write_bytes(download.content)
@@ -132,7 +132,7 @@ def test_nobody_is_mailed_where_nobody_gave_an_address(system: System, bearer: d
     assert mails_about(system, job) == []
 
     account = f"{system.gateway.url}/account"
-    given = requests.patch(account, json={"email": "john@example.org"}, headers=bearer, timeout=30)
+    given = requests.patch(account, json={"email": "john@example.org"}, headers=bearer, timeout=PATIENCE)
     assert given.json()["email"] == "john@example.org"
     again = requests.post(
         f"{system.gateway.url}/upload?filename=again.mp4", data=films.bunny().read_bytes(), headers=bearer, timeout=60
@@ -145,8 +145,8 @@ def test_nobody_is_mailed_where_nobody_gave_an_address(system: System, bearer: d
 def mails_about(system: System, job: dict[str, Any]) -> list[str]:
     """Whom the mails went to that link to its MP3."""
     url = f"{system.mailbox.url}/api/v1"
-    mails = requests.get(f"{url}/messages", {"limit": 1_000_000}, timeout=30).json()["messages"]
-    whole = [requests.get(f"{url}/message/{mail['ID']}", timeout=30).json() for mail in mails]
+    mails = requests.get(f"{url}/messages", {"limit": 1_000_000}, timeout=PATIENCE).json()["messages"]
+    whole = [requests.get(f"{url}/message/{mail['ID']}", timeout=PATIENCE).json() for mail in mails]
     return [mail["To"][0]["Address"] for mail in whole if job["fid"] in mail["Text"]]
 
 
@@ -205,5 +205,5 @@ def test_tokens_can_be_checked_where_auth_svc_addr_says(system: System, bearer: 
     told["AUTH_SVC_ADDR"] = urlsplit(system.gateway.auth_url).netloc
     with Function(system.functions["jobs"].function, tmp_path, told) as jobs:
         jobs.wait()
-        assert requests.get(jobs.url, headers=bearer, timeout=30).status_code == 200
-        assert requests.get(jobs.url, headers={"Authorization": "Bearer none"}, timeout=30).status_code == 401
+        assert requests.get(jobs.url, headers=bearer, timeout=PATIENCE).status_code == 200
+        assert requests.get(jobs.url, headers={"Authorization": "Bearer none"}, timeout=PATIENCE).status_code == 401

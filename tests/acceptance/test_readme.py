@@ -10,6 +10,7 @@ import pytest
 from events.emulator.system import System
 from tests import films
 from tests.acceptance.terminal import ROOT
+from tests.waiting import PATIENCE
 
 (LINES,) = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
 SHELLS = ("sh", "bash")
@@ -20,7 +21,7 @@ def paste(shell: str, system: System, directory: Path) -> subprocess.CompletedPr
     if not (directory / "film.mp4").exists():
         shutil.copyfile(films.bunny(), directory / "film.mp4")
     lines = LINES.replace("localhost:8002", system.gateway.url.removeprefix("http://"))
-    return subprocess.run([shell, "-c", lines], cwd=directory, capture_output=True, encoding="utf-8", timeout=120)
+    return subprocess.run([shell, "-c", lines], cwd=directory, capture_output=True, encoding="utf-8", timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("shell", SHELLS)

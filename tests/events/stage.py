@@ -184,7 +184,7 @@ class Bridge:
         return requests.post(self.url, data=body, headers=headers, timeout=PATIENCE)
 
     def metrics(self) -> str:
-        return requests.get(f"{self.url}/_/metrics", timeout=5).text
+        return requests.get(f"{self.url}/_/metrics", timeout=PATIENCE).text
 
     def lines(self) -> list[dict[str, Any]]:
         """Its journal."""

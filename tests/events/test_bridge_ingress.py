@@ -68,7 +68,7 @@ def test_each_address_takes_what_it_says_it_takes(stage: Stage) -> None:
     inner = {"GET", "HEAD"}
     for path, methods in {"/": {"POST"}, "/_/health": inner, "/_/ready": inner, "/_/metrics": inner}.items():
         for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"):
-            answer = requests.request(method, bridge.url + path, timeout=10)
+            answer = requests.request(method, bridge.url + path, timeout=PATIENCE)
             assert (answer.status_code == 405) == (method not in methods), (method, path)
             if answer.status_code == 405:
                 assert set(answer.headers["Allow"].split(", ")) == methods
@@ -77,7 +77,7 @@ def test_each_address_takes_what_it_says_it_takes(stage: Stage) -> None:
 @pytest.mark.parametrize("path", ["/metrics", "/nothing", "/_/nothing"])
 def test_elsewhere_is_nothing(stage: Stage, path: str) -> None:
     """What it counts was at /metrics once."""
-    answer = requests.get(stage.bridge().ready().url + path, timeout=10)
+    answer = requests.get(stage.bridge().ready().url + path, timeout=PATIENCE)
     assert (answer.status_code, answer.headers["Content-Type"]) == (404, "application/problem+json")
 
 

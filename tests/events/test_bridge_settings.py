@@ -6,7 +6,8 @@ import pytest
 
 from events.bridge.settings import Misconfigured, Settings
 from events.catalogue import load
-from tests.events.stage import Stage, free_port, run, until, uploaded
+from tests.events.stage import Stage, free_port, run, uploaded
+from tests.waiting import until
 
 
 def test_routes_come_from_the_catalogue() -> None:

@@ -87,7 +87,7 @@ def test_an_event_that_dead_letter_cannot_take_is_parked(stage: Stage, upload: U
 
 def parked(stage: Stage) -> float:
     """Events, as Prometheus is told."""
-    text = requests.get(f"{stage.bridge.url}_/metrics", timeout=10).text
+    text = requests.get(f"{stage.bridge.url}_/metrics", timeout=PATIENCE).text
     return sum(map(float, re.findall(r'^bridge_queue_messages{queue="events.parked"} (.*)$', text, re.MULTILINE)))
 
 

@@ -13,7 +13,7 @@ from tests import films
 from tests.acceptance.person import Person
 from tests.faults.conftest import Upload
 from tests.faults.stage import Stage, wake
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 
 def test_a_cancel_stops_ffmpeg_before_its_end(stage: Stage, person: Person, upload: Upload, shelf: Path) -> None:
@@ -138,7 +138,7 @@ def test_what_is_to_be_watched_can_be_watched(stage: Stage, upload: Upload, shel
     failed, done = upload(films.silent(shelf)), upload(films.bunny())
     until(lambda: stage.is_told_once(done) and stage.row(failed)["state"] == "failed")
     everywhere = {f"{each.url}_/metrics" for instances in stage.functions.values() for each in instances}
-    told = "".join(requests.get(url, timeout=10).text for url in everywhere | {f"{stage.bridge.url}_/metrics"})
+    told = "".join(requests.get(url, timeout=PATIENCE).text for url in everywhere | {f"{stage.bridge.url}_/metrics"})
     for series in (
         'videotomp3_jobs{state="done"}',
         "videotomp3_oldest_queued_seconds",

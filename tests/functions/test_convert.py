@@ -25,7 +25,7 @@ from functions.stores.jobs import Jobs
 from tests import films as makers
 from tests.events import stage
 from tests.functions.stage import FUNCTIONS, KEPT, Person, deliver, files, nothing_follows, problem, replied
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 Function = Callable[..., FlaskClient]
 Make = Callable[..., Job]
@@ -272,7 +272,7 @@ def test_two_conversions_are_not_promised_the_same_room(
         with caplog.at_level(logging.INFO, "functions"):
             answer = tell(client, second)
         jobs.cancel(first.id, ada.id)
-        assert nothing_follows(told.result(timeout=10))
+        assert nothing_follows(told.result(timeout=PATIENCE))
     problem(answer, 503, "unavailable")
     back = jobs.find(second.id)
     assert back

@@ -177,7 +177,7 @@ def test_what_its_server_refuses_is_a_problem_too(
 ) -> None:
     """Before any code of ours: not in HTML, and nothing of it stands in the answer or in the journal."""
     server = served("ui")
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as connection:
         connection.sendall(request_)
         answer = http.client.HTTPResponse(connection)
         answer.begin()
@@ -189,7 +189,7 @@ def test_what_its_server_refuses_is_a_problem_too(
     assert b"hush" not in body
     until(lambda: "request refused" in server.log.read_text(encoding="utf-8"))
     assert "hush" not in server.log.read_text(encoding="utf-8")
-    assert requests.get(f"{server.url}/_/health", timeout=10).ok
+    assert requests.get(f"{server.url}/_/health", timeout=PATIENCE).ok
 
 
 NO_EVENTS = {

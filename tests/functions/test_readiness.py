@@ -12,9 +12,9 @@ from events.emulator.postgres import Postgres
 from functions.model.errors import Unavailable
 from functions.model.tokens import Tokens
 from functions.stores.postgres import migrate
-from tests.events.stage import until
 from tests.functions.conftest import SECRETS
 from tests.functions.stage import Served, problem
+from tests.waiting import PATIENCE, until
 
 
 @pytest.fixture
@@ -32,20 +32,20 @@ def test_a_store_that_goes_away_is_told_by_the_function_and_takes_no_instance_aw
     served = Served("jobs", environ | {"DATABASE_URL": postgres_of_its_own.url}, tmp_path / "jobs.log")
     try:
         url = served.ready().url
-        problem(requests.get(f"{url}/_/ready", timeout=10), 503, "unavailable")
+        problem(requests.get(f"{url}/_/ready", timeout=PATIENCE), 503, "unavailable")
 
         start(postgres_of_its_own)
-        until(lambda: requests.get(f"{url}/_/ready", timeout=10).ok)
+        until(lambda: requests.get(f"{url}/_/ready", timeout=PATIENCE).ok)
         assert ask(url).status_code == 200, "what is ready has its first request answered"
 
         postgres_of_its_own.stop()
-        until(lambda: requests.get(f"{url}/_/stores", timeout=10).status_code == 503)
+        until(lambda: requests.get(f"{url}/_/stores", timeout=PATIENCE).status_code == 503)
         for _ in range(5):
-            assert requests.get(f"{url}/_/ready", timeout=10).json() == {"function": "jobs", "ready": True}
+            assert requests.get(f"{url}/_/ready", timeout=PATIENCE).json() == {"function": "jobs", "ready": True}
             assert problem(ask(url), 503, "unavailable")
 
         start(postgres_of_its_own)
-        until(lambda: requests.get(f"{url}/_/stores", timeout=10).ok)
+        until(lambda: requests.get(f"{url}/_/stores", timeout=PATIENCE).ok)
         assert ask(url).status_code == 200
     finally:
         served.stop()
@@ -54,7 +54,7 @@ def test_a_store_that_goes_away_is_told_by_the_function_and_takes_no_instance_aw
 def ask(url: str) -> requests.Response:
     """For somebody's jobs; a platform would have given up long before this does."""
     token = Tokens(SECRETS["JWT_SECRET"], 60).issue(uuid4(), "ada@example.org")
-    return requests.get(url, headers={"Authorization": f"Bearer {token}"}, timeout=5)
+    return requests.get(url, headers={"Authorization": f"Bearer {token}"}, timeout=PATIENCE)
 
 
 def start(postgres: Postgres) -> None:
@@ -73,4 +73,4 @@ def migrated(url: str) -> bool:
 @pytest.mark.parametrize("path", ["/_/ready", "/_/stores"])
 def test_a_function_without_stores_waits_for_none(path: str, served: Callable[..., Served]) -> None:
     """The page and the token check are ready as soon as they run."""
-    assert requests.get(f"{served('validate').url}{path}", timeout=10).ok
+    assert requests.get(f"{served('validate').url}{path}", timeout=PATIENCE).ok

@@ -11,8 +11,8 @@ import pytest
 import requests
 
 from functions.stores.gridfs import CHUNK, Bucket
-from tests.events.stage import until
 from tests.functions.stage import FILM, Person, Served, files, problem
+from tests.waiting import PATIENCE, until
 
 LIMIT = 30 * CHUNK
 MEGABYTE = 1024 * 1024
@@ -26,7 +26,7 @@ def upload(served: Callable[..., Served]) -> Served:
 
 def talk(upload: Served, ada: Person, *lines: str) -> socket.socket:
     """A request of which only the head was sent."""
-    connection = socket.create_connection(("127.0.0.1", upload.port), timeout=30)
+    connection = socket.create_connection(("127.0.0.1", upload.port), timeout=PATIENCE)
     head = ["POST / HTTP/1.1", "Host: x", f"Authorization: {ada.headers['Authorization']}", *lines]
     connection.sendall("\r\n".join([*head, "", ""]).encode())
     return connection
@@ -74,7 +74,7 @@ def test_a_client_that_hangs_up_leaves_nothing(
 
 def test_a_chunked_film_arrives(upload: Served, ada: Person) -> None:
     """Nobody said how long it would be."""
-    answer = requests.post(upload.url, data=iter([FILM, FILM]), headers=ada.headers, timeout=30)
+    answer = requests.post(upload.url, data=iter([FILM, FILM]), headers=ada.headers, timeout=PATIENCE)
     assert (answer.status_code, answer.json()["size"]) == (202, 2 * len(FILM))
 
 
@@ -86,7 +86,7 @@ def test_a_chunked_body_is_refused_once_it_passes_the_limit(upload: Served, ada:
         for _ in range(LIMIT // MEGABYTE + 20):
             yield bytes(MEGABYTE)
 
-    answer = requests.post(upload.url, data=endless(), headers=ada.headers, timeout=60)
+    answer = requests.post(upload.url, data=endless(), headers=ada.headers, timeout=PATIENCE)
     problem(answer, 413, "too-large", field="file")
     assert files(films) == (0, 0)
 
@@ -113,7 +113,7 @@ def test_megabytes_from_a_stranger_are_never_held_in_memory(upload: Served) -> N
     """300 MB against a 401: the framework alone would read them all. And the answer comes through."""
     worker = max(psutil.Process(upload.process.pid).children(), key=lambda child: child.memory_info().rss)
     before = worker.memory_info().rss
-    answer = requests.post(upload.url, data=(bytes(MEGABYTE) for _ in range(300)), timeout=60)
+    answer = requests.post(upload.url, data=(bytes(MEGABYTE) for _ in range(300)), timeout=PATIENCE)
     problem(answer, 401, "unauthorized")
     assert worker.memory_info().rss - before < 20 * MEGABYTE
 
@@ -122,8 +122,8 @@ def test_the_journal_tells_each_outcome_and_no_secret(upload: Served, ada: Perso
     """One line of JSON, with the job's and the user's id."""
     headers = {**ada.headers, "X-Request-Id": "r1"}
     address = f"{upload.url}/?filename=secret-name.mp4&token=t0ken"
-    job = requests.post(f"{upload.url}/?filename=secret-name.mp4", data=FILM, headers=headers, timeout=30).json()
-    problem(requests.post(address, data=FILM, headers=headers, timeout=30), 400, "bad-request", field="token")
+    job = requests.post(f"{upload.url}/?filename=secret-name.mp4", data=FILM, headers=headers, timeout=PATIENCE).json()
+    problem(requests.post(address, data=FILM, headers=headers, timeout=PATIENCE), 400, "bad-request", field="token")
     [line] = until(lambda: [line for line in journal(upload) if line.get("job") == job["id"]])
     assert (line["level"], line["status"], line["user"], line["bytes"]) == ("info", 202, str(ada.id), len(FILM))
     whole = upload.log.read_text(encoding="utf-8")
