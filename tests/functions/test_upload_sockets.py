@@ -4,6 +4,7 @@ import json
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from http.client import HTTPResponse
 from typing import Any
 
 import psutil
@@ -34,11 +35,9 @@ def talk(upload: Served, ada: Person, *lines: str) -> socket.socket:
 
 def answered(connection: socket.socket) -> tuple[int, dict[str, Any]]:
     """Its status and JSON."""
-    received = b""
-    while b"}" not in received and (data := connection.recv(65536)):
-        received += data
-    head, _, body = received.partition(b"\r\n\r\n")
-    return int(head.split()[1]), json.loads(body)
+    answer = HTTPResponse(connection)
+    answer.begin()
+    return answer.status, json.loads(answer.read())
 
 
 def chunk(data: bytes) -> bytes:
