@@ -18,6 +18,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from events import envelope
+from events.emulator import account
 from events.emulator.ports import LOOPBACK, reserve_port
 from events.emulator.processes import Process, answers
 from functions.model.jobs import Job
@@ -57,7 +58,9 @@ def openfaas(served: Callable[..., Served], tmp_path_factory: pytest.TempPathFac
     port = reserve_port()
     locations = " ".join(LOCATION.format(name=name, url=served(name).url) for name in HOSTED)
     Path(directory, "conf").write_text(NGINX.format(listen=f"{LOOPBACK}:{port}", locations=locations), encoding="utf-8")
-    nginx = Process("openfaas", ["/usr/sbin/nginx", "-p", str(directory), "-c", str(directory / "conf")], directory)
+    account.give(directory)
+    argv = ["/usr/sbin/nginx", "-p", str(directory), "-c", "conf", "-e", "stderr"]
+    nginx = Process("openfaas", argv, directory)
     nginx.start()
     until(lambda: answers(port))
     yield f"http://{LOOPBACK}:{port}/function"
