@@ -100,7 +100,7 @@ class Database:
         """A connection that looks alive: one the server closed while it lay in the pool is readable (end of file)."""
         while True:
             connection = self._pool.getconn()
-            if not connection.closed and not select.select([connection], [], [], 0)[0]:
+            if not connection.closed and not _is_ready(connection, select.POLLIN, 0):
                 if not connection.autocommit:
                     connection.autocommit = True
                     connection.cursor_factory = psycopg2.extras.RealDictCursor
@@ -158,8 +158,14 @@ def _wait(connection: Any) -> None:
         state = connection.poll()
         if state == psycopg2.extensions.POLL_OK:
             return
-        readers = [connection] if state == psycopg2.extensions.POLL_READ else []
-        writers = [connection] if state == psycopg2.extensions.POLL_WRITE else []
-        if not any(select.select(readers, writers, [], max(0.0, until - time.monotonic()))):
+        wanted = select.POLLIN if state == psycopg2.extensions.POLL_READ else select.POLLOUT
+        if not _is_ready(connection, wanted, max(0.0, until - time.monotonic())):
             # psycopg2 closes the connection for it. To close it here would wait for a lock that this very query holds.
             raise psycopg2.OperationalError("no answer in time")
+
+
+def _is_ready(connection: Any, events: int, seconds: float) -> bool:
+    """Whether something of that kind happens in time, a hang-up too. (select() knows the first 1,024 descriptors alone.)"""
+    poll = select.poll()
+    poll.register(connection, events)
+    return bool(poll.poll(seconds * 1000))

@@ -2,10 +2,12 @@
 
 import os
 import re
+import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -182,3 +184,16 @@ def migrate(**environ: str) -> subprocess.CompletedProcess[str]:
     measured = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE")}
     environ |= {"PYTHONPATH": str(ROOT), **measured}
     return subprocess.run(command, env=environ, capture_output=True, encoding="utf-8", check=False)
+
+
+def test_a_process_with_very_many_descriptors_can_still_ask(database: str) -> None:
+    """Beyond the 1,024 that select() knows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
+    with ExitStack() as held:
+        held.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        while held.enter_context(Path(os.devnull).open("rb")).fileno() < 1100:
+            pass
+        many = Database(database)
+        many.ping()
+        many.ping()  # on a connection that was kept, which is looked at first
