@@ -165,7 +165,7 @@ def _wait(connection: Any) -> None:
 
 
 def _is_ready(connection: Any, events: int, seconds: float) -> bool:
-    """Whether something of that kind happens in time, a hang-up too. (select() knows the first 1,024 descriptors alone.)"""
+    """Whether one of these events comes in time, or a hang-up. select() knows only the first 1,024 descriptors."""
     poll = select.poll()
     poll.register(connection, events)
     return bool(poll.poll(seconds * 1000))
