@@ -62,7 +62,7 @@ class System:
         self._stopping = Event()
         self._deaths: dict[Part, list[float]] = {}
         self._servers: list[Part] = []
-        self._waiting: list[Part] = []
+        self._waiting: list[Part] = []  # to be started
         self._loading: list[Part] = []
         self._secrets = self._find_stores(durable) | {name: self._key(name) for name in ("JWT_SECRET", "LINK_SECRET")}
         self.mailbox = Mailbox(self.directory / "mailbox")
@@ -138,15 +138,15 @@ class System:
     def stop(self) -> None:
         """Stop everything: who asks, then who works, then who stores.
 
-        The stores that take long to stop, and do little meanwhile, are as early as can be.
+        RabbitMQ and MongoDB take longest, so each is told as soon as nobody needs it any more.
         """
         self._stopping.set()
         functions = self.functions.values()
         with_files = [each for each in functions if any("mongo" in secret for secret in each.function.secrets)]
         others = [each for each in functions if each not in with_files]
-        slow = [server for server in self._servers if isinstance(server, RabbitMQ | Mongo)]
-        last = [self.mailbox, *(server for server in self._servers if server not in slow)]
-        for group in ([self.gateway], [self.bridge, *with_files], [*others, *slow], last):
+        slowest = [server for server in self._servers if isinstance(server, RabbitMQ | Mongo)]
+        last = [self.mailbox, *(server for server in self._servers if server not in slowest)]
+        for group in ([self.gateway], [self.bridge, *with_files], [*others, *slowest], last):
             with ThreadPoolExecutor(len(group)) as side_by_side:
                 list(side_by_side.map(lambda part: part.stop(), group))
         self._lock.close()
@@ -247,9 +247,11 @@ class System:
     def _key(self, name: str) -> str:
         """What the environment gives, or what was made at the first start."""
         path = self.directory / "secrets" / name.lower().replace("_", "-")
-        if name not in self._environ and not path.exists():
+        if given := self._environ.get(name):
+            return given
+        if not path.exists():
             account.keep(path, secrets.token_hex(32))
-        return self._environ.get(name) or path.read_text(encoding="ascii")
+        return path.read_text(encoding="ascii")
 
 
 class Taken(PartFailed):
