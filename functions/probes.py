@@ -1,4 +1,4 @@
-"""What a platform asks a function: /_/health, /_/ready, /_/stores and /_/metrics. No gateway lets the world ask it."""
+"""What a platform asks a function: /_/health, /_/ready, /_/stores and /_/metrics. Our gateway passes none of it on."""
 
 from collections.abc import Callable
 

@@ -67,15 +67,8 @@ class System:
         self._secrets = self._find_stores(durable) | {name: self._key(name) for name in ("JWT_SECRET", "LINK_SECRET")}
         self.mailbox = Mailbox(self.directory / "mailbox")
         ingress, port = f"{LOOPBACK}:{reserve_port()}", port or reserve_port()
-        plain = {
-            "K_SINK": f"http://{ingress}/",
-            "PUBLIC_URL": f"http://{LOOPBACK}:{port}",
-            "MAIL_FROM": "video-to-mp3 <no-reply@video-to-mp3.example>",
-            "SMTP_HOST": LOOPBACK,
-            "SMTP_PORT": str(self.mailbox.smtp_port),
-            **self._chosen(_FOR_ALL + FOR_FUNCTIONS),
-        }
-        self.functions = {each.name: self._function(each, plain) for each in catalogue.load()}
+        settings = self._settings(ingress, port)
+        self.functions = {each.name: self._function(each, settings) for each in catalogue.load()}
         urls = {f"{each.function.target.upper()}_URL": each.url for each in self.functions.values()}
         self.bridge = Bridge(
             self.directory / "bridge",
@@ -236,10 +229,21 @@ class System:
             stores = {"MONGO_URI": f"{mongo.url}videos", "MONGO_MP3_URI": f"{mongo.url}mp3s"} | stores
         return stores
 
-    def _function(self, function: catalogue.Function, plain: Mapping[str, str]) -> Function:
+    def _settings(self, ingress: str, port: int) -> dict[str, str]:
+        """Those of every function; secrets come on top."""
+        return {
+            "K_SINK": f"http://{ingress}/",
+            "PUBLIC_URL": f"http://{LOOPBACK}:{port}",
+            "MAIL_FROM": "video-to-mp3 <no-reply@video-to-mp3.example>",
+            "SMTP_HOST": LOOPBACK,
+            "SMTP_PORT": str(self.mailbox.smtp_port),
+            **self._chosen(_FOR_ALL + FOR_FUNCTIONS),
+        }
+
+    def _function(self, function: catalogue.Function, settings: Mapping[str, str]) -> Function:
         wanted = [name.upper().replace("-", "_") for name in function.secrets]
         held = {name: self._secrets[name] for name in wanted if name in self._secrets}
-        return Function(function, self.directory / "functions" / function.name, {**plain, **held})
+        return Function(function, self.directory / "functions" / function.name, {**settings, **held})
 
     def _chosen(self, names: Sequence[str]) -> dict[str, str]:
         return {name: self._environ[name] for name in names if self._environ.get(name)}
