@@ -3,14 +3,14 @@
 gunicorn itself answers in HTML, and logs the line that it stumbled over, in which a token may stand.
 """
 
-import json
 from typing import Any
 
 from gunicorn import util
 from gunicorn.http import errors
 from gunicorn.workers.gthread import ThreadWorker
 
-BROKEN = (500, "internal", "Something broke", "this is our fault; it is in the journal")
+from events import problems
+
 UNREADABLE = (400, "bad-request", "The request cannot be read", "send a well-formed HTTP/1.1 request (RFC 9112)")
 # By what gunicorn raises; for any other of its ParseExceptions the request is unreadable.
 REFUSALS = {
@@ -19,8 +19,8 @@ REFUSALS = {
     errors.ExpectationFailed: (417, "expectation-failed", "That cannot be expected", "expect 100-continue or nothing"),
     errors.UnsupportedTransferCoding: (501, "not-implemented", "The body is coded", "send it as it is, or in chunks"),
     # Raised on the way out, though their parents are about requests.
-    errors.InvalidResponseHeader: BROKEN,
-    errors.InvalidResponseHeaderName: BROKEN,
+    errors.InvalidResponseHeader: problems.BROKEN,
+    errors.InvalidResponseHeaderName: problems.BROKEN,
 }
 
 
@@ -29,8 +29,9 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn is untyped, so its 
 
     def handle_error(self, _request: Any, client: Any, _address: Any, error: Exception) -> None:
         """Answers, and leaves the connection to be closed: where the next request would begin nobody knows."""
-        refusal = REFUSALS.get(type(error), UNREADABLE if isinstance(error, errors.ParseException) else BROKEN)
-        if refusal is BROKEN:
+        otherwise = UNREADABLE if isinstance(error, errors.ParseException) else problems.BROKEN
+        refusal = REFUSALS.get(type(error), otherwise)
+        if refusal is problems.BROKEN:
             self.log.error("it broke", exc_info=error)
         else:
             self.log.warning("request refused: %s", type(error).__name__)
@@ -41,11 +42,10 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn is untyped, so its 
 
 
 def _answer(status: int, slug: str, title: str, detail: str) -> bytes:
-    problem = {"type": f"urn:videotomp3:problem:{slug}", "title": title, "status": status, "detail": detail}
-    body = json.dumps(problem).encode()
+    body = problems.document(status, slug, title, detail).encode()
     head = (
         f"HTTP/1.1 {status} {title}",
-        "Content-Type: application/problem+json",
+        f"Content-Type: {problems.MIMETYPE}",
         f"Content-Length: {len(body)}",
         "Cache-Control: no-store",
         "Connection: close",

@@ -34,7 +34,7 @@ limit_request_line = 4094
 limit_request_fields = 64
 worker_tmp_dir = "/dev/shm"  # noqa: S108 -- gunicorn's heartbeat file: on a disk it can stall the worker
 control_socket_disable = True
-logconfig_dict = journal.configuration(os.environ.get("LOG_LEVEL", "INFO"))
+logconfig_dict = journal.configuration(os.environ.get("LOG_LEVEL") or journal.LEVEL)
 
 
 def on_starting(_server: object) -> None:

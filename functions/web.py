@@ -1,4 +1,4 @@
-"""Request in, answer out: what the HTTP of all functions has in common, so that a main says only its own."""
+"""A request's way through a function: what the HTTP of all has in common, so that a main says only its own."""
 
 import json
 import logging
@@ -17,14 +17,13 @@ import flask
 from flask import Request, Response
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import ClientDisconnected, HTTPException
-from werkzeug.routing import Map, Rule
+from werkzeug.routing import Map
 
-from events import envelope, journal
+from events import envelope, journal, problems
 from events.contract import Event, InvalidEvent
-from functions import meters
+from functions import addresses, answers, meters, probes
 from functions.model import media
-from functions.model.errors import BadRequest, MethodNotAllowed, NotFound, Problem, TooLarge, Unavailable, Unknown
-from functions.readiness import Readiness
+from functions.model.errors import BadRequest, NotFound, Problem, TooLarge, Unknown
 
 Handler = Callable[[Request], Response]
 
@@ -32,12 +31,10 @@ JSON_LIMIT = 64 * 1024  # bytes of a JSON body or an event
 IDLE_SECONDS = 60.0  # how long a connection may stand still within a request
 LINGER_SECONDS = 30.0  # how long an early answer waits for the rest of its request
 LINGER_PIECE = 256 * 1024
-PROBLEM_TYPE = "urn:videotomp3:problem:"
 TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")  # W3C Trace Context, 3.2
 REQUEST_ID = re.compile(r"[!-~]{1,64}")
 # What the stream of a body raises when a client hangs up, stands still, or breaks the rules of chunks.
 BROKEN_OFF = (ClientDisconnected, OSError, ParseException)
-PROBLEM_HEADER = 2048  # bytes of a problem that goes into a header: nginx takes 4096 for all of them
 
 log = logging.getLogger("functions")
 
@@ -54,10 +51,12 @@ def serves(
     one segment. `ready` asks every store and raises Unavailable where one is away; `census` counts rows for
     /_/metrics. The handler's name is the function's.
     """
-    addresses = {"/": methods, **(below or {})}
+    taken = {"/": methods, **(below or {})}
 
     def decorate(handler: Handler) -> Handler:
-        _mount(handler.__name__, ready, census)
+        if flask.has_app_context():  # loaded by the framework, and not by a test or a tool
+            _take_over(flask.current_app)
+            probes.mount(flask.current_app, handler.__name__, ready, census)
 
         @wraps(handler)
         def function(request: Request) -> Response:
@@ -67,12 +66,12 @@ def serves(
             flask.g.fields = {}
             _never_wait_for_ever(request)
             try:
-                _only(request, _methods(addresses, request.path))
+                addresses.require(request, addresses.methods(taken, request.path))
                 response = handler(request)
             except Problem as trouble:
                 if trouble.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                     note(why=trouble.detail)  # ours to mend, so the log tells why; what a stranger did wrong he is told
-                response = problem(trouble)
+                response = answers.problem(trouble)
             except Exception as error:
                 response = _broken(error)
             _record(handler.__name__, request, response, began)
@@ -83,99 +82,33 @@ def serves(
     return decorate
 
 
-def _mount(name: str, ready: Callable[[], None], census: meters.Census | None) -> None:
-    """Adds /_/health, /_/ready, /_/stores and /_/metrics to the application that is loading this function."""
-    if not flask.has_app_context():
-        return  # loaded by a test or a tool, not by the framework
-    app = flask.current_app
-    readiness = Readiness(ready)
-
-    def told(trouble: Unavailable | None) -> Response:
-        return problem(trouble) if trouble else answer({"function": name, "ready": True})
-
-    inner: dict[str, Callable[[], Response]] = {
-        "health": lambda: answer({"function": name}),
-        "ready": lambda: told(readiness.trouble_until_first_answer()),
-        "stores": lambda: told(readiness.trouble_now()),
-        "metrics": lambda: Response(meters.page(census), mimetype="text/plain; version=0.0.4"),
-    }
-
-    def ask(what: str) -> Response:
-        _only(flask.request, ("GET",))
-        return inner[what]()
-
+def _take_over(app: flask.Flask) -> None:
+    """Has the framework's application answer nothing but what is ours, and errors as problems."""
     # A map of our own: Flask's begins with /static/, the files of any folder of that name, and answers //x in HTML.
     app.url_map = Map(merge_slashes=False)
-    for what in inner:
-        # For all methods: those that a route lacks would fall to the framework's route for everything else.
-        app.url_map.add(Rule(f"/_/{what}", endpoint="inner", defaults={"what": what}))
-    app.view_functions["inner"] = ask
-    app.register_error_handler(Problem, problem)
-    app.register_error_handler(HTTPException, lambda _: problem(NotFound("there is nothing at this address")))
+    app.register_error_handler(Problem, answers.problem)
+    app.register_error_handler(HTTPException, lambda _: answers.problem(NotFound("there is nothing at this address")))
     app.register_error_handler(Exception, _broken)
 
 
 class Broken(Problem):
-    status, slug, title = 500, "internal", "Something broke"
+    """The detail is for whoever asked; what it was stands in the journal."""
+
+    status, slug, title, _detail = problems.BROKEN
+
+    def __init__(self) -> None:
+        super().__init__(self._detail)
 
 
 def _broken(error: Exception) -> Response:
     name = flask.current_app.name
     log.error("it broke", exc_info=error, extra=journal.fields(function=name, trace=trace_id(flask.request)))
-    return problem(Broken("this is our fault; it is in the journal"))
-
-
-def _methods(addresses: Mapping[str, tuple[str, ...]], path: str) -> tuple[str, ...]:
-    """Those of the address that this path is. Raises NotFound."""
-    given = path.strip("/").split("/")
-    for address, methods in addresses.items():
-        own = address.strip("/").split("/")
-        if len(own) == len(given) and all(
-            each.startswith("<") or each == segment for each, segment in zip(own, given, strict=True)
-        ):
-            return methods
-    raise NotFound(f"there is nothing at this address; there is at {', '.join(addresses)}")
-
-
-def _only(request: Request, methods: tuple[str, ...]) -> None:
-    """Raises MethodNotAllowed; HEAD is allowed wherever GET is (RFC 9110, 9.3.2)."""
-    allowed = ("GET", "HEAD", *(each for each in methods if each != "GET")) if "GET" in methods else methods
-    if request.method not in allowed:
-        raise MethodNotAllowed(allowed)
+    return answers.problem(Broken())
 
 
 def note(**values: Any) -> None:
     """Adds fields to this request's line in the journal: ids, numbers, reasons; never a token or an address."""
     flask.g.fields.update(values)
-
-
-def answer(body: dict[str, Any] | list[Any], status: int = 200, **headers: str) -> Response:
-    made = Response(json.dumps(body), status, mimetype="application/json")
-    made.headers.extend({name.replace("_", "-"): value for name, value in headers.items()})
-    made.headers["Cache-Control"] = "no-store"
-    return made
-
-
-def problem(trouble: Problem) -> Response:
-    """RFC 9457: the same shape for every error.
-
-    Where it is short, a header repeats it: the gateway, which replaces errors that are not ours, can keep no body.
-    """
-    body = {
-        "type": PROBLEM_TYPE + trouble.slug,
-        "title": trouble.title,
-        "status": trouble.status,
-        "detail": trouble.detail,
-        "field": trouble.field,
-        "reason": trouble.reason,
-    }
-    made = answer({name: value for name, value in body.items() if value is not None}, trouble.status)
-    made.mimetype = "application/problem+json"
-    text = made.get_data(as_text=True)
-    if len(text) <= PROBLEM_HEADER:
-        made.headers["Problem"] = text
-    made.headers.extend(trouble.headers)
-    return made
 
 
 def query(request: Request, *known: str) -> dict[str, str]:

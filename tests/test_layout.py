@@ -18,15 +18,17 @@ FUNCTIONS = {entry.target: entry for entry in catalogue.load()}
 
 # A function may use these, and its own siblings; never another function.
 SHARED = (
-    *("functions.announcement", "functions.meters", "functions.model", "functions.preconditions", "functions.shutdown"),
-    *("functions.web", "functions.wiring", "events.contract", "events.sink"),
+    *("functions.announcement", "functions.answers", "functions.meters", "functions.model", "functions.preconditions"),
+    *("functions.shutdown", "functions.web", "functions.wiring", "events.contract", "events.sink"),
 )
 # What a part may import of ours. The longest name that fits counts.
 MAY_IMPORT = {
     "events": ("events",),
+    "functions.addresses": ("functions.model",),
     "functions.announcement": (
         *("events.contract", "events.sink", "functions.model", "functions.web", "functions.wiring"),
     ),
+    "functions.answers": ("events.problems", "functions.model"),
     "functions.bearer": ("functions.model",),
     "functions.gunicorn.conf": ("events.journal", "functions.settings", "functions.shutdown"),
     "functions.handout": ("events.catalogue", "functions.passwords"),
@@ -34,13 +36,16 @@ MAY_IMPORT = {
     "functions.model": ("functions.model",),
     "functions.passwords": (),
     "functions.preconditions": ("functions.model",),
+    "functions.probes": (
+        *("functions.addresses", "functions.answers", "functions.meters", "functions.model", "functions.readiness"),
+    ),
     "functions.readiness": ("functions.model",),
     "functions.settings": (),
     "functions.shutdown": (),
     "functions.stores": ("functions.model", "functions.settings", "functions.stores"),
     "functions.web": (
-        *("events.contract", "events.envelope", "events.journal"),
-        *("functions.meters", "functions.model", "functions.readiness"),
+        *("events.contract", "events.envelope", "events.journal", "events.problems"),
+        *("functions.addresses", "functions.answers", "functions.meters", "functions.model", "functions.probes"),
     ),
     "functions.wiring": (
         "events.sink",

@@ -1,6 +1,5 @@
 """The ingress: events come in over HTTP and are on the broker's disk before they are answered 202."""
 
-import json
 import logging
 from typing import Any
 
@@ -8,7 +7,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Request, Response
 
-from events import envelope
+from events import envelope, problems
 from events.bridge import metrics
 from events.bridge.dispatcher import structured, told
 from events.broker import BrokerError, Publisher, Subscriber
@@ -100,6 +99,4 @@ def _not_allowed(methods: str) -> Response:
 
 
 def _problem(status: int, slug: str, detail: str) -> Response:
-    """RFC 9457."""
-    problem = {"type": f"urn:videotomp3:problem:{slug}", "status": status, "detail": detail}
-    return Response(json.dumps(problem), status, content_type="application/problem+json")
+    return Response(problems.document(status, slug, None, detail), status, content_type=problems.MIMETYPE)

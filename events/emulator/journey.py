@@ -83,7 +83,8 @@ class Traveller:
         size = film.stat().st_size
         headers = {**self._token, "Content-Type": "application/octet-stream", "Content-Length": str(size)}
         with film.open("rb") as file, Bar("uploading") as bar:
-            path = f"/upload?{urlencode({'filename': _spelt(film.name)})}"
+            # On disk a name is bytes, in UTF-8 or, from long ago, in Latin-1; upload reads either.
+            path = f"/upload?{urlencode({'filename': os.fsencode(film.name)})}"
             body = bar.following(iter(lambda: file.read(_PIECE), b""), size)
             return dict(self._ask("POST", path, headers=headers, body=body).json())
 
@@ -179,17 +180,9 @@ def _refusal(film: Path) -> str:
     return ""
 
 
-def _spelt(name: str) -> str:
-    """A file's name as text. On disk it is bytes: in UTF-8 by now, in Latin-1 where it is from long ago."""
-    try:
-        return os.fsencode(name).decode()
-    except UnicodeDecodeError:
-        return os.fsencode(name).decode("latin-1")
-
-
 def _name_of(answer: urllib3.BaseHTTPResponse) -> str:
-    """The name under which a browser would save it, as this machine's files are named."""
-    named = re.search(r"filename\*=UTF-8''([^;]+)", answer.headers["Content-Disposition"])
+    """The name under which a browser would save it, as this machine's files are named. Raises JourneyFailed."""
+    named = re.search(r"filename\*=UTF-8''([^;]+)", answer.headers.get("Content-Disposition", ""))
     if not named:
         raise JourneyFailed("the download says no name for it")
     return os.fsdecode(unquote_to_bytes(named[1]))

@@ -38,8 +38,8 @@ class Process:
     """One program, its log `<name>.log` and its record `<name>.pid` in a directory of its part.
 
     Its session is its own (Ctrl-C at the terminal reaches us alone), it gets `stop_signal` when we die, and the record,
-    locked while we live, lets the next start find what a crash left running. It inherits neither our environment nor,
-    where we are root, that (account.py).
+    locked while we live, lets the next start find what a crash left running. It does not inherit our environment, and
+    where we are root it runs as another account (account.py).
     """
 
     name: str
@@ -178,7 +178,6 @@ class Part(ABC):
         self.name = name
         self.directory = directory.absolute()
         self.processes: list[Process] = []
-        self._served = False
 
     @abstractmethod
     def start(self) -> None:
@@ -205,14 +204,13 @@ class Part(ABC):
 
     def _serves(self) -> bool:
         self.check()
-        self._served = self.is_ready()
-        return self._served
+        return self.is_ready()
 
     def stop(self) -> None:
-        """Stop the processes, the last started first. What never served has nothing to finish, so gets less time."""
+        """Stop the processes, the last started first. What has not loaded has nothing to finish, so gets less time."""
+        grace = self.grace if self.processes and self.has_loaded() else 1
         while self.processes:
-            self.processes.pop().stop(self.grace if self._served else 1)
-        self._served = False
+            self.processes.pop().stop(grace)
 
     def kill(self) -> None:
         """End the processes as a crash would."""

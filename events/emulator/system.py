@@ -62,20 +62,13 @@ class System:
         self._stopping = Event()
         self._deaths: dict[Part, list[float]] = {}
         self._servers: list[Part] = []
-        self._waiting: list[Part] = []
+        self._waiting: list[Part] = []  # to be started
         self._loading: list[Part] = []
         self._secrets = self._find_stores(durable) | {name: self._key(name) for name in ("JWT_SECRET", "LINK_SECRET")}
         self.mailbox = Mailbox(self.directory / "mailbox")
         ingress, port = f"{LOOPBACK}:{reserve_port()}", port or reserve_port()
-        plain = {
-            "K_SINK": f"http://{ingress}/",
-            "PUBLIC_URL": f"http://{LOOPBACK}:{port}",
-            "MAIL_FROM": "video-to-mp3 <no-reply@video-to-mp3.example>",
-            "SMTP_HOST": LOOPBACK,
-            "SMTP_PORT": str(self.mailbox.smtp_port),
-            **self._chosen(_FOR_ALL + FOR_FUNCTIONS),
-        }
-        self.functions = {each.name: self._function(each, plain) for each in catalogue.load()}
+        settings = self._settings(ingress, port)
+        self.functions = {each.name: self._function(each, settings) for each in catalogue.load()}
         urls = {f"{each.function.target.upper()}_URL": each.url for each in self.functions.values()}
         self.bridge = Bridge(
             self.directory / "bridge",
@@ -138,15 +131,15 @@ class System:
     def stop(self) -> None:
         """Stop everything: who asks, then who works, then who stores.
 
-        The stores that take long to stop, and do little meanwhile, are as early as can be.
+        RabbitMQ and MongoDB take longest, so each is told as soon as nobody needs it any more.
         """
         self._stopping.set()
         functions = self.functions.values()
         with_files = [each for each in functions if any("mongo" in secret for secret in each.function.secrets)]
         others = [each for each in functions if each not in with_files]
-        slow = [server for server in self._servers if isinstance(server, RabbitMQ | Mongo)]
-        last = [self.mailbox, *(server for server in self._servers if server not in slow)]
-        for group in ([self.gateway], [self.bridge, *with_files], [*others, *slow], last):
+        slowest = [server for server in self._servers if isinstance(server, RabbitMQ | Mongo)]
+        last = [self.mailbox, *(server for server in self._servers if server not in slowest)]
+        for group in ([self.gateway], [self.bridge, *with_files], [*others, *slowest], last):
             with ThreadPoolExecutor(len(group)) as side_by_side:
                 list(side_by_side.map(lambda part: part.stop(), group))
         self._lock.close()
@@ -236,10 +229,21 @@ class System:
             stores = {"MONGO_URI": f"{mongo.url}videos", "MONGO_MP3_URI": f"{mongo.url}mp3s"} | stores
         return stores
 
-    def _function(self, function: catalogue.Function, plain: Mapping[str, str]) -> Function:
+    def _settings(self, ingress: str, port: int) -> dict[str, str]:
+        """Those of every function; secrets come on top."""
+        return {
+            "K_SINK": f"http://{ingress}/",
+            "PUBLIC_URL": f"http://{LOOPBACK}:{port}",
+            "MAIL_FROM": "video-to-mp3 <no-reply@video-to-mp3.example>",
+            "SMTP_HOST": LOOPBACK,
+            "SMTP_PORT": str(self.mailbox.smtp_port),
+            **self._chosen(_FOR_ALL + FOR_FUNCTIONS),
+        }
+
+    def _function(self, function: catalogue.Function, settings: Mapping[str, str]) -> Function:
         wanted = [name.upper().replace("-", "_") for name in function.secrets]
         held = {name: self._secrets[name] for name in wanted if name in self._secrets}
-        return Function(function, self.directory / "functions" / function.name, {**plain, **held})
+        return Function(function, self.directory / "functions" / function.name, {**settings, **held})
 
     def _chosen(self, names: Sequence[str]) -> dict[str, str]:
         return {name: self._environ[name] for name in names if self._environ.get(name)}
@@ -247,9 +251,11 @@ class System:
     def _key(self, name: str) -> str:
         """What the environment gives, or what was made at the first start."""
         path = self.directory / "secrets" / name.lower().replace("_", "-")
-        if name not in self._environ and not path.exists():
+        if given := self._environ.get(name):
+            return given
+        if not path.exists():
             account.keep(path, secrets.token_hex(32))
-        return self._environ.get(name) or path.read_text(encoding="ascii")
+        return path.read_text(encoding="ascii")
 
 
 class Taken(PartFailed):

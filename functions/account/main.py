@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import Request, Response
 
-from functions import web, wiring
+from functions import answers, web, wiring
 from functions.model import accounts
 
 services = wiring.Services("account")
@@ -21,4 +21,4 @@ def account(request: Request) -> Response:
 
 
 def _answer(found: dict[str, Any]) -> Response:
-    return web.answer(found | {"id": str(found["id"])})
+    return answers.json(found | {"id": str(found["id"])})

@@ -22,7 +22,7 @@ from functions.wiring import Services
 
 PIECE = 1024 * 1024
 MP3_RATE = 320_000 // 8  # bytes a second that no MP3 exceeds
-EXPECTED = 4  # an MP3 is hardly ever more than this part of its video; once that is fetched its length tells
+EXPECTED = 4  # until the video's length is known, its MP3 is taken for this many times smaller: few are larger
 NOT_THE_FILMS_FAULT = (Unavailable, OSError)  # gives the try back: an outage fails nobody's job
 MAY_PASS = (*NOT_THE_FILMS_FAULT, transcode.Interrupted, Missing)
 

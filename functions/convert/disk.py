@@ -11,7 +11,7 @@ from functions import meters
 from functions.model.errors import Unavailable
 from functions.model.media import MediaError, Reason
 
-_OWN = 64  # a file system keeps up to this part of itself for what it knows about its files
+_OWN = 64  # one part in so many the file system may take for itself: inodes, directories, its journal
 
 
 class NoRoom(Unavailable):

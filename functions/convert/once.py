@@ -22,7 +22,7 @@ EVENT_PATH = "/etc/jobsink-event"  # where JobSink mounts it unless it says othe
 
 def main() -> int:
     """The exit status: 0 done or nothing to do, 1 trouble that may pass (the Job tries again), 2 no event of ours."""
-    logging.config.dictConfig(journal.configuration())
+    logging.config.dictConfig(journal.configuration(os.environ.get("LOG_LEVEL") or journal.LEVEL))
     log = logging.getLogger("functions")
     path = Path(os.environ.get("K_EVENT_PATH", EVENT_PATH), "event")
     try:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from flask import Request, Response
 
-from functions import announcement, web, wiring
+from functions import announcement, answers, web, wiring
 from functions.model.errors import BadRequest, Conflict, NotFound
 from functions.model.jobs import CANCELLED, FAILED, Job
 
@@ -26,7 +26,7 @@ def jobs(request: Request) -> Response:
         return _retry(id_, owner)
     if request.method == "DELETE":
         return _remove(id_, owner)
-    return web.answer(_own(id_, owner).public())
+    return answers.json(_own(id_, owner).public())
 
 
 def _list(request: Request, owner: UUID) -> Response:
@@ -40,7 +40,7 @@ def _list(request: Request, owner: UUID) -> Response:
     body: dict[str, object] = {"jobs": [job.public() for job in page]}
     if len(page) == PAGE:
         body["next"] = page[-1].created_at.isoformat().replace("+00:00", "Z")  # a plus in an address is a space
-    return web.answer(body)
+    return answers.json(body)
 
 
 def _remove(id_: UUID, owner: UUID) -> Response:
@@ -48,7 +48,7 @@ def _remove(id_: UUID, owner: UUID) -> Response:
     cancelled = services.jobs.cancel(id_, owner)
     if cancelled is not None:
         web.note(job=id_, state=CANCELLED)
-        return web.answer(cancelled.public())
+        return answers.json(cancelled.public())
     if services.jobs.delete(id_, owner) is None:
         raise _unknown()
     web.note(job=id_, state="deleted")
@@ -64,7 +64,7 @@ def _retry(id_: UUID, owner: UUID) -> Response:
         raise Conflict(f"a job that is {found.state} cannot be tried again; only one that failed or was cancelled can")
     web.note(job=id_)
     announcement.announce(services, job, "/functions/jobs")
-    return web.answer(job.public(), 202, Location=f"/jobs/{job.id}")
+    return answers.json(job.public(), 202, Location=f"/jobs/{job.id}")
 
 
 def _own(id_: UUID, owner: UUID) -> Job:

@@ -5,7 +5,7 @@ Every refusal looks the same and takes the same time.
 
 from flask import Request, Response
 
-from functions import web, wiring
+from functions import answers, web, wiring
 from functions.model.accounts import credentials, password_matches
 from functions.model.errors import Unauthorized
 
@@ -22,4 +22,4 @@ def login(request: Request) -> Response:
     services.accounts.forget_attempts(username)
     web.note(user=user["id"])
     token = services.tokens.issue(user["id"], user["username"])
-    return web.answer({"access_token": token, "token_type": "Bearer", "expires_in": services.tokens.seconds})
+    return answers.json({"access_token": token, "token_type": "Bearer", "expires_in": services.tokens.seconds})

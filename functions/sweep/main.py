@@ -7,7 +7,7 @@ from flask import Request, Response
 
 from events.contract import Event
 from events.sink import SinkRefused, SinkUnavailable
-from functions import announcement, meters, web, wiring
+from functions import announcement, answers, meters, web, wiring
 from functions.model.jobs import Job
 from functions.sweep import strays
 
@@ -22,7 +22,7 @@ def sweep(_request: Request) -> Response:
     if services.expiry.begin_pass("strays", services.settings.stray_pass_seconds):
         did |= _remove_strays()
     web.note(**did)
-    return web.answer(did)
+    return answers.json(did)
 
 
 def _heal() -> dict[str, int]:

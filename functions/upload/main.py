@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 from flask import Request, Response
 
-from functions import announcement, meters, web, wiring
+from functions import announcement, answers, meters, web, wiring
 from functions.model.errors import BadRequest, Unauthorized, Unprocessable
 from functions.model.jobs import Job
 from functions.upload import incoming
@@ -28,7 +28,7 @@ def upload(request: Request) -> Response:
     web.note(job=job.id, user=owner, bytes=film.size)
     meters.count_bytes("in", film.size)
     announcement.announce(services, job, "/functions/upload")
-    return web.answer(job.public(), 202, Location=f"/jobs/{job.id}")
+    return answers.json(job.public(), 202, Location=f"/jobs/{job.id}")
 
 
 def _add(request: Request, owner: UUID, key: str | None, film: incoming.Film, video: UUID) -> Job:

@@ -5,7 +5,7 @@ Fit for a reverse proxy's auth_request: the status alone answers.
 
 from flask import Request, Response
 
-from functions import web, wiring
+from functions import answers, web, wiring
 
 services = wiring.Services("validate")
 
@@ -16,4 +16,4 @@ def validate(request: Request) -> Response:
     claims = services.bearer.claims(request.headers.get("Authorization"))
     web.note(user=claims.user)
     who = {"sub": str(claims.user), "username": claims.username, "exp": claims.expires_at}
-    return web.answer(who | {"valid": True})  # which the original's callers look for
+    return answers.json(who | {"valid": True})  # which the original's callers look for

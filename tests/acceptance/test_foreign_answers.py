@@ -13,7 +13,7 @@ from flask import Flask
 from events import catalogue
 from events.emulator.gateway import Gateway
 from events.emulator.ports import reserve_port
-from functions import web
+from functions import answers, web
 from functions.model import errors
 from tests.waiting import PATIENCE
 
@@ -140,7 +140,7 @@ PROBLEMS = [
     errors.Unprocessable("the file is empty; “ü” and \\ and \" pass too"),
     errors.Throttled("too many logins as ada", retry_after=77),
     errors.Unavailable("the database cannot be reached; try again soon"),
-    web.Broken("this is our fault; it is in the journal"),
+    web.Broken(),
 ]
 
 
@@ -148,7 +148,7 @@ PROBLEMS = [
 def test_a_functions_own_problem_passes_as_it_is(behind: Behind, gateway: Gateway, trouble: errors.Problem):
     """Status, body, and the headers that say what to do; a copy of the body in a header is the gateway's alone."""
     with Flask(__name__).app_context():
-        made = web.problem(trouble)
+        made = answers.problem(trouble)
     behind.answers(made.status_code, dict(made.headers.items()), made.get_data())
     answer = requests.get(f"{gateway.url}/jobs/1", timeout=PATIENCE)
     assert (answer.status_code, answer.json()) == (made.status_code, made.json)
@@ -162,7 +162,7 @@ def test_a_functions_own_problem_passes_as_it_is(behind: Behind, gateway: Gatewa
 def test_a_problem_too_long_for_a_header_keeps_its_status(behind: Behind, gateway: Gateway):
     """It loses its own words only: nginx holds 4 KiB of an answer's headers."""
     with Flask(__name__).app_context():
-        made = web.problem(errors.BadRequest("ü" * 5000))
+        made = answers.problem(errors.BadRequest("ü" * 5000))
     assert "Problem" not in made.headers
     behind.answers(made.status_code, dict(made.headers.items()), made.get_data())
     answer = requests.get(f"{gateway.url}/jobs", timeout=PATIENCE)

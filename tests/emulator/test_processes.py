@@ -32,6 +32,7 @@ def test_a_child_dies_with_a_parent_that_was_killed(tmp_path: Path) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8") as parent:
         assert parent.stdout
         child = psutil.Process(int(parent.stdout.readline()))
+        until(lambda: child.name() == "sleep")  # setpriv, which asks the kernel for it, has done so
         parent.kill()
     until(lambda: has_ended(child))
 

@@ -1,5 +1,6 @@
-"""What of the environment reaches the parts, and what becomes of a start that finds ruins."""
+"""What of the environment reaches the parts, how they stop, and what becomes of a start that finds ruins."""
 
+import signal
 from dataclasses import fields
 from pathlib import Path
 
@@ -13,6 +14,14 @@ def test_every_setting_of_a_function_can_be_set_through_make_run():
     ours = {"concurrency", "k_sink", "mail_transport", "smtp_host", "smtp_port", "smtp_user", "smtp_starttls"}
     names = {field.name for field in fields(Settings)} - set(SECRETS) - ours
     assert set(system.FOR_FUNCTIONS) == {name.upper() for name in names}
+
+
+def test_a_part_that_serves_has_the_time_to_end_by_itself(tmp_path: Path):
+    """A store or a broker that is killed has to recover at the next start, and a conversion would be for nothing."""
+    with System(tmp_path, {}, durable=False) as running:
+        processes = [process for part in running.parts for process in part.processes]
+    assert len(processes) > len(running.parts)
+    assert [process.name for process in processes if process.exit_code in (None, -signal.SIGKILL)] == []
 
 
 def test_a_broker_whose_state_is_ruined_begins_anew(tmp_path: Path, database: str, mongo_uri: str):

@@ -11,7 +11,7 @@ from flask import Flask, Request, Response
 from werkzeug.test import TestResponse
 
 from events import catalogue, envelope
-from functions import meters, web, wiring
+from functions import answers, meters, web, wiring
 from functions.model.errors import Unavailable
 from tests.events.stage import uploaded
 from tests.functions.stage import FILM, Person, load
@@ -83,7 +83,7 @@ def test_many_who_ask_whether_it_is_ready_are_one_question_to_the_stores(at_once
 
 
 def away(_request: Request) -> Response:
-    return web.answer({})
+    return answers.json({})
 
 
 def ask(application: Flask, path: str, **request: Any) -> TestResponse:
