@@ -57,6 +57,14 @@ def test_what_is_no_json_object_is_refused(
     problem(answer, 400, "bad-request", field="body")
 
 
+@pytest.mark.parametrize(("name", "method"), [("register", "POST"), ("account", "PATCH")])
+def test_a_member_that_comes_twice_is_refused(name: str, method: str, function: Function, ada: Person) -> None:
+    """One of the two would be dropped without a word, here or by whatever reads it before (RFC 8259, 4)."""
+    body = '{"name": "Ada", "email": "ada@example.org", "email": "eve@example.org", "password": "correct horse"}'
+    told = problem(function(name).open("/", method=method, data=body, headers=ada.headers), 400, "bad-request")
+    assert (told["field"], told["detail"]) == ("email", "the body has `email` twice; which one is meant?")
+
+
 def test_who_gives_no_address_is_registered_without_one(register: Callable[..., Any], function: Function) -> None:
     """As in the original system; the same person can give one later."""
     john = {"name": "John Doe", "username": "johndoe", "password": "password123"}
