@@ -23,7 +23,16 @@ from events import envelope, journal
 from events.contract import Event, InvalidEvent
 from functions import meters
 from functions.model import media
-from functions.model.errors import BadRequest, MethodNotAllowed, NotFound, Problem, TooLarge, Twice, Unavailable, Unknown
+from functions.model.errors import (
+    BadRequest,
+    MethodNotAllowed,
+    NotFound,
+    Problem,
+    TooLarge,
+    Twice,
+    Unavailable,
+    Unknown,
+)
 from functions.readiness import Readiness
 
 Handler = Callable[[Request], Response]

@@ -155,6 +155,13 @@ def test_a_name_with_umlauts_can_log_in_however_its_client_encodes_it(
     assert function("login").post("/", headers=headers).status_code == 200
 
 
+def test_a_password_in_windows_letters_is_the_same(register: Callable[..., Any], function: Function) -> None:
+    """Latin-1 has no € and no “: what sends these is curl in a Windows terminal, or an old browser."""
+    register(username="größe", password="„50 €“ – 5 €", email="ada@example.org")
+    headers = basic("größe:„50 €“ – 5 €".encode("cp1252"))
+    assert function("login").post("/", headers=headers).status_code == 200
+
+
 def test_who_registers_decomposed_can_log_in_composed(register: Callable[..., Any], function: Function) -> None:
     """One text in both forms is one text (RFC 7617, 2.1; RFC 8265, 4.2)."""
     whole = {"username": "größe", "password": "pässwörd ÿ"}
