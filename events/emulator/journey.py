@@ -83,7 +83,7 @@ class Traveller:
         size = film.stat().st_size
         headers = {**self._token, "Content-Type": "application/octet-stream", "Content-Length": str(size)}
         with film.open("rb") as file, Bar("uploading") as bar:
-            path = f"/upload?{urlencode({'filename': _spelt(film.name)})}"
+            path = f"/upload?{urlencode({'filename': os.fsencode(film.name)})}"
             body = bar.following(iter(lambda: file.read(_PIECE), b""), size)
             return dict(self._ask("POST", path, headers=headers, body=body).json())
 
@@ -177,14 +177,6 @@ def _refusal(film: Path) -> str:
     except OSError as error:
         return f"the MP3 of {film} cannot be written beside it: {error.strerror}"
     return ""
-
-
-def _spelt(name: str) -> str:
-    """A file's name as text. On disk it is bytes: in UTF-8 by now, in Latin-1 where it is from long ago."""
-    try:
-        return os.fsencode(name).decode()
-    except UnicodeDecodeError:
-        return os.fsencode(name).decode("latin-1")
 
 
 def _name_of(answer: urllib3.BaseHTTPResponse) -> str:
