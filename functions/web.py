@@ -23,7 +23,7 @@ from events import envelope, journal, problems
 from events.contract import Event, InvalidEvent
 from functions import addresses, answers, meters, probes
 from functions.model import media
-from functions.model.errors import BadRequest, NotFound, Problem, TooLarge, Unknown
+from functions.model.errors import BadRequest, NotFound, Problem, TooLarge, Twice, Unknown
 
 Handler = Callable[[Request], Response]
 
@@ -120,7 +120,7 @@ def query(request: Request, *known: str) -> dict[str, str]:
         if name not in known:
             raise Unknown("query parameter", name, known)
         if name in given:
-            raise BadRequest(f"the query has `{name}` twice; which one is meant?", field=name)
+            raise Twice("query", name)
         given[name] = value
     return given
 
@@ -128,7 +128,7 @@ def query(request: Request, *known: str) -> dict[str, str]:
 def json_body(request: Request, *known: str) -> dict[str, Any]:
     """The JSON object of the body. Raises BadRequest, TooLarge, and Unknown for a member of another name."""
     try:
-        body = json.loads(_small_body(request))
+        body = json.loads(_small_body(request), object_pairs_hook=_each_once)
     except (ValueError, RecursionError) as error:
         raise BadRequest("the body must be a JSON object", field="body") from error
     if not isinstance(body, dict):
@@ -137,6 +137,14 @@ def json_body(request: Request, *known: str) -> dict[str, Any]:
         if name not in known:
             raise Unknown("member", name, known)
     return body
+
+
+def _each_once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    given = dict(members)
+    if len(given) < len(members):
+        names = [name for name, _ in members]
+        raise Twice("body", next(name for name in names if names.count(name) > 1))
+    return given
 
 
 def event(request: Request) -> Event:

@@ -51,6 +51,14 @@ class Unknown(BadRequest):
         super().__init__(f"there is no {kind} `{shown}`; {hint}", field=shown)
 
 
+class Twice(BadRequest):
+    """A name that comes twice: whichever value were taken, the other would be dropped without a word."""
+
+    def __init__(self, where: str, name: str) -> None:
+        shown = printable(name)[:SHOWN]
+        super().__init__(f"the {where} has `{shown}` twice; which one is meant?", field=shown)
+
+
 class Unauthorized(Problem):
     status, slug, title = 401, "unauthorized", "You are not logged in"
 

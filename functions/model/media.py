@@ -14,14 +14,18 @@ _MP3_BITRATES = {  # kbit/s by (MPEG-1?, layer III?), as the header counts them 
     (False, True): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
     (False, False): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
-# Controls, line ends, lone surrogates, and what turns the direction of text; joiners stay, for scripts need them.
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
+# Controls, line ends, lone surrogates, what nobody sees, and what turns the direction of text. Joiners stay: scripts
+# and emoji need them.
+_UNPRINTABLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb]"
+)
 _NAME_BYTES = 200  # file systems stop at 255; the rest is for what a browser appends
 # What an MP3's name does without. Anything else behind a dot belongs to the name: "Interview v1.2", "Mr.Robot".
 _SUFFIX = re.compile(
-    r"\.(?:3g2|3gp|3gp2|3gpp|aac|ac3|adts|aif|aifc|aiff|amr|asf|avi|caf|divx|dv|eac3|f4a|f4b|f4v|flac|flv|ismv|"
-    r"m1v|m2t|m2ts|m2v|m4a|m4b|m4r|m4v|mk3d|mka|mkv|mod|mov|mp1|mp2|mp3|mp4|mp4v|mpa|mpe|mpeg|mpeg4|mpg|mpga|mpv|mts|"
-    r"mxf|nut|oga|ogg|ogm|ogv|ogx|opus|qt|rm|rmvb|spx|tod|ts|vob|w64|wav|wave|weba|webm|wma|wmv|wtv|xvid)\Z",
+    r"\.(?:3g2|3ga|3gp|3gp2|3gpp|3gpp2|aac|ac3|adts|aif|aifc|aiff|amr|asf|avi|caf|cmfa|cmfv|divx|dv|dvr-ms|eac3|evo|"
+    r"f4a|f4b|f4p|f4v|flac|flv|insv|isma|ismv|lrv|m1v|m2p|m2t|m2ts|m2v|m4a|m4b|m4p|m4r|m4s|m4v|mk3d|mka|mkv|mod|mov|mp1|"
+    r"mp2|mp2v|mp3|mp4|mp4a|mp4v|mpa|mpe|mpeg|mpeg1|mpeg2|mpeg4|mpg|mpg4|mpga|mpv|mpv2|mts|mxf|nut|oga|ogg|ogm|ogv|ogx|"
+    r"opus|qt|rm|rmvb|spx|tod|trp|ts|vob|vro|w64|wav|wave|weba|webm|wma|wmv|wtv|xvid)\Z",
     re.ASCII | re.IGNORECASE,
 )
 
@@ -95,7 +99,7 @@ def printable(text: str) -> str:
 
 
 def text(sent: bytes) -> str:
-    """A name as text, whatever bytes came: UTF-8, else what browsers call Latin-1 (windows-1252)."""
+    """A name or password as text, whatever bytes came: UTF-8, else what browsers call Latin-1 (windows-1252)."""
     try:
         return sent.decode()
     except UnicodeDecodeError:

@@ -29,9 +29,9 @@ FILES = {
 ETAGS = {path: sha256(content).hexdigest()[:32] for path, (content, _) in FILES.items()}
 
 
-@web.serves("GET", below={"/<file>": ("GET",)}, ready=services.ready)
+@web.serves("GET", below=dict.fromkeys(FILES, ("GET",)), ready=services.ready)
 def ui(request: Request) -> Response:
-    if request.path not in FILES:
+    if request.path not in FILES:  # a file's name with a slash at its end
         raise NotFound("there is no page at this address; the page for people is at /")
     content, mimetype = FILES[request.path]
     response = Response(content, mimetype=mimetype, headers=HEADERS)

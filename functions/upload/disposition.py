@@ -13,7 +13,8 @@ _PARAMETER = re.compile(
     r"""(?:"(?P<quoted>(?:[^"\\]|\\["\\]|\\(?!["\\]))*)"(?=\s*(?:;|$))|(?P<bare>[^;]*))""",
     re.DOTALL,
 )
-_LATIN = ("iso-8859-1", "windows-1252")
+# RFC 8187, 3.2: the charset, perhaps a language, and the name in bytes.
+_EXTENDED = re.compile(r"(?P<charset>utf-8|iso-8859-1|windows-1252)'[^']*'(?P<name>.+)", re.DOTALL | re.IGNORECASE)
 
 
 def name(header: str) -> str | None:
@@ -22,9 +23,16 @@ def name(header: str) -> str | None:
 
 
 def filename(header: str) -> str | None:
-    """The file's name, the extended one first (RFC 6266, 4.3; RFC 8187); None where the header speaks of no file."""
+    """The file's name, the extended one first (RFC 6266, 4.3); None where the header speaks of no file."""
     given = _parameters(header)
-    return _extended(given["filename*"]) if "filename*" in given else given.get("filename")
+    plain, extended = given.get("filename"), given.get("filename*")
+    if extended is None:
+        return plain
+    if found := _EXTENDED.fullmatch(extended):
+        sent = unquote_to_bytes(found["name"])
+        return media.text(sent) if found["charset"].lower() == "utf-8" else sent.decode("cp1252", "replace")
+    # Empty, or of a charset that is not known: a guess, for want of a plain one.
+    return plain or media.text(unquote_to_bytes(re.sub("^[^']*'[^']*'", "", extended)))
 
 
 def _parameters(header: str) -> dict[str, str]:
@@ -40,9 +48,3 @@ def _unescaped(quoted: str) -> str:
     """Without the backslashes of RFC 9110, and without what a browser's form writes instead of them (WHATWG)."""
     plain = re.sub(r'\\(["\\])', r"\1", quoted)
     return plain.replace("%22", '"').replace("%0D", "\r").replace("%0A", "\n")
-
-
-def _extended(value: str) -> str:
-    charset, quote, rest = value.partition("'")
-    sent = unquote_to_bytes(rest.partition("'")[2] if "'" in rest else value)
-    return sent.decode("cp1252", "replace") if quote and charset.lower() in _LATIN else media.text(sent)

@@ -199,6 +199,31 @@ def test_conditions_and_parts_are_the_function_s_to_judge(visitor: Person):
         assert not {answer.status_code for answer in answers} & {412, 416} or answers[0].json()["detail"]
 
 
+METHODS = ("HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "TRACE", "CONNECT")
+ID = "00000000-0000-4000-8000-000000000000"
+JOBS = ["/jobs", "/jobs/", f"/jobs/{ID}", f"/jobs/{ID}/", f"/jobs/{ID}/retry"]
+OF_AUTH = ["/register", "/login", "/validate", "/_/health"]
+
+
+@pytest.mark.parametrize("path", [*OF_AUTH, *JOBS, "/account", "/upload", "/download?fid=1", "/", "/page.js"])
+def test_every_address_says_which_methods_it_takes(path: str, system: System, visitor: Person):
+    """Whoever refuses the others, the function or nginx, they are told the same (RFC 9110, 15.5.6)."""
+    for port in (system.gateway.port, *([system.gateway.auth_port] if path in OF_AUTH else [])):
+        told: dict[str, str | None] = {}
+        for method in METHODS:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+            connection.request(method, path, headers={"Authorization": f"Bearer {visitor.token}"})
+            answer = connection.getresponse()
+            if answer.status == 405:
+                assert answer.headers["Content-Type"] == "application/problem+json"
+                told[method] = answer.headers["Allow"]
+            connection.close()
+        allowed = str(told["TRACE"]).split(", ")
+        assert set(told.values()) == {told["TRACE"]}, told
+        assert not set(allowed) & set(told)
+        assert set(METHODS) - set(told) == set(allowed) - {"GET"}
+
+
 def test_the_second_port_has_what_the_original_auth_service_had(system: System):
     """Register, login and validate, and nothing else."""
     person = Person(system)

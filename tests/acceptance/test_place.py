@@ -10,7 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from events.emulator.journey import Traveller
 from events.emulator.postgres import Postgres
+from events.emulator.system import System
 from tests import films
 from tests.acceptance.terminal import ROOT, emulate, running_below
 
@@ -92,6 +94,16 @@ def test_a_name_that_is_no_text_is_told_of(tmp_path: Path, latin_1: dict[str, st
     assert run.returncode == 2
     assert "there is no file" in run.stderr
     assert "Traceback" not in run.stderr
+
+
+def test_a_name_from_an_old_disk_is_understood(system: System, tmp_path: Path) -> None:
+    """Break: its bytes are Windows'. Symptom: quotes, dashes and € went missing from the MP3's name."""
+    video = Path(os.fsdecode(os.fsencode(tmp_path) + "/„5 €“ – Größe.mp4".encode("cp1252")))
+    video.write_bytes(films.bunny().read_bytes())
+    traveller = Traveller(system)
+    traveller.enter()
+    job = traveller.await_end(traveller.upload(video))
+    assert traveller.download(job, video, force=False) == tmp_path / "„5 €“ – Größe.mp3"
 
 
 def test_a_video_whose_mp3_could_not_be_written_is_refused_before_the_work(tmp_path: Path) -> None:

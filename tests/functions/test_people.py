@@ -57,6 +57,14 @@ def test_what_is_no_json_object_is_refused(
     problem(answer, 400, "bad-request", field="body")
 
 
+@pytest.mark.parametrize(("name", "method"), [("register", "POST"), ("account", "PATCH")])
+def test_a_member_that_comes_twice_is_refused(name: str, method: str, function: Function, ada: Person) -> None:
+    """One of the two would be dropped without a word, here or by whatever reads it before (RFC 8259, 4)."""
+    body = '{"name": "Ada", "email": "ada@example.org", "email": "eve@example.org", "password": "correct horse"}'
+    told = problem(function(name).open("/", method=method, data=body, headers=ada.headers), 400, "bad-request")
+    assert (told["field"], told["detail"]) == ("email", "the body has `email` twice; which one is meant?")
+
+
 def test_who_gives_no_address_is_registered_without_one(register: Callable[..., Any], function: Function) -> None:
     """As in the original system; the same person can give one later."""
     john = {"name": "John Doe", "username": "johndoe", "password": "password123"}
@@ -144,6 +152,13 @@ def test_a_name_with_umlauts_can_log_in_however_its_client_encodes_it(
 ) -> None:
     """The challenge asks for UTF-8; Python's requests and old browsers send Latin-1, and macOS decomposes."""
     register(username=" größe ", password="pässwörd ÿ", email="ada@example.org")
+    assert function("login").post("/", headers=headers).status_code == 200
+
+
+def test_a_password_in_windows_letters_is_the_same(register: Callable[..., Any], function: Function) -> None:
+    """Latin-1 has no € and no “: what sends these is curl in a Windows terminal, or an old browser."""
+    register(username="größe", password="„50 €“ – 5 €", email="ada@example.org")
+    headers = basic("größe:„50 €“ – 5 €".encode("cp1252"))
     assert function("login").post("/", headers=headers).status_code == 200
 
 

@@ -90,3 +90,10 @@ def test_the_page_is_for_reading_only(client: Client) -> None:
     """Other methods are told which one to use."""
     answer = client.post("/")
     assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, HEAD")
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS"])
+@pytest.mark.parametrize("path", ["/upload", "/index.html", "/nothing"])
+def test_what_is_not_there_allows_nothing(client: Client, method: str, path: str) -> None:
+    """Break: POST /upload/, one slash too many, comes here. Symptom: 405 that recommends a GET, which is a 404 then."""
+    assert client.open(path, method=method).status_code == 404

@@ -126,6 +126,13 @@ NAMES = {
     ),
     "extended in Latin-1": (written(part(b"name=file; filename*=ISO-8859-1'de'gr%F6%DFe.mp4")), "größe.mp4"),
     "extended, of broken letters": (written(part(b"name=file; filename*=UTF-8''gr%F6%DFe%ZZ.mp4")), "größe%ZZ.mp4"),
+    "extended, of nothing": (written(part(b"name=file; filename=\"a.mp4\"; filename*=UTF-8''")), "a.mp4"),
+    "extended, of nothing in quotes": (written(part(b'name=file; filename*=""; filename="a.mp4"')), "a.mp4"),
+    "extended, of letters of its own": (
+        written(part(b"name=file; filename=\"a.mp4\"; filename*=Shift_JIS''%95%5C%8E%A6.mp4")), "a.mp4",
+    ),
+    "extended, of letters of its own alone": (written(part(b"name=file; filename*=UTF-16''%FE%FF%00a.mp4")), "þÿa.mp4"),
+    "extended without saying its letters": (written(part(b"name=file; filename*=gr%C3%B6%C3%9Fe.mp4")), "größe.mp4"),
     "in numbered pieces": (written(part(b"name=file; filename*0=gro; filename*1=ss.mp4")), "gross.mp4"),
     "in the header, in UTF-8": (
         {"data": FILM, "headers": {"Content-Disposition": 'inline; filename="größe.mp4"'.encode().decode("latin-1")}},
