@@ -1,5 +1,6 @@
 """A server that speaks MongoDB's wire protocol: SecantusDB, on WiredTiger, from a Python wheel."""
 
+import signal
 from pathlib import Path
 
 from events.emulator import account
@@ -40,7 +41,19 @@ class Mongo(Part):
         settings = _SETTINGS.format(address=LOOPBACK, port=self.port, durable=str(self.durable).lower())
         account.keep(self.directory / "secantusd.toml", settings)
         argv = python("-m", "secantus", "--config", "secantusd.toml")
-        self.run(Process(self.name, argv, self.directory, _ENVIRONMENT, cwd=self.directory, ports=[self.port]))
+        self.run(
+            Process(
+                self.name,
+                argv,
+                self.directory,
+                _ENVIRONMENT,
+                cwd=self.directory,
+                # It misses most gentle signals: Python runs their handler in the main thread, which sleeps on a lock
+                # that a signal taken by another thread does not end. What it has confirmed is in WiredTiger's log.
+                stop_signal=signal.SIGKILL,
+                ports=[self.port],
+            )
+        )
 
     def is_ready(self) -> bool:
         """Look once whether it accepts connections, which it does only after its storage is open."""

@@ -131,15 +131,15 @@ class System:
     def stop(self) -> None:
         """Stop everything: who asks, then who works, then who stores.
 
-        RabbitMQ and MongoDB take longest, so each is told as soon as nobody needs it any more.
+        RabbitMQ takes longest, so it is told as soon as the bridge, which alone needs it, is gone.
         """
         self._stopping.set()
         functions = self.functions.values()
-        with_files = [each for each in functions if any("mongo" in secret for secret in each.function.secrets)]
-        others = [each for each in functions if each not in with_files]
-        slowest = [server for server in self._servers if isinstance(server, RabbitMQ | Mongo)]
-        last = [self.mailbox, *(server for server in self._servers if server not in slowest)]
-        for group in ([self.gateway], [self.bridge, *with_files], [*others, *slowest], last):
+        fed = [each for each in functions if each.function.events or each.function.dead_letter]
+        others = [each for each in functions if each not in fed]
+        brokers = [server for server in self._servers if isinstance(server, RabbitMQ)]
+        stores = [server for server in self._servers if server not in brokers]
+        for group in ([self.gateway], [self.bridge, *fed], [*others, *brokers], [self.mailbox, *stores]):
             with ThreadPoolExecutor(len(group)) as side_by_side:
                 list(side_by_side.map(lambda part: part.stop(), group))
         self._lock.close()
