@@ -75,7 +75,7 @@ class Visit:
         if tests:
             command = f"make -C video-to-mp3 test ARGS='-q --tb=short --no-cov {tests}'"
             written = self._do("tests", person, command, 3600)
-            self.row.tests = re.findall(r"\d+ passed.*", written)[-1]
+            self.row.tests = re.findall(r"(\d+ passed.*) in ", written)[-1]
 
     def _arrive(self) -> Person:
         """Install what must be there before; give who came."""
