@@ -6,6 +6,7 @@ import secrets
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 from textwrap import indent
@@ -38,14 +39,19 @@ def run(film: Path, state: Path, environ: Mapping[str, str]) -> int:
         return 1
     print(f"starting the system for {film}", flush=True)
     force = environ.get("FORCE", "0") not in ("", "0")
-    with _system_of_its_own(state, environ) as system:
-        try:
-            Traveller(system).convert(film, force=force)
-        except JourneyFailed as failure:
-            print(f"{film} was not converted: {failure}", file=sys.stderr)
-            return 1
-        except urllib3.exceptions.HTTPError as error:
-            raise PartFailed("gateway", f"no answer: {error}", f"read the logs in {system.directory}") from error
+    system = _system_of_its_own(state, environ)
+    traveller = Traveller(system)
+    with ThreadPoolExecutor(1, "entering") as aside:
+        entering = aside.submit(traveller.enter)  # while the broker, which takes longest, still starts
+        with system:
+            try:
+                entering.result()
+                traveller.convert(film, force=force)
+            except JourneyFailed as failure:
+                print(f"{film} was not converted: {failure}", file=sys.stderr)
+                return 1
+            except urllib3.exceptions.HTTPError as error:
+                raise PartFailed("gateway", f"no answer: {error}", f"read the logs in {system.directory}") from error
     return 0
 
 
@@ -61,7 +67,6 @@ class Traveller:
 
     def convert(self, film: Path, *, force: bool) -> None:
         """Make the MP3 beside the film. Raises JourneyFailed, as everything here does where an answer is a problem."""
-        self.enter()
         job = self.await_end(self.upload(film))
         letter = self.find_letter()
         print(f"mail         {letter['Subject']}\n             {letter['path']}")
@@ -72,7 +77,13 @@ class Traveller:
         print(f"MP3          {written}: {job['duration']:.2f} s, {job['mp3_size']:,} bytes")
 
     def enter(self) -> None:
-        """Register and log in."""
+        """Register and log in, as soon as that can be done; not at all where the system stops before."""
+        functions = self._system.functions
+        doors = (functions["register"], functions["login"], self._system.gateway)
+        while not all(door.is_ready() for door in doors):
+            if self._system.is_stopping:
+                return
+            time.sleep(0.05)
         password = secrets.token_urlsafe(16)
         self._ask("POST", "/register", json={"name": "Traveller", "username": self._address, "password": password})
         basic = urllib3.make_headers(basic_auth=f"{self._address}:{password}")

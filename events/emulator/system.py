@@ -84,6 +84,11 @@ class System:
         )
 
     @property
+    def is_stopping(self) -> bool:
+        """Whether it has been told to stop, or could not start."""
+        return self._stopping.is_set()
+
+    @property
     def parts(self) -> list[Part]:
         """In the order in which they start: what other programs may stand in the way of, the slowest, the others."""
         return [self.gateway, *self._servers, self.mailbox, *self.functions.values(), self.bridge]
