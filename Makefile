@@ -75,7 +75,7 @@ SYSTEMS ?= bookworm,trixie
 USERS ?= root,user
 PIPS ?= oldest,newest
 fresh-test: .venv/dev ## the README's commands in fresh roots of SYSTEMS, as USERS, with PIPS (needs root and debootstrap)
-	$(BIN)/python -m tests.fresh --systems $(SYSTEMS) --users $(USERS) --pips $(PIPS) $(ARGS)
+	$(BIN)/python -m tests.fresh --systems $(SYSTEMS) --users $(USERS) --pips $(PIPS) $(if $(MIRROR),--mirror $(MIRROR)) $(ARGS)
 
 clean: ## remove .venv, the state of the system and what tools left
 	rm -rf .venv .local .coverage* .mypy_cache .ruff_cache .hypothesis

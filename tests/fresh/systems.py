@@ -12,25 +12,22 @@ from tests.fresh import machine
 
 @dataclass(frozen=True)
 class System:
-    """A release of a distribution; `python` is the package of a Python that we run on."""
+    """A release of a distribution."""
 
     codename: str
     name: str
     distribution: str
     components: str = "main"
     script: str | None = None  # debootstrap's, where it knows none of the release's own
-    python: str = "python3"
     browser: str = "chromium chromium-driver"  # the packages; Ubuntu has them as snaps only
 
 
-_UBUNTU = {"distribution": "ubuntu", "components": "main,universe", "script": "gutsy", "browser": ""}
 SYSTEMS = {
     system.codename: system
     for system in (
         System("bookworm", "Debian 12", "debian"),
         System("trixie", "Debian 13", "debian"),
-        System("jammy", "Ubuntu 22.04", **_UBUNTU, python="python3.11"),
-        System("noble", "Ubuntu 24.04", **_UBUNTU),
+        System("noble", "Ubuntu 24.04", "ubuntu", "main,universe", "gutsy", browser=""),
     )
 }
 

@@ -14,13 +14,13 @@ PIPS = ("oldest", "newest")  # what the system brings; what the registry has
 TESTS = "tests/unit tests/stores tests/functions tests/emulator"
 
 # README asks for the first; where there is neither root nor sudo, an administrator installs what make would.
-_ASKED = "make git"
-_OF_AN_ADMINISTRATOR = "rabbitmq-server nginx-light"
+_ASKED = "make git python3"
+_OF_AN_ADMINISTRATOR = "python3-venv rabbitmq-server nginx-light"
 _INSTALL = "apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends"
 # No service may start here: it would listen on this machine's own ports.
 _NO_SERVICES = r"printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d && chmod 755 /usr/sbin/policy-rc.d"
 _CLONE = "git clone -q /srv/video-to-mp3.bundle video-to-mp3"
-_NEWEST_PIP = "cd video-to-mp3 && {python} -m venv .venv && .venv/bin/python -m pip install -q --upgrade pip"
+_NEWEST_PIP = "cd video-to-mp3 && python3 -m venv .venv && .venv/bin/python -m pip install -q --upgrade pip"
 _VERSIONS = "cd video-to-mp3 && .venv/bin/python -V && .venv/bin/python -m pip --version"
 
 
@@ -66,7 +66,7 @@ class Visit:
             self._do("forget", person, "rm -rf video-to-mp3 .cache", 60)
         self._do("clone", person, _CLONE, 60)
         if self.row.trial.pip == "newest":
-            self._do("newest pip", person, _NEWEST_PIP.format(python=self.row.trial.system.python), 300)
+            self._do("newest pip", person, _NEWEST_PIP, 300)
         self._do("set-up", person, "make -C video-to-mp3 .venv/local", 600)
         versions = self._do("versions", person, _VERSIONS, 60)
         self.row.python, self.row.pip = re.findall(r"(?:Python|pip) (\S+)", versions)[:2]
@@ -80,12 +80,11 @@ class Visit:
     def _arrive(self) -> Person:
         """Install what must be there before; give who came."""
         trial = self.row.trial
-        packages = f"{trial.system.python} {_ASKED}"
         if trial.user == "root":
-            self._do("packages", ROOT, f"{_INSTALL} {packages}", 600)
+            self._do("packages", ROOT, f"{_INSTALL} {_ASKED}", 600)
             return ROOT
-        more = f"{trial.system.python}-venv {_OF_AN_ADMINISTRATOR} {trial.system.browser}"
-        self._do("packages", ROOT, f"{_NO_SERVICES} && {_INSTALL} {packages} {more}", 900)
+        more = f"{_OF_AN_ADMINISTRATOR} {trial.system.browser}"
+        self._do("packages", ROOT, f"{_NO_SERVICES} && {_INSTALL} {_ASKED} {more}", 900)
         return self.root.add(trial.user)
 
     def _make_mp3(self, step: str, person: Person) -> None:
