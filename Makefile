@@ -115,9 +115,9 @@ endef
 	fi
 	if ! $$python -c 'import ensurepip, venv' 2>/dev/null; then
 	    package=$$($$python -c 'import sys; print(f"python3.{sys.version_info[1]}-venv")')
-	    root=$$([ $$(id -u) = 0 ] || echo sudo -n)
+	    get="$$([ $$(id -u) = 0 ] || echo sudo -n) env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120"
 	    echo "installing $$package …"
-	    $$root apt-get -qq install -y --no-install-recommends $$package || { $$root apt-get -qq update && $$root apt-get -qq install -y --no-install-recommends $$package; } \
+	    $$get install -y --no-install-recommends $$package || { $$get update && $$get install -y --no-install-recommends $$package; } \
 	        || { echo "$$python makes no virtual environments here. As root: apt-get install $$package" >&2; exit 1; }
 	fi
 	rm -rf .venv
