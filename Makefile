@@ -9,7 +9,7 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check
 UV = $(BIN)/uv
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name what; do printf '  make %-13s%s\n' "$$name" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name what; do printf '  make %-15s%s\n' "$$name" "$$what"; done
 
 run: override export VIDEO := $(value VIDEO)
 run: override export STATE := $(value STATE)
@@ -21,21 +21,22 @@ test: .venv/dev ## run every test against real servers, and measure coverage; th
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
 	$(if $(ARGS),,$(MAKE) --no-print-directory other-pythons)
 
-# Those that pyproject.toml promises besides the one of .venv. A shim of pyenv's is on the PATH for versions that are not
-# chosen too, so each has to answer.
+# Those that pyproject.toml promises. They run side by side, for much of it is waiting.
 other-pythons: .venv/dev ## the tests of functions, stores and events on every other supported Python that is here
-	@for version in 3.11 3.12 3.13; do
-	    says='import sys; print("%d.%d" % sys.version_info[:2])'
-	    if [ "$$($(BIN)/python -c "$$says")" = $$version ]; then continue; fi
-	    for python in python$$version "$${PYENV_ROOT:-$${HOME:-}/.pyenv}"/versions/$$version.*/bin/python ''; do
-	        if [ "$$("$$python" -c "$$says" 2>/dev/null)" = $$version ]; then break; fi
-	    done
-	    if [ -z "$$python" ]; then echo "Python $$version: there is none here, so nothing is tested on it"; continue; fi
-	    echo "Python $$version: $$python"
-	    $(UV) venv --quiet --no-config --clear --python "$$python" .venv/$$version
-	    $(call install,.venv/$$version/bin/python,dev)
-	    .venv/$$version/bin/python -m pytest -q tests/unit tests/stores tests/events tests/functions tests/acceptance/test_journey.py
+	@$(MAKE) --no-print-directory --output-sync --jobs=2 python-3.11 python-3.12 python-3.13
+
+# A shim of pyenv's is on the PATH for versions that are not chosen too, so each has to answer.
+python-%:
+	@says='import sys; print("%d.%d" % sys.version_info[:2])'
+	if [ "$$($(BIN)/python -c "$$says")" = $* ]; then exit; fi
+	for python in python$* "$${PYENV_ROOT:-$${HOME:-}/.pyenv}"/versions/$*.*/bin/python ''; do
+	    if [ "$$("$$python" -c "$$says" 2>/dev/null)" = $* ]; then break; fi
 	done
+	if [ -z "$$python" ]; then echo "Python $*: there is none here, so nothing is tested on it"; exit; fi
+	echo "Python $*: $$python"
+	$(UV) venv --quiet --no-config --clear --python "$$python" .venv/$*
+	$(call install,.venv/$*/bin/python,dev)
+	.venv/$*/bin/python -m pytest -q tests/unit tests/stores tests/events tests/functions tests/acceptance/test_journey.py
 
 lint: .venv/dev ## ruff, and mypy --strict over functions and events
 	$(BIN)/ruff check .
