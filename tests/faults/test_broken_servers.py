@@ -184,6 +184,7 @@ def test_a_reply_that_the_broker_refuses_is_said_again(stage: Stage, upload: Upl
         connection.channel().queue_unbind("mp3", "events", contract.AUDIO_CONVERTED)
     job = upload(films.bunny())
     until(lambda: stage.is_told_once(job))
+    until(lambda: stage.deliveries(job)[-1]["outcome"] == "replied")
     *refused, said = [each["outcome"] for each in stage.deliveries(job)]
     assert (set(refused), said) == ({"retry"}, "replied")
     assert stage.row(job)["fence"] == 1
