@@ -139,14 +139,12 @@ class System:
         RabbitMQ takes longest, so it is told as soon as the bridge, which alone needs it, is gone.
         """
         self._stopping.set()
-        functions = self.functions.values()
-        fed = [each for each in functions if each.function.events or each.function.dead_letter]
-        others = [each for each in functions if each not in fed]
         brokers = [server for server in self._servers if isinstance(server, RabbitMQ)]
         stores = [server for server in self._servers if server not in brokers]
-        for group in ([self.gateway], [self.bridge, *fed], [*others, *brokers], [self.mailbox, *stores]):
-            with ThreadPoolExecutor(len(group)) as side_by_side:
-                list(side_by_side.map(lambda part: part.stop(), group))
+        workers = [[self.bridge, *brokers], *([each] for each in self.functions.values())]
+        for lines in ([[self.gateway]], workers, [[each] for each in (self.mailbox, *stores)]):
+            with ThreadPoolExecutor(len(lines)) as side_by_side:
+                list(side_by_side.map(_stop_in_turn, lines))
         self._lock.close()
 
     def _await_all(self, began: float) -> None:
@@ -261,6 +259,11 @@ class System:
         if not path.exists():
             account.keep(path, secrets.token_hex(32))
         return path.read_text(encoding="ascii")
+
+
+def _stop_in_turn(parts: Sequence[Part]) -> None:
+    for part in parts:
+        part.stop()
 
 
 class Taken(PartFailed):
