@@ -29,14 +29,15 @@ WORKDIR /app
 COPY template.yml ./
 COPY events events
 COPY functions functions
-RUN python -m compileall -q events functions
+COPY serving serving
+RUN python -m compileall -q events functions serving
 ENV PYTHONPATH=/app PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp PORT=8080
 USER 65532:65532
 EXPOSE 8080
 # bash talks to the port itself: a Python for every look would cost twenty times as much, in a dozen containers, for ever.
 HEALTHCHECK --interval=10s --timeout=2s --start-period=30s \
     CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/$PORT && printf 'GET /_/health HTTP/1.0\\r\\n\\r\\n' >&3 && read -r _ status _ <&3 && [ $status = 200 ]"]
-CMD ["gunicorn", "-c", "functions/gunicorn.conf.py", "functions_framework:create_app()"]
+CMD ["gunicorn", "-c", "functions/runtime/gunicorn.conf.py", "functions_framework:create_app()"]
 
 
 FROM packages AS media
@@ -51,6 +52,6 @@ FROM light AS convert
 COPY --from=media /media /usr/local
 # ffmpeg never runs outside its jail: better no image than one that could not build it.
 RUN command -v setpriv && command -v prlimit && python -c 'from functions.convert.transcode import binary; print(binary())'
-# One film and its MP3 at a time lie below /tmp: give it a disk with room, of its own, not memory.
+# One video and its MP3 at a time lie below /tmp: give it a disk with room, of its own, not memory.
 # What a killed container left there is of no use to its successor.
-CMD ["sh", "-c", "rm -rf /tmp/convert-* && exec gunicorn -c functions/gunicorn.conf.py 'functions_framework:create_app()'"]
+CMD ["sh", "-c", "rm -rf /tmp/convert-* && exec gunicorn -c functions/runtime/gunicorn.conf.py 'functions_framework:create_app()'"]

@@ -13,11 +13,11 @@ help: ## list the targets
 
 run: override export VIDEO := $(value VIDEO)
 run: override export STATE := $(value STATE)
-run: .venv/local ## start the whole system; with VIDEO=film.mp4: make film.mp3 beside it and stop
-	@exec $(BIN)/python -m events.emulator
+run: .venv/local ## start the whole system; with VIDEO=video.mp4: make video.mp3 beside it and stop
+	@exec $(BIN)/python -m emulator
 
 test: .venv/dev ## run every test against real servers, and measure coverage; then some on other Pythons
-	$(BIN)/python -m events.emulator.packages browser
+	$(BIN)/python -m emulator.packages browser
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
 	$(if $(ARGS),,$(MAKE) --no-print-directory other-pythons)
 
@@ -36,20 +36,20 @@ python-%:
 	echo "Python $*: $$python"
 	$(UV) venv --quiet --no-config --clear --python "$$python" .venv/$*
 	$(call install,.venv/$*/bin/python,dev)
-	.venv/$*/bin/python -m pytest -q tests/unit tests/stores tests/events tests/functions tests/acceptance/test_journey.py
+	.venv/$*/bin/python -m pytest -q tests/check tests/stores tests/events tests/functions tests/acceptance/test_journey.py
 
-lint: .venv/dev ## ruff, and mypy --strict over functions and events
+lint: .venv/dev ## ruff, and mypy --strict over everything that is not a test
 	$(BIN)/ruff check .
 	$(BIN)/python -m mypy
 
 bench: .venv/dev ## print how good it is, as ratios within one run
-	$(BIN)/python -m events.emulator.packages
+	$(BIN)/python -m emulator.packages
 	$(BIN)/python -m tests.bench $(ARGS)
 
 MINUTES ?= 10
 SEED ?= 1
 soak: .venv/dev ## break a running system at random for MINUTES, by SEED, and audit what is left
-	$(BIN)/python -m events.emulator.packages
+	$(BIN)/python -m emulator.packages
 	$(BIN)/python -m tests.soak --minutes $(MINUTES) --seed $(SEED)
 
 UPGRADE ?= --upgrade
@@ -60,7 +60,7 @@ lock: .venv/dev ## pin the newest versions that requirements/*.in allow; `make l
 	for set in light convert local; do $(LOCK) requirements/$$set.in -c requirements/dev.txt -o requirements/$$set.txt; done
 
 secrets: ## make passwords and keys in .secrets, for Kubernetes or to have docker compose take them from there
-	@python3 -m functions.passwords
+	@python3 -m functions.secrets.passwords
 
 images: ## build video-to-mp3/light and video-to-mp3/convert
 	for target in light convert; do docker build --target $$target --tag video-to-mp3/$$target:$(or $(TAG),latest) .; done

@@ -15,12 +15,12 @@ import psycopg2
 import pymongo
 import pytest
 
-from events.emulator import account
-from events.emulator.mongo import Mongo
-from events.emulator.postgres import Postgres
-from events.emulator.processes import Part, PartFailed
-from events.emulator.rabbitmq import RabbitMQ
-from events.emulator.system import System
+from emulator import privileges
+from emulator.processes import Part, PartFailed
+from emulator.servers.mongo import Mongo
+from emulator.servers.postgres import Postgres
+from emulator.servers.rabbitmq import RabbitMQ
+from emulator.system import System
 from functions.stores.postgres import migrate
 
 ROOT = Path(__file__).parent.parent
@@ -31,7 +31,9 @@ EMPTY = """
 """
 
 
-account.give(ROOT / ".coverage.d")  # what runs in other processes is measured too, and where we are root they are not
+privileges.give(
+    ROOT / ".coverage.d"
+)  # what runs in other processes is measured too, and where we are root they are not
 
 
 @pytest.fixture(scope="session")
@@ -118,12 +120,12 @@ def system(
     corner = f"system-{uuid4().hex[:8]}"
     with (
         database_like(database_url, template) as database,
-        collections(mongo_url) as films,
+        collections(mongo_url) as videos,
         collections(mongo_url) as mp3s,
     ):
         environ = {
             "DATABASE_URL": database,
-            "MONGO_URI": films,
+            "MONGO_URI": videos,
             "MONGO_MP3_URI": mp3s,
             "AMQP_URL": amqp_url,
             "EVENTS_EXCHANGE": corner,

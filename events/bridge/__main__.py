@@ -7,11 +7,12 @@ from typing import Any
 
 from gunicorn.app.base import BaseApplication
 
-from events import catalogue, journal
+from events import catalogue
+from events.bridge.broker import BrokerError, Publisher, Subscriber, move
 from events.bridge.dispatcher import Dispatcher, released
 from events.bridge.ingress import Ingress
 from events.bridge.settings import Misconfigured, Settings
-from events.broker import BrokerError, Publisher, Subscriber, move
+from serving import logs
 
 
 def main(arguments: list[str]) -> int | str:
@@ -46,13 +47,13 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn is untyped, so i
     def load_config(self) -> None:
         choices = {
             "bind": f"{self._settings.host}:{self._settings.port}",
-            "worker_class": "events.refusals.Worker",  # gthread
+            "worker_class": "serving.worker.Worker",  # gthread
             "threads": 8,
             "timeout": 0,  # the worker's heartbeat to its master, not a request's time
             "graceful_timeout": int(self._settings.grace) + 5,
             "worker_tmp_dir": "/dev/shm",  # noqa: S108  its heartbeat must not wait for a disk
             "control_socket_disable": True,
-            "logconfig_dict": journal.configuration(self._settings.log_level),
+            "logconfig_dict": logs.configuration(self._settings.log_level),
             "post_worker_init": self._begin,
             "worker_exit": self._end,
         }

@@ -25,11 +25,11 @@ from urllib3.exceptions import HTTPError, InvalidHeader
 
 from events import envelope
 from events.bridge import metrics
+from events.bridge.broker import BrokerAway, BrokerError, Delivery, Message, Publisher, Refused, Subscriber
 from events.bridge.settings import Route, Settings
-from events.broker import BrokerAway, BrokerError, Delivery, Message, Publisher, Refused, Subscriber
+from events.bridge.topology import DIRECT
 from events.contract import Event, InvalidEvent
-from events.journal import fields
-from events.topology import DIRECT
+from serving.logs import fields
 
 NO_ANSWER = 0  # in place of a status
 RETRIABLE = {404, 408, 409, 429}
@@ -201,7 +201,7 @@ def released(message: Message) -> tuple[str, Message]:
 
 
 def told(event: Event) -> dict[str, Any]:
-    """What the journal says of an event."""
+    """What the log says of an event."""
     trace = event.traceparent.split("-")[1:2] if event.traceparent else ()
     return {"event": event.id, "type": event.type, "job": event.subject, "trace": next(iter(trace), None)}
 

@@ -7,13 +7,14 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Request, Response
 
-from events import envelope, problems
+from events import envelope
 from events.bridge import metrics
+from events.bridge.broker import BrokerError, Publisher, Subscriber
 from events.bridge.dispatcher import structured, told
-from events.broker import BrokerError, Publisher, Subscriber
+from events.bridge.topology import Topology
 from events.contract import InvalidEvent
-from events.journal import fields
-from events.topology import Topology
+from serving import problems
+from serving.logs import fields
 
 LIMIT = 64 * 1024  # bytes: an event holds ids, sizes and reasons
 RETRY_AFTER = "2"  # seconds

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from events import journal
+from events.bridge.topology import Topology
 from events.catalogue import Function
-from events.topology import Topology
+from serving import logs
 
 SECRETS = "/var/openfaas/secrets"
 
@@ -65,7 +65,7 @@ class Settings:
             port=env.number("PORT", 8080),
             retries=env.number("BRIDGE_RETRIES", 10),
             grace=env.number("BRIDGE_GRACE", max(int(route.timeout) for route in routes) + 10),
-            log_level=env.level("LOG_LEVEL", journal.LEVEL),
+            log_level=env.level("LOG_LEVEL", logs.LEVEL),
         )
         env.complain()
         return settings

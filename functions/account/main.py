@@ -4,8 +4,8 @@ from typing import Any
 
 from flask import Request, Response
 
-from functions import answers, web, wiring
 from functions.model import accounts
+from functions.runtime import responses, web, wiring
 
 services = wiring.Services("account")
 
@@ -21,4 +21,4 @@ def account(request: Request) -> Response:
 
 
 def _answer(found: dict[str, Any]) -> Response:
-    return answers.json(found | {"id": str(found["id"])})
+    return responses.json(found | {"id": str(found["id"])})

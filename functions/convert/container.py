@@ -16,7 +16,7 @@ _ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 def check_end(file: BinaryIO, size: int, container: Container) -> None:
     """Refuse a file of `size` bytes whose own index promises more (MediaError, truncated).
 
-    Formats and recordings without such an index pass, and so does what little stands behind the film's end.
+    Formats and recordings without such an index pass, and so does what little stands behind the video's end.
     """
     if (find_end := _ENDS.get(container)) and (end := find_end(file, size)) > size:
         raise MediaError(Reason.TRUNCATED, f"{container} of {size} bytes should have {end}")
@@ -34,7 +34,7 @@ def measure_mp3(file: BinaryIO) -> float:
 
 
 def _mp4(file: BinaryIO, size: int) -> int:
-    """Walk the top-level boxes; what is no box stands behind the film's end, or is damage when there is much of it."""
+    """Walk the top-level boxes; what is no box stands behind the video's end, or is damage when there is much of it."""
     position, indexed = 0, False
     while position + 8 <= size:
         head = _read(file, position, 16)

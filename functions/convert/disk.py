@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 
-from functions import meters
 from functions.model.errors import Unavailable
 from functions.model.media import MediaError, Reason
+from functions.runtime import metrics
 
 _OWN = 64  # one part in so many the file system may take for itself: inodes, directories, its journal
 
@@ -49,7 +49,7 @@ class Disk:
             if self._quota:
                 free = min(free, self._quota - sum(each.written + each.unwritten for each in others))
             if needed > free:
-                meters.count_no_room()
+                metrics.count_no_room()
                 raise NoRoom(f"{needed} bytes of disk are needed and {max(0, free)} are free")
             room.kept = needed
             self._rooms[room.folder] = room

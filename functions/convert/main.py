@@ -1,29 +1,31 @@
-"""Convert: an event says that a film waits; its MP3 goes to GridFS, the row says done, and the reply says so too."""
+"""Convert: an event says that a video waits; its MP3 goes to GridFS, the row says done, and the reply says so too."""
 
 from threading import Semaphore
 
 from flask import Request, Response
 
-from functions import announcement, web, wiring
-from functions.convert import attempt
+from functions.convert import conversion
 from functions.convert.disk import Disk
 from functions.model.errors import Throttled
+from functions.runtime import announcement, web, wiring
 
 services = wiring.Services("convert")
 disk = Disk(services.settings.convert_disk_bytes)
-places = Semaphore(services.settings.concurrency)
+slots = Semaphore(services.settings.concurrency)
 RETRY_AFTER = 5  # seconds
 
 
 @web.serves("POST", ready=services.ready)
 def convert(request: Request) -> Response:
     event = web.event(request)
-    if not places.acquire(blocking=False):
-        raise Throttled("this worker has all the films it can convert at once; try again soon", retry_after=RETRY_AFTER)
+    if not slots.acquire(blocking=False):
+        raise Throttled(
+            "this worker has all the videos it can convert at once; try again soon", retry_after=RETRY_AFTER
+        )
     try:
-        job = attempt.make(services, disk, event.job)
+        job = conversion.make(services, disk, event.job)
     finally:
-        places.release()
+        slots.release()
     if job is None:
         return web.nothing_follows("another worker holds the job, or it was cancelled or deleted")
     web.note(state=job.state, reason=job.reason, tries=job.tries, fence=job.fence)

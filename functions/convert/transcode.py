@@ -1,4 +1,4 @@
-"""A film on disk in, an MP3 on disk out: one jailed ffmpeg to look, one to convert.
+"""A video on disk in, an MP3 on disk out: one jailed ffmpeg to look, one to convert.
 
 Everything strangers' files can do to ffmpeg is met here: it sees local files only, through the one demuxer that was
 sniffed, within limits of time, memory and output, in a process group that dies with us.
@@ -24,8 +24,8 @@ from functions.model.media import Container, MediaError, Reason
 
 BEAT = 0.4  # s; progress is called at least this often, so a cancel is learnt of soon
 _PROBE_SECONDS = 60
-_KEPT = 2**18  # bytes of ffmpeg's messages kept from either end: a film of many tracks and tags is reported at length
-_UNWANTED_TAGS = (  # of the container, not of the sound; an MP3 is passed on, so it tells nobody where it was filmed
+_KEPT = 2**18  # bytes of ffmpeg's messages kept from either end: a video of many tracks and tags is reported at length
+_UNWANTED_TAGS = (  # of the container, not of the sound; an MP3 is passed on, so it tells nobody where it was recorded
     *("major_brand", "minor_version", "compatible_brands", "creation_time"),
     *("location", "location-eng", "com.apple.quicktime.location.ISO6709"),
 )
@@ -51,7 +51,7 @@ _STREAM = re.compile(r"^ +Stream #0:(\d+)(?:\[0x[0-9a-f]+\])?(?:\((.*?)\))?: (Au
 
 @dataclass(frozen=True)
 class Limits:
-    """What one film may cost: seconds it plays, bytes of MP3, bytes of ffmpeg's memory, seconds of work."""
+    """What one video may cost: seconds it plays, bytes of MP3, bytes of ffmpeg's memory, seconds of work."""
 
     duration: float = 4 * 3600
     size: int = 512 * 2**20
@@ -72,7 +72,7 @@ class Audio:
 
 @dataclass(frozen=True)
 class Description:
-    """What a film holds: seconds or None when it does not say, its audio streams, the index of its cover picture."""
+    """What a video holds: seconds or None when it does not say, its audio streams, the index of its cover picture."""
 
     container: Container
     duration: float | None
@@ -95,7 +95,7 @@ class Interrupted(Exception):
 def describe(
     path: Path, container: Container, limits: Limits, progress: Callable[[float], None] = lambda _: None
 ) -> Description:
-    """Look at a film. Raises MediaError (its end is missing, nothing can be read), Interrupted, OSError.
+    """Look at a video. Raises MediaError (its end is missing, nothing can be read), Interrupted, OSError.
 
     `progress` is called as by transcode().
     """
@@ -116,7 +116,7 @@ def transcode(
     progress: Callable[[float], None],
     quality: int = 2,
 ) -> Result:
-    """Write the film's sound to `target` as MP3, in LAME's VBR quality 0 (best) to 9.
+    """Write the video's sound to `target` as MP3, in LAME's VBR quality 0 (best) to 9.
 
     `progress` gets the fraction done (0.0 while the length is unknown), from this thread, at least every BEAT seconds;
     what it raises stops the work. Raises MediaError, OSError (disk full) or Interrupted; then no `target` is left.
@@ -150,7 +150,7 @@ def choose(description: Description, limits: Limits) -> Audio:
 
 
 def allowed_seconds(description: Description, limits: Limits) -> float:
-    """Time one conversion may take: half the film's length and a minute, though no longer than the limit."""
+    """Time one conversion may take: half the video's length and a minute, though no longer than the limit."""
     return min(limits.work, 60 + description.duration / 2) if description.duration else limits.work
 
 
@@ -199,7 +199,7 @@ def read_description(messages: str, container: Container) -> Description:
         raise MediaError(Reason.TOO_LONG, f"{length[1]} hours")
     lines = [length[0]] if length else []
     lines += [f"  Stream #0:{at}: Audio: {found[4]}" for at, found in sounds.items()]
-    parsed = FFmpegInfosParser("\n".join(["", *lines]), "film", check_duration=bool(length)).parse() if sounds else {}
+    parsed = FFmpegInfosParser("\n".join(["", *lines]), "video", check_duration=bool(length)).parse() if sounds else {}
     rates = {stream["stream_number"]: stream["fps"] for each in parsed.get("inputs", ()) for stream in each["streams"]}
     return Description(
         container,
@@ -229,7 +229,7 @@ def binary() -> str:
 def _jail(limits: Limits, seconds: float, size: int) -> list[str]:
     """What stands before ffmpeg's options: stay within limits, die with our thread, have and gain no rights.
 
-    Rights go last: whoever is let through a closed directory by one (events/emulator/account.py) finds ffmpeg with it.
+    Rights go last: whoever is let through a closed directory by one (emulator/privileges.py) finds ffmpeg with it.
     """
     cpu = int(seconds * (os.cpu_count() or 1)) + 1
     return [
@@ -256,7 +256,7 @@ class _Run:
 def _run(command: list[str], folder: Path, seconds: float, tick: Callable[[float], None]) -> _Run:
     """Run ffmpeg to its end, calling `tick` every BEAT with the seconds of output so far.
 
-    It runs in the film's folder and knows the film by its name alone: what is above that folder may be closed to it.
+    It runs in the video's folder and knows the video by its name alone: what is above that folder may be closed to it.
     Its process group is killed before any error leaves. All in this thread: the kernel kills the child when the
     thread that started it ends.
     """
@@ -308,7 +308,7 @@ def _read_progress(output: bytes) -> float:
 
 
 def _shorten(messages: bytes) -> bytes:
-    """Keep the first and the last of what a damaged film makes ffmpeg say thousands of times."""
+    """Keep the first and the last of what a damaged video makes ffmpeg say thousands of times."""
     return messages if len(messages) <= 4 * _KEPT else messages[:_KEPT] + b"\n...\n" + messages[-_KEPT:]
 
 

@@ -3,8 +3,8 @@
 from flask import Request, Response
 
 from events import contract
-from functions import announcement, meters, web, wiring
 from functions.model.jobs import FAILED
+from functions.runtime import announcement, metrics, web, wiring
 
 services = wiring.Services("dead_letter")
 SOURCE = "/functions/dead-letter"
@@ -17,7 +17,7 @@ def dead_letter(request: Request) -> Response:
         owed = services.notifications.note_dead_letter(event.job, "its event was given up")
         return web.nothing_follows("noted; sweep tells again" if owed else "nothing is owed")
     for failed in services.jobs.give_up(event.job):
-        meters.count_failure(failed.reason)
+        metrics.count_failure(failed.reason)
     job = services.jobs.find(event.job)
     if job is None or job.state != FAILED:
         return web.nothing_follows("a lease is live or tries are left: sweep goes on with it")

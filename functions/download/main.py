@@ -6,11 +6,11 @@ from uuid import UUID
 
 from flask import Request, Response
 
-from functions import meters, preconditions, web, wiring
 from functions.download import ranges
 from functions.model import media
 from functions.model.errors import Conflict, Gone, NotFound
 from functions.model.jobs import CANCELLED, CONVERTING, DONE, EXPIRED, FAILED, QUEUED, Job
+from functions.runtime import metrics, preconditions, web, wiring
 
 services = wiring.Services("download")
 NOT_READY = {
@@ -44,7 +44,7 @@ def _owner(request: Request, fid: UUID) -> UUID | None:
 def _audio(job: Job) -> tuple[UUID, int]:
     """The MP3's file and size. Raises Conflict while there is none, Gone when there is none any more."""
     if job.state == EXPIRED:
-        raise Gone("the MP3 was kept for its time and is removed; upload the film again", reason=EXPIRED)
+        raise Gone("the MP3 was kept for its time and is removed; upload the video again", reason=EXPIRED)
     if job.state != DONE or job.audio is None or job.audio_size is None:
         raise Conflict(NOT_READY[job.state].format(id=job.id), reason=job.state)
     return job.audio, job.audio_size
@@ -72,7 +72,7 @@ def _answer(request: Request, job: Job, audio: UUID, size: int) -> Response:
     response.response = services.audios.read(audio, sent.start, len(sent))
     response.content_length = len(sent)
     web.note(bytes=len(sent))
-    meters.count_bytes("out", len(sent))
+    metrics.count_bytes("out", len(sent))
     return response
 
 

@@ -1,13 +1,13 @@
-"""Jobs: what became of my films; cancel one, delete one, try one again."""
+"""Jobs: what became of my videos; cancel one, delete one, try one again."""
 
 from datetime import UTC, datetime
 from uuid import UUID
 
 from flask import Request, Response
 
-from functions import announcement, answers, web, wiring
 from functions.model.errors import BadRequest, Conflict, NotFound
 from functions.model.jobs import CANCELLED, FAILED, Job
+from functions.runtime import announcement, responses, web, wiring
 
 services = wiring.Services("jobs")
 PAGE = 50
@@ -26,7 +26,7 @@ def jobs(request: Request) -> Response:
         return _retry(id_, owner)
     if request.method == "DELETE":
         return _remove(id_, owner)
-    return answers.json(_own(id_, owner).public())
+    return responses.json(_own(id_, owner).public())
 
 
 def _list(request: Request, owner: UUID) -> Response:
@@ -40,7 +40,7 @@ def _list(request: Request, owner: UUID) -> Response:
     body: dict[str, object] = {"jobs": [job.public() for job in page]}
     if len(page) == PAGE:
         body["next"] = page[-1].created_at.isoformat().replace("+00:00", "Z")  # a plus in an address is a space
-    return answers.json(body)
+    return responses.json(body)
 
 
 def _remove(id_: UUID, owner: UUID) -> Response:
@@ -48,7 +48,7 @@ def _remove(id_: UUID, owner: UUID) -> Response:
     cancelled = services.jobs.cancel(id_, owner)
     if cancelled is not None:
         web.note(job=id_, state=CANCELLED)
-        return answers.json(cancelled.public())
+        return responses.json(cancelled.public())
     if services.jobs.delete(id_, owner) is None:
         raise _unknown()
     web.note(job=id_, state="deleted")
@@ -60,11 +60,11 @@ def _retry(id_: UUID, owner: UUID) -> Response:
     if job is None:
         found = _own(id_, owner)
         if found.state in (FAILED, CANCELLED):
-            raise Conflict("the uploaded film is no longer kept; upload it again")
+            raise Conflict("the uploaded video is no longer kept; upload it again")
         raise Conflict(f"a job that is {found.state} cannot be tried again; only one that failed or was cancelled can")
     web.note(job=id_)
     announcement.announce(services, job, "/functions/jobs")
-    return answers.json(job.public(), 202, Location=f"/jobs/{job.id}")
+    return responses.json(job.public(), 202, Location=f"/jobs/{job.id}")
 
 
 def _own(id_: UUID, owner: UUID) -> Job:

@@ -5,9 +5,9 @@ Every refusal looks the same and takes the same time.
 
 from flask import Request, Response
 
-from functions import answers, web, wiring
 from functions.model.accounts import credentials, password_matches
 from functions.model.errors import Unauthorized
+from functions.runtime import responses, web, wiring
 
 services = wiring.Services("login")
 
@@ -15,11 +15,11 @@ services = wiring.Services("login")
 @web.serves("POST", ready=services.ready)
 def login(request: Request) -> Response:
     username, password = credentials(request.headers.get("Authorization"))
-    services.accounts.count_attempt(username)
+    services.accounts.count_login_attempt(username)
     user = services.accounts.find(username)
     if not password_matches(password, user["password_hash"] if user else None) or user is None:
         raise Unauthorized("the username or the password is wrong", scheme="Basic")
-    services.accounts.forget_attempts(username)
+    services.accounts.forget_login_attempts(username)
     web.note(user=user["id"])
     token = services.tokens.issue(user["id"], user["username"])
-    return answers.json({"access_token": token, "token_type": "Bearer", "expires_in": services.tokens.seconds})
+    return responses.json({"access_token": token, "token_type": "Bearer", "expires_in": services.tokens.seconds})

@@ -15,7 +15,7 @@ from functions.model.errors import BadRequest, Unauthorized
 # Longer input is refused before it is hashed: bcrypt_sha256 takes any length, but megabytes would be work for nothing.
 PASSWORD_MIN, PASSWORD_MAX = 8, 1024
 TEXT_MAX = 254  # the longest address that SMTP can carry (RFC 5321, 4.5.3.1.3)
-# RFC 5321, 4.1.2 without its quoted names, and without "?", which could begin an encoded word in a letter's header.
+# RFC 5321, 4.1.2 without its quoted names, and without "?", which could begin an encoded word in an email's header.
 ATOM, LABEL = r"[A-Za-z0-9!#$%&'*+/=^_`{|}~-]+", r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 ADDRESS = re.compile(rf"(?=.{{1,64}}@){ATOM}(?:\.{ATOM})*@{LABEL}(?:\.{LABEL})+")
 CONTROL = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]")

@@ -162,4 +162,4 @@ class Unavailable(Problem):
 
 
 class MailRefused(Exception):
-    """The mail server will never take this letter (an SMTP 5xx for it, an address that cannot be)."""
+    """The mail server will never take this email (an SMTP 5xx for it, an address that cannot be)."""

@@ -1,4 +1,4 @@
-"""What counts as a film, what its MP3 is called, and why a film could not be converted."""
+"""What counts as a video, what its MP3 is called, and why a video could not be converted."""
 
 import re
 from enum import StrEnum
@@ -67,20 +67,20 @@ class Reason(StrEnum):
 
 
 _SENTENCES = {
-    Reason.NO_AUDIO: "The film has no sound, so there is nothing to convert. Upload one with an audio track.",
-    Reason.TRUNCATED: "The film is cut off: its end is missing. Copy or download it again, then upload the whole file.",
-    Reason.DAMAGED: "The film is damaged and its sound cannot be read. Upload an intact copy.",
-    Reason.TOO_LONG: "The film is longer than this service allows. Upload it in shorter parts.",
-    Reason.TOO_LARGE: "The MP3 would be larger than this service allows. Upload the film in shorter parts.",
+    Reason.NO_AUDIO: "The video has no sound, so there is nothing to convert. Upload one with an audio track.",
+    Reason.TRUNCATED: "The video is cut off: its end is missing. Copy or download it again, then upload all of it.",
+    Reason.DAMAGED: "The video is damaged and its sound cannot be read. Upload an intact copy.",
+    Reason.TOO_LONG: "The video is longer than this service allows. Upload it in shorter parts.",
+    Reason.TOO_LARGE: "The MP3 would be larger than this service allows. Upload the video in shorter parts.",
     Reason.DISK_TOO_SMALL: "This service has no disk that holds the video and its MP3. Upload it in shorter parts.",
     Reason.TIMED_OUT: "Converting took longer than this service allows. Try again later, or upload shorter parts.",
-    Reason.UNSUPPORTED: "We cannot read the format of this film or its sound. Save it as MP4 with AAC sound.",
+    Reason.UNSUPPORTED: "We cannot read the format of this video or its sound. Save it as MP4 with AAC sound.",
     Reason.RETRIES_EXHAUSTED: "Converting failed several times for reasons on our side. Please try again later.",
 }
 
 
 class MediaError(Exception):
-    """This film can never be converted: `reason` is for its owner, `detail` for the log."""
+    """This video can never be converted: `reason` is for its owner, `detail` for the log."""
 
     def __init__(self, reason: Reason, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else str(reason))
@@ -106,15 +106,15 @@ def text(sent: bytes) -> str:
         return sent.decode("cp1252", "replace")
 
 
-def film_name(sent: str) -> str:
-    """A film's file name as a stranger sent it, fit to be shown: no folders, nothing unprintable, at most 200 bytes."""
-    stem, suffix = _split(printable(re.split(r"[/\\]", sent)[-1]) or "film")
+def video_name(sent: str) -> str:
+    """The file name of a stranger's video, fit to be shown: no folders, nothing unprintable, at most 200 bytes."""
+    stem, suffix = _split(printable(re.split(r"[/\\]", sent)[-1]) or "video")
     return _cut(stem, _NAME_BYTES - len(suffix)) + suffix
 
 
-def audio_name(film: str) -> str:
-    """The name of a film's MP3: one safe path component of at most 200 bytes, for any name that a film may have."""
-    stem, _ = _split(film_name(film).rstrip(". "))
+def audio_name(video: str) -> str:
+    """The name of a video's MP3: one safe path component of at most 200 bytes, for any name that a video may have."""
+    stem, _ = _split(video_name(video).rstrip(". "))
     return (_cut(stem.strip(". "), _NAME_BYTES - len(".mp3")).rstrip(". ") or "audio") + ".mp3"
 
 

@@ -2,29 +2,29 @@
 
 from flask import Request, Response
 
-from functions import web, wiring
 from functions.model.errors import MailRefused, Unavailable
 from functions.model.jobs import DONE
-from functions.notify import letters
+from functions.notify import emails
+from functions.runtime import web, wiring
 
 services = wiring.Services("notify")
-POSTPONED = 600  # seconds a letter waits where its address has had enough for now
+POSTPONED = 600  # seconds an email waits where its address has had enough for now
 
 
 @web.serves("POST", ready=services.ready)
 def notify(request: Request) -> Response:
     owed = services.notifications.claim(web.event(request).job)
     if owed is None:
-        return web.nothing_follows("nobody is owed a letter about this job, or another is writing it")
+        return web.nothing_follows("nobody is owed an email about this job, or another is writing it")
     if owed.mails_this_hour >= services.settings.mails_per_hour:
-        services.notifications.postpone(owed, POSTPONED, "too many letters to this address in an hour")
-        return web.nothing_follows("too many letters to this address in an hour; later")
+        services.notifications.postpone(owed, POSTPONED, "too many emails to this address in an hour")
+        return web.nothing_follows("too many emails to this address in an hour; later")
     home = services.settings.public_url.rstrip("/")
     link = (
         f"{home}/download?fid={owed.fid}&token={services.links.sign(owed.fid)}" if owed.outcome == DONE else f"{home}/"
     )
     try:
-        services.mailer.send(letters.letter(owed, services.settings.mail_from, link))
+        services.mailer.send(emails.compose(owed, services.settings.mail_from, link))
     except MailRefused as error:
         services.notifications.give_up(owed, str(error))
         return web.nothing_follows(str(error))

@@ -2,8 +2,8 @@
 
 from flask import Request, Response
 
-from functions import answers, web, wiring
 from functions.model import accounts
+from functions.runtime import responses, web, wiring
 
 services = wiring.Services("register")
 
@@ -14,4 +14,4 @@ def register(request: Request) -> Response:
     body = web.json_body(request, "name", "username", "password", "email")
     user = services.accounts.add(accounts.registration(body))
     web.note(user=user["id"])
-    return answers.json(user | {"id": str(user["id"])}, 201)
+    return responses.json(user | {"id": str(user["id"])}, 201)

@@ -1,1 +1,1 @@
-"""Where state lives: Postgres for the truth, GridFS for the bytes, a mail server for letters."""
+"""Where state lives: Postgres for the truth, GridFS for the bytes, a mail server for emails."""

@@ -11,7 +11,7 @@ from functions.stores.postgres import AlreadyThere, Database
 class Accounts:
     def __init__(self, database: Database, free_attempts: int) -> None:
         self._database = database
-        self._free_attempts = free_attempts
+        self._free_login_attempts = free_attempts
 
     def add(self, who: Registration) -> dict[str, Any]:
         """The new user. Raises Conflict where the username is taken, whatever its case."""
@@ -39,14 +39,14 @@ class Accounts:
         """The account with that address, or with none: then nobody is mailed. Raises AccountGone."""
         return self._account("set_email", id=id_, email=email)
 
-    def count_attempt(self, username: str) -> None:
+    def count_login_attempt(self, username: str) -> None:
         """Raises Throttled while the name is blocked, a user's or nobody's: the answer must not tell which."""
-        if self._database.one("count_attempt", username=username, free=self._free_attempts) is None:
+        if self._database.one("count_login_attempt", username=username, free=self._free_login_attempts) is None:
             row = self._database.one("blocked_for", username=username) or {"seconds": 1}
             raise Throttled(f"too many failed logins; try again in {row['seconds']} s", retry_after=row["seconds"])
 
-    def forget_attempts(self, username: str) -> None:
-        self._database.all("forget_attempts", username=username)
+    def forget_login_attempts(self, username: str) -> None:
+        self._database.all("forget_login_attempts", username=username)
 
     def _account(self, query: str, **values: Any) -> dict[str, Any]:
         row = self._database.one(query, **values)

@@ -15,7 +15,7 @@ SELECT id, username, name, email FROM users WHERE id = %(id)s;
 -- name: set_email
 UPDATE users SET email = %(email)s WHERE id = %(id)s RETURNING id, username, name, email;
 
--- name: count_attempt
+-- name: count_login_attempt
 -- Counted before the password is looked at, so that many at once cannot slip through. Returns nothing while the name is blocked.
 INSERT INTO login_attempts AS a (username, attempts, blocked_until)
 VALUES (lower(%(username)s), 1, now())
@@ -32,5 +32,5 @@ RETURNING attempts;
 SELECT greatest(1, ceil(extract(epoch FROM blocked_until - now())))::integer AS seconds
 FROM login_attempts WHERE username = lower(%(username)s);
 
--- name: forget_attempts
+-- name: forget_login_attempts
 DELETE FROM login_attempts WHERE username = lower(%(username)s);

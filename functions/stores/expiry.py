@@ -16,7 +16,7 @@ class Expiry:
         return len(self._database.all("expire_jobs", result_age=result_age, batch=batch))
 
     def take_old_videos(self, source_age: int, batch: int) -> list[UUID]:
-        """Films that no row names any more, `source_age` seconds after their job ended."""
+        """Videos that no row names any more, `source_age` seconds after their job ended."""
         return [row["file"] for row in self._database.all("take_old_videos", source_age=source_age, batch=batch)]
 
     def take_expired_audios(self, transfer: int, batch: int) -> list[UUID]:
@@ -24,7 +24,7 @@ class Expiry:
         return [row["file"] for row in self._database.all("take_expired_audios", transfer=transfer, batch=batch)]
 
     def remove_deleted(self, transfer: int, batch: int) -> tuple[list[UUID], list[UUID]]:
-        """Films and MP3s of jobs that their owner deleted at least `transfer` seconds ago; the rows are gone."""
+        """Videos and MP3s of jobs that their owner deleted at least `transfer` seconds ago; the rows are gone."""
         rows = self._database.all("remove_deleted_jobs", transfer=transfer, batch=batch)
         return [row["video"] for row in rows if row["video"]], [row["audio"] for row in rows if row["audio"]]
 
@@ -33,9 +33,9 @@ class Expiry:
         row = self._database.one("forget_keys")
         return int(row["count"]) if row else 0
 
-    def strays(self, files: list[UUID]) -> list[UUID]:
+    def orphans(self, files: list[UUID]) -> list[UUID]:
         """Those of the files that no row names."""
-        return [row["file"] for row in self._database.all("find_strays", files=files)]
+        return [row["file"] for row in self._database.all("find_orphans", files=files)]
 
     def begin_pass(self, name: str, every: int) -> bool:
         """Whether that pass is due: at most one sweep in `every` seconds is told so."""

@@ -1,4 +1,4 @@
--- What is kept no longer. A row stops naming its file before the file is removed: a crash in between leaves a stray, never a name
+-- What is kept no longer. A row stops naming its file before the file is removed: a crash in between leaves an orphan, never a name
 -- without a file.
 
 -- name: expire_jobs
@@ -43,7 +43,7 @@ WITH keys AS (
 )
 SELECT count(*)::integer AS count FROM keys;
 
--- name: find_strays
+-- name: find_orphans
 SELECT file FROM unnest(%(files)s::uuid[]) AS file
 WHERE NOT EXISTS (SELECT FROM jobs WHERE video = file) AND NOT EXISTS (SELECT FROM jobs WHERE audio = file);
 

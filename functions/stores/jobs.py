@@ -98,7 +98,7 @@ class Jobs:
     def retry(self, id_: UUID, owner: UUID) -> Job | None:
         return self._job("retry_job", id=id_, owner=owner)
 
-    def census(self) -> list[dict[str, Any]]:
+    def counts(self) -> list[dict[str, Any]]:
         """Jobs by state, with the most tries among them and the age of the oldest that waits, in seconds."""
         return self._database.all("count_jobs")
 

@@ -1,18 +1,18 @@
-"""Letters out: by SMTP or, where MAIL_TRANSPORT says so, by Amazon SES (boto3 is imported only then)."""
+"""Emails out: by SMTP or, where MAIL_TRANSPORT says so, by Amazon SES (boto3 is imported only then)."""
 
 import smtplib
 from email.message import EmailMessage
 from typing import Any, Protocol
 
 from functions.model.errors import MailRefused, Unavailable
-from functions.settings import Settings
+from functions.runtime.settings import Settings
 
 PERMANENT = 500
 TIMEOUT = 15.0  # seconds for each step of the conversation with the mail server
 
 
 class Mailer(Protocol):
-    def send(self, letter: EmailMessage) -> None:
+    def send(self, email: EmailMessage) -> None:
         """Returns once the server has taken it. Raises Unavailable (try later) or MailRefused (do not)."""
 
 
@@ -24,7 +24,7 @@ class Smtp:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def send(self, letter: EmailMessage) -> None:
+    def send(self, email: EmailMessage) -> None:
         settings = self._settings
         try:
             with smtplib.SMTP(settings.smtp_host, settings.smtp_port, timeout=TIMEOUT) as server:
@@ -32,14 +32,14 @@ class Smtp:
                     server.starttls()
                 if settings.smtp_user:
                     server.login(settings.smtp_user, settings.smtp_password)
-                server.send_message(letter)
+                server.send_message(email)
         except smtplib.SMTPRecipientsRefused as error:
             raise _judged(next(iter(error.recipients.values()))[0]) from error
         except smtplib.SMTPAuthenticationError as error:
             raise Unavailable("the mail server refuses our login: SMTP_USER or SMTP_PASSWORD is wrong") from error
         except smtplib.SMTPDataError as error:
             raise _judged(error.smtp_code) from error
-        except smtplib.SMTPResponseException as error:  # we are refused, not the letter: that can be mended
+        except smtplib.SMTPResponseException as error:  # we are refused, not the email: that can be mended
             raise Unavailable(f"the mail server refuses us: {error.smtp_code}; is MAIL_FROM right?") from error
         except (smtplib.SMTPException, OSError) as error:
             raise Unavailable(f"the mail server cannot be reached: {type(error).__name__}") from error
@@ -59,19 +59,19 @@ class Ses:
         limits = Config(connect_timeout=TIMEOUT, read_timeout=TIMEOUT, retries={"max_attempts": 1})
         self._client: Any = boto3.client("sesv2", config=limits)
 
-    def send(self, letter: EmailMessage) -> None:
+    def send(self, email: EmailMessage) -> None:
         from botocore.exceptions import BotoCoreError, ClientError
 
         try:
             self._client.send_email(
-                FromEmailAddress=str(letter["From"]),
-                Destination={"ToAddresses": [str(letter["To"])]},
-                Content={"Raw": {"Data": letter.as_bytes()}},
+                FromEmailAddress=str(email["From"]),
+                Destination={"ToAddresses": [str(email["To"])]},
+                Content={"Raw": {"Data": email.as_bytes()}},
             )
         except ClientError as error:
             code = error.response.get("Error", {}).get("Code", "")
             if code == self.PERMANENT:
-                raise MailRefused(f"SES refuses the letter: {code}") from error
+                raise MailRefused(f"SES refuses the email: {code}") from error
             raise Unavailable(f"SES answers {code}") from error
         except BotoCoreError as error:
             raise Unavailable(f"SES cannot be reached: {type(error).__name__}") from error
@@ -80,5 +80,5 @@ class Ses:
 def _judged(code: int) -> Exception:
     """RFC 5321, 4.2.1: 5yz is for good, 4yz may pass. The server's text may hold the address and is left out."""
     if code >= PERMANENT:
-        return MailRefused(f"the mail server refuses the letter: {code}")
+        return MailRefused(f"the mail server refuses the email: {code}")
     return Unavailable(f"the mail server answers {code}")

@@ -45,7 +45,7 @@ class Notifications:
         """The result could not be announced after all."""
         self._database.all("postpone_result", job=job.id)
 
-    def census(self) -> list[dict[str, Any]]:
+    def counts(self) -> list[dict[str, Any]]:
         """Notifications by state."""
         return self._database.all("count_notifications")
 

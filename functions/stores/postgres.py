@@ -88,7 +88,7 @@ class Database:
         except psycopg2.errors.UniqueViolation as error:
             raise AlreadyThere(error.diag.constraint_name) from error
         except psycopg2.errors.UndefinedTable as error:
-            raise Unavailable("the database has no tables yet: run `python -m functions.stores.migrate`") from error
+            raise Unavailable("the database has no tables yet: run `python -m functions.runtime.migrate`") from error
         except psycopg2.Error as error:
             if _may_pass(error):
                 raise Unavailable("the database did not answer; try again soon") from error

@@ -7,29 +7,29 @@ from flask import Request, Response
 
 from events.contract import Event
 from events.sink import SinkRefused, SinkUnavailable
-from functions import announcement, answers, meters, web, wiring
 from functions.model.jobs import Job
-from functions.sweep import strays
+from functions.runtime import announcement, metrics, responses, web, wiring
+from functions.sweep import orphans
 
 services = wiring.Services("sweep")
 SOURCE = "/functions/sweep"
 BATCH = 100  # rows of a kind in one run: a deep backlog is worked off over several, not sent at once
 
 
-@web.serves("POST", ready=services.ready, census=services.census)
+@web.serves("POST", ready=services.ready, counts=services.counts)
 def sweep(_request: Request) -> Response:
     did = {**_heal(), **_announce(), **_expire()}
-    if services.expiry.begin_pass("strays", services.settings.stray_pass_seconds):
-        did |= _remove_strays()
+    if services.expiry.begin_pass("orphans", services.settings.orphan_pass_seconds):
+        did |= _remove_orphans()
     web.note(**did)
-    return answers.json(did)
+    return responses.json(did)
 
 
 def _heal() -> dict[str, int]:
     freed = services.jobs.free_lapsed(BATCH)
     failed = services.jobs.give_up(None, BATCH)
     for job in failed:
-        meters.count_failure(job.reason)
+        metrics.count_failure(job.reason)
     return {"freed": len(freed), "failed": len(failed)}
 
 
@@ -43,7 +43,7 @@ def _announce() -> dict[str, int]:
         "results_announced": _send(
             notifications.take_owed(BATCH), partial(announcement.result, source=SOURCE), notifications.postpone_result
         ),
-        "letters_given_up": notifications.give_up_old(services.settings.notify_give_up_seconds),
+        "notifications_given_up": notifications.give_up_old(services.settings.notify_give_up_seconds),
     }
 
 
@@ -65,24 +65,24 @@ def _send(owed: Iterable[Job], event: Callable[[Job], Event], postpone: Callable
 def _expire() -> dict[str, int]:
     settings, expiry = services.settings, services.expiry
     expired = expiry.expire_jobs(settings.result_seconds, BATCH)
-    films, audios = expiry.remove_deleted(settings.transfer_seconds, BATCH)
-    films += expiry.take_old_videos(settings.source_seconds, BATCH)
+    videos, audios = expiry.remove_deleted(settings.transfer_seconds, BATCH)
+    videos += expiry.take_old_videos(settings.source_seconds, BATCH)
     audios += expiry.take_expired_audios(settings.transfer_seconds, BATCH)
-    for film in films:
-        services.videos.delete(film)
+    for video in videos:
+        services.videos.delete(video)
     for audio in audios:
         services.audios.delete(audio)
     return {
         "expired": expired,
-        "films_removed": len(films),
+        "videos_removed": len(videos),
         "audios_removed": len(audios),
         "keys_forgotten": expiry.forget_keys(),
     }
 
 
-def _remove_strays() -> dict[str, int]:
-    age = services.settings.stray_seconds
+def _remove_orphans() -> dict[str, int]:
+    age = services.settings.orphan_seconds
     return {
-        "stray_films": strays.remove(services.videos, services.expiry, age),
-        "stray_audios": strays.remove(services.audios, services.expiry, age),
+        "orphan_videos": orphans.remove(services.videos, services.expiry, age),
+        "orphan_audios": orphans.remove(services.audios, services.expiry, age),
     }

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from flask import Request, Response
 
-from functions import preconditions, web, wiring
 from functions.model.errors import NotFound
+from functions.runtime import preconditions, web, wiring
 
 services = wiring.Services("ui")
 

@@ -1,4 +1,4 @@
-// The page for people: log in, drop films, watch them become MP3s, listen, download. No framework, no build, nothing from elsewhere.
+// The page for people: log in, drop videos, watch them become MP3s, listen, download. No framework, no build, nothing from elsewhere.
 // What strangers choose (file names, their own names) reaches the page by textContent and attributes alone.
 
 // The gateway serves every function from one root; on OpenFaaS the page is /function/ui/ and the others are its neighbours.
@@ -96,7 +96,7 @@ async function askAccount(method, request) {
   const asker = session;
   const { email } = await (await ask(method, "account", request)).json();
   if (session !== asker) return; // somebody else is here by now
-  byId("mails").textContent = email ? `Emails about your films go to ${email}.` : "";
+  byId("mails").textContent = email ? `Emails about your videos go to ${email}.` : "";
   byId("mails").hidden = !email;
   byId("address").hidden = Boolean(email);
 }
@@ -222,7 +222,7 @@ window.addEventListener("online", () => session && refresh());
 
 // ── Uploading ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-let line = Promise.resolve(); // films leave one after another, each as fast as the line can
+let line = Promise.resolve(); // videos leave one after another, each as fast as the line can
 let uploads = 0;
 
 function upload(files) {
@@ -241,7 +241,7 @@ function enqueue(track) {
 
 async function send(track) {
   try {
-    if (!session) throw new Problem(401, { detail: "Your session ended before this film's turn came." });
+    if (!session) throw new Problem(401, { detail: "Your session ended before this video's turn came." });
     change(track, { state: "uploading" });
     accept(track, await transfer(track));
   } catch (problem) {
@@ -280,9 +280,9 @@ function accept(track, job) {
   refresh();
 }
 
-byId("films").addEventListener("change", ({ target }) => {
+byId("videos").addEventListener("change", ({ target }) => {
   upload(target.files);
-  target.value = ""; // so that the same film can be chosen again
+  target.value = ""; // so that the same video can be chosen again
 });
 
 window.addEventListener("dragover", (event) => {
@@ -294,13 +294,13 @@ window.addEventListener("drop", (event) => {
   event.preventDefault();
   document.body.classList.remove("over");
   if (session) upload(event.dataTransfer.files);
-  else tell("Log in first, then drop your film.");
+  else tell("Log in first, then drop your video.");
 });
 window.addEventListener("beforeunload", (event) => {
   if ([...tracks.values()].some((track) => track.file && isActive(track))) event.preventDefault();
 });
 
-// ── Tracks: one row for each film ───────────────────────────────────────────────────────────────────────────────────
+// ── Tracks: one row for each video ───────────────────────────────────────────────────────────────────────────────────
 
 const isActive = ({ job }) => Boolean(STATES[job.state]?.active);
 
@@ -339,7 +339,7 @@ function drop(track) {
   if (track === playing) stop();
   track.mp3?.then(({ url }) => URL.revokeObjectURL(url), () => {});
   const next = track.row.nextElementSibling ?? track.row.previousElementSibling;
-  if (track.row.contains(document.activeElement)) (next?.querySelector(".title") ?? byId("films")).focus();
+  if (track.row.contains(document.activeElement)) (next?.querySelector(".title") ?? byId("videos")).focus();
   track.row.remove();
   tracks.delete(track.job.id);
   byId("nothing").hidden = tracks.size > 0;
@@ -460,7 +460,7 @@ function isSure(filename) {
 // ── Listening ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 // The MP3 is fetched whole, as a blob: only a fetch can carry the token, a link or an <audio src> cannot, and a token in an address
-// ends in logs and histories. MP3s are small beside films, and browsers keep large blobs on disk.
+// ends in logs and histories. MP3s are small beside videos, and browsers keep large blobs on disk.
 function mp3(track) {
   track.mp3 ??= (async () => {
     const answer = await ask("GET", `download?${new URLSearchParams({ fid: track.job.fid })}`);

@@ -1,4 +1,4 @@
-"""A film as it arrives: from a multipart form (field `file`) or as the raw body.
+"""A video as it arrives: from a multipart form (field `file`) or as the raw body.
 
 Piece by piece, never whole in memory or on disk.
 """
@@ -9,19 +9,19 @@ from collections.abc import Iterator
 
 from flask import Request
 
-from functions import web
 from functions.model import media
 from functions.model.errors import BadRequest, RequestTimeout, TooLarge, Unprocessable, UnsupportedMedia
+from functions.runtime import web
 from functions.upload import disposition, form
 
 PIECE = 256 * 1024  # bytes read at once
 
 
-class Film:
+class IncomingVideo:
     """What is being uploaded. `size` and `sha256` are right once `pieces()` has been read to its end."""
 
     def __init__(self, filename: str, pieces: Iterator[bytes], limit: int) -> None:
-        self.filename = media.film_name(filename)
+        self.filename = media.video_name(filename)
         self.size = 0
         self._sha256 = hashlib.sha256()
         self._limit = limit
@@ -60,8 +60,8 @@ class Film:
         return piece
 
 
-def film(request: Request, named: str | None, limit: int, seconds: int) -> Film:
-    """The film of this request, its first bytes read and judged; `named` goes before what the body says.
+def receive(request: Request, named: str | None, limit: int, seconds: int) -> IncomingVideo:
+    """The video of this request, its first bytes read and judged; `named` goes before what the body says.
 
     Raises TooLarge (unread, where the length is declared), Unprocessable for an empty one, UnsupportedMedia for what
     is no media, what form.video() raises, and RequestTimeout where it takes longer than `seconds`.
@@ -77,7 +77,7 @@ def film(request: Request, named: str | None, limit: int, seconds: int) -> Film:
     else:
         header = request.headers.get("Content-Disposition", "").encode("latin-1", "replace")
         filename, pieces = disposition.filename(media.text(header)) or "", arriving
-    return Film(named or filename, pieces, limit)
+    return IncomingVideo(named or filename, pieces, limit)
 
 
 def too_large(limit: int) -> TooLarge:

@@ -1,6 +1,6 @@
 import pytest
 
-from events.emulator.system import System
+from emulator.system import System
 from tests.acceptance.person import Person
 
 

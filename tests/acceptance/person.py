@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import requests
 
-from events.emulator.system import System
+from emulator.system import System
 from tests.waiting import PATIENCE, until
 
 PASSWORD = "correct horse"
@@ -37,7 +37,7 @@ class Person:
 
         return dict(until(look))
 
-    def letter(self) -> dict[str, Any]:
+    def email(self) -> dict[str, Any]:
         """The one mail they have got."""
 
         def look() -> list[str]:

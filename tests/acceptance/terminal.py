@@ -8,12 +8,12 @@ from threading import Thread
 
 import psutil
 
-from events.emulator.ports import reserve_port
+from emulator.ports import reserve_port
 from tests.emulator.waiting import has_ended
 from tests.waiting import PATIENCE, until
 
 ROOT = Path(__file__).resolve().parents[2]
-EMULATOR = [sys.executable, "-m", "events.emulator"]
+EMULATOR = [sys.executable, "-m", "emulator"]
 READY = "Ctrl-C stops"
 
 

@@ -9,9 +9,9 @@ import psutil
 import pytest
 import requests
 
-from events.emulator.ports import has_ipv6, reserve_port
+from emulator.ports import has_ipv6, reserve_port
 from tests.acceptance.terminal import Terminal, emulate, running_below
-from tests.emulator.test_account import CAP_DAC_READ_SEARCH, rights
+from tests.emulator.test_privileges import CAP_DAC_READ_SEARCH, rights
 from tests.waiting import PATIENCE, until
 
 

@@ -10,11 +10,11 @@ import pytest
 import requests
 from flask import Flask
 
+from emulator.ports import reserve_port
+from emulator.servers.gateway import Gateway
 from events import catalogue
-from events.emulator.gateway import Gateway
-from events.emulator.ports import reserve_port
-from functions import answers, web
 from functions.model import errors
+from functions.runtime import responses, web
 from tests.waiting import PATIENCE
 
 TEXT = {"Content-Type": "text/plain; charset=utf-8", "X-Envoy-Upstream-Service-Time": "7", "Server": "envoy"}
@@ -137,7 +137,7 @@ PROBLEMS = [
     errors.TooLarge("the body must not be larger than 65536 bytes"),
     errors.UnsupportedMedia("that is a picture", reason="no_media"),
     errors.RangeNotSatisfiable(10),
-    errors.Unprocessable("the file is empty; “ü” and \\ and \" pass too"),
+    errors.Unprocessable('the file is empty; “ü” and \\ and " pass too'),
     errors.Throttled("too many logins as ada", retry_after=77),
     errors.Unavailable("the database cannot be reached; try again soon"),
     web.Broken(),
@@ -148,7 +148,7 @@ PROBLEMS = [
 def test_a_functions_own_problem_passes_as_it_is(behind: Behind, gateway: Gateway, trouble: errors.Problem):
     """Status, body, and the headers that say what to do; a copy of the body in a header is the gateway's alone."""
     with Flask(__name__).app_context():
-        made = answers.problem(trouble)
+        made = responses.problem(trouble)
     behind.answers(made.status_code, dict(made.headers.items()), made.get_data())
     answer = requests.get(f"{gateway.url}/jobs/1", timeout=PATIENCE)
     assert (answer.status_code, answer.json()) == (made.status_code, made.json)
@@ -162,7 +162,7 @@ def test_a_functions_own_problem_passes_as_it_is(behind: Behind, gateway: Gatewa
 def test_a_problem_too_long_for_a_header_keeps_its_status(behind: Behind, gateway: Gateway):
     """It loses its own words only: nginx holds 4 KiB of an answer's headers."""
     with Flask(__name__).app_context():
-        made = answers.problem(errors.BadRequest("ü" * 5000))
+        made = responses.problem(errors.BadRequest("ü" * 5000))
     assert "Problem" not in made.headers
     behind.answers(made.status_code, dict(made.headers.items()), made.get_data())
     answer = requests.get(f"{gateway.url}/jobs", timeout=PATIENCE)

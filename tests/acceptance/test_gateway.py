@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 import requests
 
+from emulator.ports import reserve_port
+from emulator.servers.gateway import TEMPLATE, Gateway
+from emulator.system import System
 from events import catalogue
-from events.emulator.gateway import TEMPLATE, Gateway
-from events.emulator.ports import reserve_port
-from events.emulator.system import System
-from functions.settings import NEEDS
-from tests import films
+from functions.runtime.settings import NEEDS
+from tests import videos
 from tests.acceptance.person import Person
-from tests.functions.stage import load
+from tests.functions.harness import load
 from tests.waiting import PATIENCE
 
 FUNCTIONS = catalogue.load()
@@ -161,7 +161,7 @@ def visitor(system: System) -> Person:
 def test_a_token_that_no_header_may_hold_is_none(system: System, credential: str):
     """Not trouble of ours, though validate's server takes the first two for no HTTP (RFC 9110, 5.5)."""
     headers = {"Authorization": credential.encode("latin-1")}
-    answer = requests.post(f"{system.gateway.url}/upload", data=b"film", headers=headers, timeout=PATIENCE)
+    answer = requests.post(f"{system.gateway.url}/upload", data=b"video", headers=headers, timeout=PATIENCE)
     assert (answer.status_code, answer.json()["type"]) == (401, "urn:videotomp3:problem:unauthorized")
 
 
@@ -190,8 +190,8 @@ CONDITIONS = [
 
 def test_conditions_and_parts_are_the_function_s_to_judge(visitor: Person):
     """nginx could answer some by itself, and knows neither the MP3's tag nor its parts."""
-    with films.bunny().open("rb") as film:
-        uploaded = visitor.ask("POST", "/upload", params={"filename": "a.mp4"}, data=film).json()
+    with videos.bunny().open("rb") as video:
+        uploaded = visitor.ask("POST", "/upload", params={"filename": "a.mp4"}, data=video).json()
     path = visitor.ended(uploaded)["download"]
     for headers, got, head in CONDITIONS:
         answers = [visitor.ask(method, path, headers=headers) for method in ("GET", "HEAD")]

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from events.emulator.system import System
+from emulator.system import System
 from tests.acceptance.person import Person
 from tests.waiting import PATIENCE
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
-FILM = b"\0\0\0\x20ftypisom\0\0\2\0isomiso2avc1mp41" + bytes(range(256)) * 4
+VIDEO = b"\0\0\0\x20ftypisom\0\0\2\0isomiso2avc1mp41" + bytes(range(256)) * 4
 FORM = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.mp4"\r\n\r\n'
 EVENT = {
     "specversion": "1.0",
@@ -95,7 +95,7 @@ bodies = (
         some.sampled_from([*EVENT, "traceparent"]),
         json_values,
     )
-    | some.sampled_from([FILM, FORM, FORM + FILM, FORM + FILM + b"\r\n--x--\r\n", b"[" * 5000, b'{"a":' * 5000])
+    | some.sampled_from([VIDEO, FORM, FORM + VIDEO, FORM + VIDEO + b"\r\n--x--\r\n", b"[" * 5000, b'{"a":' * 5000])
 )
 paths = some.sampled_from(
     ["", "/", f"/{NOBODY}", f"/{NOBODY}/retry", f"?fid={NOBODY}", "/_/ready", "/_/metrics"]

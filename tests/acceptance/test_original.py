@@ -13,15 +13,15 @@ import pytest
 import requests
 import yaml
 
+from emulator.functions import Function
+from emulator.system import System
 from events import catalogue
 from events.bridge.settings import Settings as BridgeSettings
-from events.emulator.functions import Function
-from events.emulator.system import System
-from functions import settings
 from functions.model.accounts import password_matches
+from functions.runtime import settings
 from functions.stores.accounts import Accounts
 from functions.stores.postgres import Database
-from tests import films
+from tests import videos
 from tests.waiting import PATIENCE, until
 
 REGISTER = """
@@ -65,8 +65,8 @@ def bearer(system: System, registered: requests.Response) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def job(system: System, bearer: dict[str, str]) -> dict[str, Any]:
     """What became of `POST /upload` with an MP4 in the field `file`."""
-    with films.bunny().open("rb") as film:
-        url, files = f"{system.gateway.url}/upload", {"file": ("video_file.mp4", film)}
+    with videos.bunny().open("rb") as video:
+        url, files = f"{system.gateway.url}/upload", {"file": ("video_file.mp4", video)}
         uploaded = requests.post(url, files=files, headers=bearer, timeout=PATIENCE)
     assert uploaded.status_code == 202, uploaded.text
     return ended(system, bearer, uploaded.json()["id"])
@@ -117,16 +117,16 @@ def test_a_video_becomes_an_mp3_to_download_by_its_fid(
     assert (download.status_code, download.headers["Content-Type"]) == (200, "audio/mpeg")
     mp3 = tmp_path / "audio.mp3"
     mp3.write_bytes(download.content)
-    assert films.play(mp3) == pytest.approx(films.play(films.bunny()), abs=0.1)
+    assert videos.play(mp3) == pytest.approx(videos.play(videos.bunny()), abs=0.1)
 
 
 def test_nobody_is_mailed_where_nobody_gave_an_address(system: System, bearer: dict[str, str], job: dict[str, Any]):
     """The notification is noted as not wanted; once an address is given, what ends from then on is mailed."""
     told = {"function": "notify", "status": 202, "job": job["id"]}
-    journal = Path(system.functions["notify"].directory / "notify.log")
+    log = Path(system.functions["notify"].directory / "notify.log")
 
     def lines() -> list[str]:
-        return journal.read_text(encoding="utf-8").splitlines()
+        return log.read_text(encoding="utf-8").splitlines()
 
     until(lambda: any(told.items() <= json.loads(line).items() for line in lines()))
     assert mails_about(system, job) == []
@@ -135,7 +135,7 @@ def test_nobody_is_mailed_where_nobody_gave_an_address(system: System, bearer: d
     given = requests.patch(account, json={"email": "john@example.org"}, headers=bearer, timeout=PATIENCE)
     assert given.json()["email"] == "john@example.org"
     again = requests.post(
-        f"{system.gateway.url}/upload?filename=again.mp4", data=films.bunny().read_bytes(), headers=bearer, timeout=60
+        f"{system.gateway.url}/upload?filename=again.mp4", data=videos.bunny().read_bytes(), headers=bearer, timeout=60
     )
     later = ended(system, bearer, again.json()["id"])
     assert until(lambda: mails_about(system, later)) == ["john@example.org"]
@@ -185,9 +185,7 @@ def test_its_users_come_along_with_their_passwords(database: str, sql: Callable[
     sql(f"CREATE SCHEMA original; CREATE TABLE original.users ({columns})")
     try:
         for username in ("johndoe", "ann@example.org"):
-            sql(
-                "INSERT INTO original.users (name, username, hashed_password) VALUES ('Ann', %s, %s)", username, hashed
-            )
+            sql("INSERT INTO original.users (name, username, hashed_password) VALUES ('Ann', %s, %s)", username, hashed)
         sql(statement)
     finally:
         sql("DROP SCHEMA original CASCADE")

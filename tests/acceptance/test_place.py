@@ -10,13 +10,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from events.emulator.journey import Traveller
-from events.emulator.postgres import Postgres
-from events.emulator.system import System
-from tests import films
+from emulator.journey import Traveler
+from emulator.servers.postgres import Postgres
+from emulator.system import System
+from tests import videos
 from tests.acceptance.terminal import ROOT, emulate, running_below
 
-ODD = "it's \"x\" $z $$ %s:ü;#&*?[a]{b}~\\ `id`"  # what shells, make, Erlang, nginx and searches of paths take for more
+ODD = 'it\'s "x" $z $$ %s:ü;#&*?[a]{b}~\\ `id`'  # what shells, make, Erlang, nginx and searches of paths take for more
 CODE = ("events", "functions", "gateway", "template.yml")
 
 
@@ -54,10 +54,10 @@ def latin_1(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 def test_an_odd_place_a_strict_umask_and_another_locale_are_no_hindrance(odd: Path, latin_1: dict[str, str]) -> None:
     """All of them at once, with no HOME; an MP3 of that name that was there stays as it is."""
     name = "A$AP 'Mob' \"50%\" – Größe v1.2"
-    video = films.plain(odd.parent).rename(odd / f"{name}.mp4")
+    video = videos.plain(odd.parent).rename(odd / f"{name}.mp4")
     (odd / f"{name}.mp3").write_bytes(b"somebody's")
     run = subprocess.run(
-        [odd / ".venv" / "bin" / "python", "-m", "events.emulator"],
+        [odd / ".venv" / "bin" / "python", "-m", "emulator"],
         cwd=odd,
         env={"PATH": os.environ["PATH"], "VIDEO": video.name, **latin_1},
         umask=0o077,
@@ -99,8 +99,8 @@ def test_a_name_that_is_no_text_is_told_of(tmp_path: Path, latin_1: dict[str, st
 def test_a_name_from_an_old_disk_is_understood(system: System, tmp_path: Path) -> None:
     """Break: its bytes are Windows'. Symptom: quotes, dashes and € went missing from the MP3's name."""
     video = Path(os.fsdecode(os.fsencode(tmp_path) + "/„5 €“ – Größe.mp4".encode("cp1252")))
-    video.write_bytes(films.bunny().read_bytes())
-    traveller = Traveller(system)
+    video.write_bytes(videos.bunny().read_bytes())
+    traveller = Traveler(system)
     traveller.enter()
     job = traveller.await_end(traveller.upload(video))
     assert traveller.download(job, video, force=False) == tmp_path / "„5 €“ – Größe.mp3"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from events.emulator.system import System
-from tests import films
+from emulator.system import System
+from tests import videos
 from tests.acceptance.terminal import ROOT
 from tests.waiting import PATIENCE
 
@@ -17,9 +17,9 @@ SHELLS = ("sh", "bash")
 
 
 def paste(shell: str, system: System, directory: Path) -> subprocess.CompletedProcess[str]:
-    """What becomes of its lines where a film lies, only the port another."""
-    if not (directory / "film.mp4").exists():
-        shutil.copyfile(films.bunny(), directory / "film.mp4")
+    """What becomes of its lines where a video lies, only the port another."""
+    if not (directory / "video.mp4").exists():
+        shutil.copyfile(videos.bunny(), directory / "video.mp4")
     lines = LINES.replace("localhost:8002", system.gateway.url.removeprefix("http://"))
     return subprocess.run([shell, "-c", lines], cwd=directory, capture_output=True, encoding="utf-8", timeout=PATIENCE)
 
@@ -29,14 +29,14 @@ def test_its_lines_make_an_mp3(shell: str, system: System, tmp_path: Path):
     """Register, log in, upload, wait and download; also the second time, when Ann is there already."""
     pasted = paste(shell, system, tmp_path)
     assert (pasted.returncode, pasted.stderr) == (0, "")
-    assert films.play(tmp_path / "film.mp3") == pytest.approx(films.play(tmp_path / "film.mp4"), abs=0.1)
+    assert videos.play(tmp_path / "video.mp3") == pytest.approx(videos.play(tmp_path / "video.mp4"), abs=0.1)
 
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_its_lines_save_nothing_that_is_no_mp3(shell: str, system: System, tmp_path: Path):
-    """Break: the film has no sound. Symptom: the last line fails with 409, and no problem is saved as `download`."""
-    shutil.copyfile(films.silent(tmp_path), tmp_path / "film.mp4")
+    """Break: the video has no sound. Symptom: the last line fails with 409, and no problem is saved as `download`."""
+    shutil.copyfile(videos.silent(tmp_path), tmp_path / "video.mp4")
     pasted = paste(shell, system, tmp_path)
     assert pasted.returncode == 22
     assert "409" in pasted.stderr
-    assert not {path.name for path in tmp_path.iterdir()} & {"download", "film.mp3"}
+    assert not {path.name for path in tmp_path.iterdir()} & {"download", "video.mp3"}

@@ -12,9 +12,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from events.emulator import terminal
+from emulator import terminal
 from tests.bench import latency, memory, starts, transcoding, transfers
-from tests.bench.stage import stage
+from tests.bench.harness import harness
 from tests.bench.table import HEAD, Row
 
 PARTS = ("transcoding", "starts", "memory", "latency", "transfers")
@@ -23,7 +23,7 @@ PARTS = ("transcoding", "starts", "memory", "latency", "transfers")
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("parts", nargs="*", help=f"measure only these: {', '.join(PARTS)}")
-    parser.add_argument("--quick", action="store_true", help="small films and few rounds: to try it")
+    parser.add_argument("--quick", action="store_true", help="small videos and few rounds: to try it")
     parser.add_argument("--print", action="store_true", help="exit with 0 whatever was missed")
     chosen = parser.parse_args()
     if unknown := set(chosen.parts) - set(PARTS):
@@ -47,7 +47,7 @@ def measure(directory: Path, parts: set[str], quick: bool) -> Iterator[Row]:
     if "starts" in parts:
         yield from starts.rows(directory / "starts", rounds)
     if parts & {"memory", "latency", "transfers"}:
-        with stage(directory / "system") as system:
+        with harness(directory / "system") as system:
             if "memory" in parts:  # first: what was busy before would be idle with more
                 yield from memory.rows(system, directory, 200 if quick else 2048)
             if "latency" in parts:

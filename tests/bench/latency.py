@@ -7,61 +7,61 @@ import psutil
 from events import sink
 from functions.convert import lease, transcode
 from functions.model.media import Container
-from tests import films
+from tests import videos
 from tests.bench import transcoding
-from tests.bench.stage import PATIENCE, Stage
+from tests.bench.harness import PATIENCE, Harness
 from tests.bench.table import Row, in_turn, ratios, timed
-from tests.faults.stage import asleep
+from tests.faults.harness import asleep
 from tests.waiting import until
 
 
-def rows(stage: Stage, directory: Path, rounds: int) -> list[Row]:
-    return [_small_clip(stage, directory, rounds), _untaken(stage, directory), _cancelled(stage, directory)]
+def rows(harness: Harness, directory: Path, rounds: int) -> list[Row]:
+    return [_small_clip(harness, directory, rounds), _untaken(harness, directory), _cancelled(harness, directory)]
 
 
-def _small_clip(stage: Stage, directory: Path, rounds: int) -> Row:
+def _small_clip(harness: Harness, directory: Path, rounds: int) -> Row:
     """By Postgres' clock, through ingress, RabbitMQ, dispatcher and convert; ffmpeg looks once and converts once."""
-    film, audio = films.plain(directory), directory / "clip.mp3"
-    look = transcode.describe_command(film, Container.MP4, transcoding.LIMITS)
+    video, audio = videos.plain(directory), directory / "clip.mp3"
+    look = transcode.describe_command(video, Container.MP4, transcoding.LIMITS)
     look = look[look.index(transcode.binary()) :]  # without the jail
 
     def ours() -> float:
-        job = stage.await_done(stage.upload(film))
+        job = harness.await_done(harness.upload(video))
         assert job.finished_at
         return (job.finished_at - job.queued_at).total_seconds()
 
     def plain() -> None:
         transcoding.run(look)
-        transcoding.run_plain(film, audio)
+        transcoding.run_plain(video, audio)
 
     beyond = [1000 * (mine - theirs) for theirs, mine in in_turn(rounds, timed(plain), ours)]
     return Row("small clip, accepted to done, minus ffmpeg's own time", beyond, "ms", at_most=150)
 
 
-def _untaken(stage: Stage, directory: Path) -> Row:
+def _untaken(harness: Harness, directory: Path) -> Row:
     """Against one whose event is taken and the time an event is given; together they must stay below 2 s."""
-    film = films.plain(directory)
-    upload = timed(lambda: stage.upload(film))
+    video = videos.plain(directory)
+    upload = timed(lambda: harness.upload(video))
 
     def untaken() -> float:
-        with asleep(stage.system.bridge):
+        with asleep(harness.system.bridge):
             return upload()
 
     return Row("upload whose event nobody takes", ratios(3, lambda: upload() + sink.TIMEOUT, untaken), at_most=1.2)
 
 
-def _cancelled(stage: Stage, directory: Path) -> Row:
+def _cancelled(harness: Harness, directory: Path) -> Row:
     """Against the two beats that a worker needs to hear of it."""
-    (master,) = (psutil.Process(process.pid) for process in stage.system.functions["convert"].processes)
-    film = films.long(directory)
+    (master,) = (psutil.Process(process.pid) for process in harness.system.functions["convert"].processes)
+    video = videos.long(directory)
 
     def is_encoding() -> bool:
         return any("ffmpeg" in child.name() for worker in master.children() for child in worker.children())
 
     def cancel() -> float:
-        job = stage.upload(film)
-        until(lambda: stage.find(job.id).progress, PATIENCE)
-        stage.jobs.cancel(job.id, job.owner)
+        job = harness.upload(video)
+        until(lambda: harness.find(job.id).progress, PATIENCE)
+        harness.jobs.cancel(job.id, job.owner)
         return timed(lambda: until(lambda: not is_encoding()))()
 
     return Row("cancel to ffmpeg's end", ratios(3, lambda: lease.BEAT + transcode.BEAT, cancel), at_most=1.35)

@@ -1,4 +1,4 @@
-"""Memory of upload, convert (without ffmpeg) and download while one huge film of an hour passes."""
+"""Memory of upload, convert (without ffmpeg) and download while one huge video of an hour passes."""
 
 import re
 from collections.abc import Callable
@@ -6,28 +6,28 @@ from pathlib import Path
 
 import psutil
 
-from tests.bench import reels
-from tests.bench.stage import Stage
+from tests.bench import videos
+from tests.bench.harness import Harness
 from tests.bench.table import Row
 
 LIMIT = 64  # MB
 MB = 1e6
 
 
-def rows(stage: Stage, directory: Path, megabytes: int) -> list[Row]:
-    film = reels.huge(directory, megabytes)
-    grown = {name: _watch(stage, name) for name in ("upload", "convert", "download")}
-    job = stage.upload(film, as_form=True)
-    film.unlink()
-    stage.await_done(job)
-    stage.download(stage.offer(job))
+def rows(harness: Harness, directory: Path, megabytes: int) -> list[Row]:
+    video = videos.huge(directory, megabytes)
+    grown = {name: _watch(harness, name) for name in ("upload", "convert", "download")}
+    job = harness.upload(video, as_form=True)
+    video.unlink()
+    harness.await_done(job)
+    harness.download(harness.offer(job))
     what = f"memory above idle while {job.video_size / 1e9:.1f} GB pass"
     return [Row(f"{name}: {what}", [most()], "MB", at_most=LIMIT) for name, most in grown.items()]
 
 
-def _watch(stage: Stage, name: str) -> Callable[[], float]:
+def _watch(harness: Harness, name: str) -> Callable[[], float]:
     """Note what the function's processes hold now; the answer gives the most they held since, beyond that, in MB."""
-    master = psutil.Process(stage.system.functions[name].processes[0].pid)
+    master = psutil.Process(harness.system.functions[name].processes[0].pid)
     processes = [master, *master.children()]  # gunicorn and its worker; ffmpeg would be the worker's
     idle = sum(_bytes(process, "VmRSS") for process in processes)
     for process in processes:

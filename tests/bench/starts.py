@@ -11,13 +11,13 @@ from unittest.mock import patch
 
 from gunicorn.config import KNOWN_SETTINGS
 
+from emulator.functions import ROOT
+from emulator.ports import LOOPBACK, reserve_port
+from emulator.processes import Process, python
 from events import catalogue
-from events.emulator.functions import ROOT
-from events.emulator.ports import LOOPBACK, reserve_port
-from events.emulator.processes import Process, python
 from tests.bench.table import Row, ratios
 
-CONF = "functions/gunicorn.conf.py"
+CONF = "functions/runtime/gunicorn.conf.py"
 BIND = "import os; bind = os.environ['HOST'] + ':' + os.environ['PORT']"
 HELLO = """\
 import functions_framework

@@ -8,16 +8,16 @@ from pathlib import Path
 from functions.convert import transcode
 from functions.convert.transcode import Limits
 from functions.model.media import Container
-from tests.bench import reels
+from tests.bench import videos
 from tests.bench.table import Row, in_turn, timed
 
 LIMITS = Limits()
 
 
 def rows(directory: Path, minutes: int, rounds: int) -> list[Row]:
-    """Looking at the film counts as ours: plain ffmpeg does both in one run. So does the time of our own process."""
-    film, audio = reels.talk(directory, minutes), directory / "audio.mp3"
-    costs = in_turn(rounds, _costing(lambda: run_plain(film, audio)), _costing(lambda: convert(film, audio)))
+    """Looking at the video counts as ours: plain ffmpeg does both in one run. So does the time of our own process."""
+    video, audio = videos.talk(directory, minutes), directory / "audio.mp3"
+    costs = in_turn(rounds, _costing(lambda: run_plain(video, audio)), _costing(lambda: convert(video, audio)))
     return [
         Row(
             f"transcoding {minutes} min, {kind} against plain ffmpeg",
@@ -28,14 +28,14 @@ def rows(directory: Path, minutes: int, rounds: int) -> list[Row]:
     ]
 
 
-def convert(film: Path, audio: Path) -> None:
-    description = transcode.describe(film, Container.MP4, LIMITS)
-    transcode.transcode(film, audio, description, LIMITS, lambda _fraction: None)
+def convert(video: Path, audio: Path) -> None:
+    description = transcode.describe(video, Container.MP4, LIMITS)
+    transcode.transcode(video, audio, description, LIMITS, lambda _fraction: None)
 
 
-def run_plain(film: Path, audio: Path) -> None:
+def run_plain(video: Path, audio: Path) -> None:
     settings = ("-vn", "-c:a", "libmp3lame", "-q:a", "2", "-id3v2_version", "3")
-    run([transcode.binary(), "-nostdin", "-v", "error", "-y", "-i", str(film), *settings, str(audio)])
+    run([transcode.binary(), "-nostdin", "-v", "error", "-y", "-i", str(video), *settings, str(audio)])
 
 
 def run(command: list[str]) -> None:

@@ -4,15 +4,15 @@ import re
 import secrets
 from pathlib import Path
 
-import films
 import pytest
+import videos
 from visitor import Visitor
 
 
-def test_a_film_becomes_an_mp3_to_listen_to_and_to_keep(visitor: Visitor) -> None:
-    """Register, choose a film, see it done, play it, download it; the browser finds nothing to complain of."""
+def test_a_video_becomes_an_mp3_to_listen_to_and_to_keep(visitor: Visitor) -> None:
+    """Register, choose a video, see it done, play it, download it; the browser finds nothing to complain of."""
     visitor.register()
-    visitor.choose(films.bunny())
+    visitor.choose(videos.bunny())
     visitor.await_state("done")
     assert visitor.read(".title") == "bigbuckbunny.mp4"
     assert re.match(r"0:05 · [\d.]+ kB from 1.06 MB · ", visitor.read(".facts"))
@@ -25,14 +25,14 @@ def test_a_film_becomes_an_mp3_to_listen_to_and_to_keep(visitor: Visitor) -> Non
     visitor.press("download")
     mp3 = visitor.downloads / "bigbuckbunny.mp3"
     visitor.await_that(mp3.exists)
-    assert 5.2 < films.play(mp3) < 5.5
+    assert 5.2 < videos.play(mp3) < 5.5
     assert visitor.complaints == []
 
 
-def test_films_chosen_together_all_arrive(visitor: Visitor, tmp_path: Path) -> None:
+def test_videos_chosen_together_all_arrive(visitor: Visitor, tmp_path: Path) -> None:
     """One after another, the last on top."""
     visitor.register()
-    visitor.choose(films.plain(tmp_path), films.bunny())
+    visitor.choose(videos.plain(tmp_path), videos.bunny())
     visitor.await_that(lambda: visitor.count("[data-state=done]") == 2)
     assert [title.text for title in visitor.chrome.find_elements("css selector", ".title")] == [
         "bigbuckbunny.mp4",
@@ -40,12 +40,12 @@ def test_films_chosen_together_all_arrive(visitor: Visitor, tmp_path: Path) -> N
     ]
 
 
-def test_a_film_can_be_dropped_anywhere(visitor: Visitor) -> None:
+def test_a_video_can_be_dropped_anywhere(visitor: Visitor) -> None:
     """The page shows that it would take it, and takes it."""
     visitor.register()
     for event in ("dragEnter", "dragOver", "drop"):
         assert visitor.count("body.over") == (event == "drop")
-        visitor.drag(event, films.bunny())
+        visitor.drag(event, videos.bunny())
     visitor.await_state("done")
     assert visitor.count("body.over") == 0
 
@@ -57,7 +57,7 @@ def test_an_upload_can_be_called_off(visitor: Visitor) -> None:
     visitor.command(
         "Network.emulateNetworkConditions", offline=False, latency=0, downloadThroughput=-1, uploadThroughput=100_000
     )
-    visitor.choose(films.bunny())
+    visitor.choose(videos.bunny())
     visitor.await_that(lambda: re.fullmatch(r"[1-9]\d?%", visitor.read(".track .figure")))
     visitor.press("cancel")
     visitor.await_that(lambda: visitor.sees("#nothing"))
@@ -65,10 +65,10 @@ def test_an_upload_can_be_called_off(visitor: Visitor) -> None:
     visitor.await_that(lambda: visitor.sees("#nothing"))
 
 
-def test_why_a_film_failed_stands_there_in_plain_words(visitor: Visitor, tmp_path: Path) -> None:
+def test_why_a_video_failed_stands_there_in_plain_words(visitor: Visitor, tmp_path: Path) -> None:
     """No sound: the reason is a sentence, trying again leads to the same, and deleting it is for good."""
     visitor.register()
-    visitor.choose(films.silent(tmp_path))
+    visitor.choose(videos.silent(tmp_path))
     visitor.await_state("failed")
     assert "no sound" in visitor.read(".track .problem")
 
@@ -83,9 +83,9 @@ def test_why_a_film_failed_stands_there_in_plain_words(visitor: Visitor, tmp_pat
     visitor.await_that(lambda: visitor.sees("#nothing"))
 
 
-def test_what_is_no_film_is_refused_in_its_row(visitor: Visitor, tmp_path: Path) -> None:
+def test_what_is_no_video_is_refused_in_its_row(visitor: Visitor, tmp_path: Path) -> None:
     """The server's reason is shown, and there is no use in offering to try again."""
-    (tmp_path / "notes.mp4").write_text("this is not a film\n" * 100, encoding="utf-8")
+    (tmp_path / "notes.mp4").write_text("this is not a video\n" * 100, encoding="utf-8")
     visitor.register()
     visitor.choose(tmp_path / "notes.mp4")
     visitor.await_state("refused")
@@ -98,7 +98,7 @@ def test_an_upload_that_broke_off_is_tried_again_without_doubling(visitor: Visit
     visitor.register()
     visitor.command("Network.enable")
     visitor.command("Network.setBlockedURLs", urls=["*/upload*"])
-    visitor.choose(films.bunny())
+    visitor.choose(videos.bunny())
     visitor.await_state("broken")
     assert "cannot be reached" in visitor.read(".track .problem")
     visitor.command("Network.setBlockedURLs", urls=[])
@@ -109,10 +109,10 @@ def test_an_upload_that_broke_off_is_tried_again_without_doubling(visitor: Visit
     assert visitor.count(".track") == 1
 
 
-def test_a_film_name_is_never_markup(visitor: Visitor, tmp_path: Path) -> None:
+def test_a_video_name_is_never_markup(visitor: Visitor, tmp_path: Path) -> None:
     """A name made to be read as HTML is shown letter by letter."""
     name = "<img src=x onerror=document.title='broken-in'>.mp4"
-    (tmp_path / name).write_bytes(films.bunny().read_bytes())
+    (tmp_path / name).write_bytes(videos.bunny().read_bytes())
     visitor.register()
     visitor.choose(tmp_path / name)
     visitor.await_state("done")
@@ -168,7 +168,7 @@ def test_while_the_account_cannot_be_asked_the_page_says_nothing_of_emails(visit
     visitor.command("Network.enable")
     visitor.command("Network.setBlockedURLs", urls=["*/account"])
     visitor.register(secrets.token_hex(6))
-    visitor.choose(films.bunny())
+    visitor.choose(videos.bunny())
     visitor.await_state("done")
     assert not visitor.sees("#mails, #address")
     assert visitor.complaints == []
@@ -205,8 +205,8 @@ def test_logging_out_forgets_the_session(visitor: Visitor) -> None:
 @pytest.mark.parametrize("width", [320, 768, 1920])
 def test_nothing_needs_scrolling_sideways(visitor: Visitor, tmp_path: Path, width: int) -> None:
     """From the narrowest phone (WCAG 2.2, 1.4.10) to a wide screen, also with a long name."""
-    film = tmp_path / f"{'endless' * 25}.mp4"
-    film.write_bytes(b"no film")
+    video = tmp_path / f"{'endless' * 25}.mp4"
+    video.write_bytes(b"no video")
     visitor.command(
         "Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=width < 500
     )
@@ -214,6 +214,6 @@ def test_nothing_needs_scrolling_sideways(visitor: Visitor, tmp_path: Path, widt
     visitor.register(secrets.token_hex(100))
     visitor.await_that(lambda: visitor.sees("#address"))
     assert visitor.run("return document.documentElement.scrollWidth <= innerWidth")
-    visitor.choose(film)
+    visitor.choose(video)
     visitor.await_state("refused")
     assert visitor.run("return document.documentElement.scrollWidth <= innerWidth")

@@ -56,12 +56,12 @@ class Visitor:
             field.send_keys(value)
         self.find(f"#{form} button.button").click()
 
-    def choose(self, *films: Path) -> None:
-        self.find("#films").send_keys("\n".join(map(str, films)))
+    def choose(self, *videos: Path) -> None:
+        self.find("#videos").send_keys("\n".join(map(str, videos)))
 
-    def drag(self, event: str, film: Path) -> None:
+    def drag(self, event: str, video: Path) -> None:
         """One step of dragging a file from outside over the middle of the page."""
-        data = {"items": [], "files": [str(film)], "dragOperationsMask": 1}
+        data = {"items": [], "files": [str(video)], "dragOperationsMask": 1}
         self.command("Input.dispatchDragEvent", type=event, x=600, y=400, data=data)
 
     def press(self, action: str) -> None:

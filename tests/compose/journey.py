@@ -1,6 +1,6 @@
 """`make compose-test`: the system of docker-compose.yml at work, while each of its services is restarted once.
 
-People upload films all the while. Every film that was accepted must end done, its owner must be mailed, and its MP3
+People upload videos all the while. Every video that was accepted must end done, its owner must be mailed, and its MP3
 must be, byte for byte, the one that an undisturbed run makes. Some services are killed too, without a SIGTERM, and
 convert is scaled to three. A table says what was done and what became of it. Needs Docker and compose.
 """
@@ -27,8 +27,8 @@ import urllib3
 import yaml
 from imageio_ffmpeg import get_ffmpeg_exe
 
-from events.emulator import terminal
-from events.emulator.ports import reserve_port
+from emulator import terminal
+from emulator.ports import reserve_port
 from functions.convert.container import measure_mp3
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,9 +37,9 @@ PORTS = ("GATEWAY_PORT", "AUTH_PORT", "POSTGRES_PORT", "MONGO_PORT", "AMQP_PORT"
 ONE_SHOTS = ("secrets", "migrate")
 KILLED = ("convert", "bridge", "upload", "postgres", "rabbitmq")
 REPLICAS = 3
-SECONDS = 60.0  # that the film plays
+SECONDS = 60.0  # that the video plays
 SLOWLY = 2.0  # seconds one upload takes at least, so that there is always one under way
-FILMS = 9  # of one person at most: ten mails an hour go to one address
+VIDEOS = 9  # of one person at most: ten mails an hour go to one address
 PATIENCE = 300.0  # seconds: a killed converter's lease lapses, sweep looks every minute, retries wait up to a minute
 HEALTH = "{{.State.Health.Status}}"
 BEGUN = time.monotonic()
@@ -52,9 +52,9 @@ class Lost(Exception):
 def main() -> int:
     compose = Compose()
     with TemporaryDirectory() as folder, compose.running():
-        film = make_film(Path(folder, "film.mp4"))
+        video = make_video(Path(folder, "video.mp4"))
         postbox = Postbox(compose.url("MAILPIT_PORT"))
-        undisturbed = Round("nothing", "disturbed", person := Person(compose, film, postbox))
+        undisturbed = Round("nothing", "disturbed", person := Person(compose, video, postbox))
         person.upload("first.mp4")
         (audio,) = person.settle()
         if abs(measure_mp3(io.BytesIO(audio)) - SECONDS) > 0.1:
@@ -62,9 +62,9 @@ def main() -> int:
         services = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
         rounds = [
             undisturbed,
-            *(disturb(Round(each, "killed", Person(compose, film, postbox)), compose.kill) for each in KILLED),
-            *(disturb(Round(each, "restarted", Person(compose, film, postbox)), compose.restart) for each in services),
-            spread(Round("convert", f"scaled to {REPLICAS}", Person(compose, film, postbox)), compose),
+            *(disturb(Round(each, "killed", Person(compose, video, postbox)), compose.kill) for each in KILLED),
+            *(disturb(Round(each, "restarted", Person(compose, video, postbox)), compose.restart) for each in services),
+            spread(Round("convert", f"scaled to {REPLICAS}", Person(compose, video, postbox)), compose),
         ]
         for each in rounds:
             each.judge(audio)
@@ -129,7 +129,7 @@ class Compose:
 
 
 class Postbox(Thread):
-    """Reads all mail as it comes (the mail catcher, restarted too, may forget it), and notes what film it is about."""
+    """Reads all mail as it comes (the mail catcher, restarted too, may forget it), and notes what video it is about."""
 
     def __init__(self, url: str) -> None:
         super().__init__(daemon=True)
@@ -151,10 +151,10 @@ class Postbox(Thread):
 
 
 class Person:
-    """Somebody who registers, sends films whatever happens, and wants every one of them back as an MP3."""
+    """Somebody who registers, sends videos whatever happens, and wants every one of them back as an MP3."""
 
-    def __init__(self, compose: Compose, film: bytes, postbox: Postbox) -> None:
-        self._film, self._postbox, self._url = film, postbox, compose.url("GATEWAY_PORT")
+    def __init__(self, compose: Compose, video: bytes, postbox: Postbox) -> None:
+        self._video, self._postbox, self._url = video, postbox, compose.url("GATEWAY_PORT")
         self._http = urllib3.PoolManager(timeout=620, retries=False)
         self._token: dict[str, str] = {}
         self.accepted: list[dict[str, Any]] = []
@@ -168,18 +168,18 @@ class Person:
         self.refused = 0
 
     def upload(self, name: str, slowly: float = 0.0) -> None:
-        """Send the film until it is accepted; a repeat has the same key, so that it makes no second job."""
-        headers = {**self._token, "Content-Length": str(len(self._film)), "Idempotency-Key": str(uuid4())}
+        """Send the video until it is accepted; a repeat has the same key, so that it makes no second job."""
+        headers = {**self._token, "Content-Length": str(len(self._video)), "Idempotency-Key": str(uuid4())}
         path = f"/upload?filename={name}"
         self.accepted.append(self._insist("POST", path, headers=headers, body=lambda: self._pieces(slowly)).json())
 
     def keep_uploading(self) -> None:
-        for number in range(FILMS):
+        for number in range(VIDEOS):
             if not self.enough.is_set():
                 self.upload(f"{number}.mp4", SLOWLY)
 
     def settle(self) -> list[bytes]:
-        """The MP3s of all films, once they are done and the mails about them are there. Raises Lost."""
+        """The MP3s of all videos, once they are done and the mails about them are there. Raises Lost."""
         deadline = time.monotonic() + PATIENCE
         for sent in self.accepted:
             while (job := self._insist("GET", f"/jobs/{sent['id']}", headers=self._token).json())["state"] != "done":
@@ -193,14 +193,14 @@ class Person:
         return [self._insist("GET", f"/download?fid={sent['fid']}", headers=self._token).data for sent in self.accepted]
 
     def awaits_conversion(self) -> bool:
-        """Whether the film that was accepted last is being converted right now; the next one is on its way by then."""
+        """Whether the video that was accepted last is being converted right now; the next one is on its way by then."""
         latest = [self._insist("GET", f"/jobs/{sent['id']}", headers=self._token).json() for sent in self.accepted[-1:]]
         return any(job["state"] == "converting" for job in latest)
 
     def _pieces(self, slowly: float) -> Iterator[bytes]:
-        piece = len(self._film) // 20 + 1
-        for start in range(0, len(self._film), piece):
-            yield self._film[start : start + piece]
+        piece = len(self._video) // 20 + 1
+        for start in range(0, len(self._video), piece):
+            yield self._video[start : start + piece]
             time.sleep(slowly / 20)
 
     def _insist(self, method: str, path: str, body: Callable[[], Any] = lambda: None, **options: Any) -> Any:
@@ -221,7 +221,7 @@ class Person:
 
 @dataclass
 class Round:
-    """One row of the table: what was done to a service while a person worked, and what became of the person's films."""
+    """One row of the table: what was done to a service while a person worked, and what became of the videos."""
 
     service: str
     how: str
@@ -236,7 +236,7 @@ class Round:
         return self.whole == len(self.person.accepted) > 0
 
     def judge(self, wanted: bytes) -> None:
-        say(f"looking for the films of {self.service} {self.how}")
+        say(f"looking for the videos of {self.service} {self.how}")
         try:
             found = [hashlib.sha256(audio).digest() for audio in self.person.settle()]
             self.whole = found.count(hashlib.sha256(wanted).digest())
@@ -245,14 +245,14 @@ class Round:
 
 
 def disturb(round_: Round, act: Callable[[str], None]) -> Round:
-    """Act on the service while one film is being converted and the next one is on its way."""
+    """Act on the service while one video is being converted and the next one is on its way."""
     person = round_.person
     with ThreadPoolExecutor(1) as side:
         uploading = side.submit(person.keep_uploading)
         while not person.awaits_conversion():
             if uploading.done():
                 uploading.result()
-                raise Lost(f"no film was seen being converted, for {round_.service} to be {round_.how} meanwhile")
+                raise Lost(f"no video was seen being converted, for {round_.service} to be {round_.how} meanwhile")
             time.sleep(0.05)
         began = time.monotonic()
         act(round_.service)
@@ -260,17 +260,17 @@ def disturb(round_: Round, act: Callable[[str], None]) -> Round:
         person.enough.set()
         uploading.result()
     round_.refused = person.refused
-    say(f"{round_.service} {round_.how}: {round_.seconds:.1f} s, {len(person.accepted)} films accepted")
+    say(f"{round_.service} {round_.how}: {round_.seconds:.1f} s, {len(person.accepted)} videos accepted")
     return round_
 
 
 def spread(round_: Round, compose: Compose) -> Round:
-    """Three converters, and more films at once than one of them takes."""
+    """Three converters, and more videos at once than one of them takes."""
     began = time.monotonic()
     compose("up", "--detach", "--wait", "--scale", f"convert={REPLICAS}", CONVERT_PARALLELISM=str(2 * REPLICAS))
     round_.seconds = time.monotonic() - began
-    with ThreadPoolExecutor(FILMS) as at_once:
-        list(at_once.map(round_.person.upload, [f"{number}.mp4" for number in range(FILMS)]))
+    with ThreadPoolExecutor(VIDEOS) as at_once:
+        list(at_once.map(round_.person.upload, [f"{number}.mp4" for number in range(VIDEOS)]))
     with suppress(Lost):
         round_.person.settle()
     since = f"{time.monotonic() - began:.0f}s"
@@ -279,7 +279,7 @@ def spread(round_: Round, compose: Compose) -> Round:
     return round_
 
 
-def make_film(path: Path) -> bytes:
+def make_video(path: Path) -> bytes:
     """A tone in noise, which costs the encoder something, under a small picture."""
     picture = ("-f", "lavfi", "-i", f"testsrc=s=64x48:r=5:d={SECONDS}")
     sound = ("-f", "lavfi", "-i", f"aevalsrc=0.3*sin(880*PI*t)+0.1*random(0)|0.3*sin(660*PI*t):s=44100:d={SECONDS}")
@@ -295,7 +295,7 @@ def print_table(rounds: list[Round]) -> None:
     for row in rows:
         sys.stdout.write("{:<12} {:<12} {:>7} {:>9} {:>8} {:>17}  {}".format(*row).rstrip() + "\n")
     whole, accepted = sum(each.whole for each in rounds), sum(len(each.person.accepted) for each in rounds)
-    say(f"{whole} of {accepted} accepted films were converted, whole, and their owners told")
+    say(f"{whole} of {accepted} accepted videos were converted, whole, and their owners told")
 
 
 def say(what: str) -> None:

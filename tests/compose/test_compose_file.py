@@ -9,11 +9,11 @@ import jsonschema
 import pytest
 import yaml
 
+from emulator.servers import gateway
 from events import catalogue
 from events.bridge.settings import Settings as BridgeSettings
-from events.emulator import gateway
-from functions import handout
-from tests.platforms.given import ROOT, compose
+from functions.secrets import distribution
+from tests.check.given import ROOT, compose
 
 COMPOSE = compose({})
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
@@ -73,7 +73,7 @@ def test_the_gateway_leads_to_every_http_function():
 
 
 @pytest.mark.parametrize(("chosen", "limit"), [({}, 4295032832), ({"MAX_UPLOAD_BYTES": "1000000"}, 1065536)])
-def test_the_gateway_lets_the_largest_film_in_with_its_form(chosen, limit):
+def test_the_gateway_lets_the_largest_video_in_with_its_form(chosen, limit):
     """Its size limit is the application's with room for the form, whichever limit is set."""
     service = compose(chosen)["services"]["gateway"]
     shell, option, script, name = service["entrypoint"]
@@ -216,8 +216,8 @@ def networks(name: str) -> list[str]:
 
 
 def secrets_of(name: str) -> tuple[str, ...]:
-    """What functions.handout puts into its volume."""
-    return FUNCTIONS[name].secrets if name in FUNCTIONS else handout.OTHERS.get(name, ())
+    """What functions.secrets.distribution puts into its volume."""
+    return FUNCTIONS[name].secrets if name in FUNCTIONS else distribution.OTHERS.get(name, ())
 
 
 def readers() -> list[tuple[str, dict[str, Any]]]:

@@ -8,12 +8,13 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from events import catalogue
-from functions import handout, passwords, settings
-from functions.settings import SECRETS
-from tests.platforms.given import ROOT, compose
+from functions.runtime import settings
+from functions.runtime.settings import SECRETS
+from functions.secrets import distribution, passwords
+from tests.check.given import ROOT, compose
 
 SECRETS_OF = {function.name: set(function.secrets) for function in catalogue.load() if function.secrets} | {
-    name: set(names) for name, names in handout.OTHERS.items()
+    name: set(names) for name, names in distribution.OTHERS.items()
 }
 
 
@@ -186,6 +187,6 @@ def test_made_secrets_are_for_their_owner_strong_and_never_made_twice(tmp_path: 
 
 def test_make_secrets_needs_nothing_but_python(tmp_path: Path) -> None:
     """It runs before anything is installed: no package is to be found here."""
-    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import functions.passwords"
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import functions.secrets.passwords"
     subprocess.run([sys.executable, "-I", "-S", "-c", code], cwd=tmp_path, check=True)
-    assert "python3 -m functions.passwords" in (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert "python3 -m functions.secrets.passwords" in (ROOT / "Makefile").read_text(encoding="utf-8")

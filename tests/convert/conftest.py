@@ -12,24 +12,24 @@ Convert = Callable[..., transcode.Result]
 
 @pytest.fixture(scope="session")
 def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where this session's films are kept."""
-    return tmp_path_factory.mktemp("films")
+    """Where this session's videos are kept."""
+    return tmp_path_factory.mktemp("videos")
 
 
 @pytest.fixture
 def convert(tmp_path: Path) -> Convert:
-    """Takes a film through what convert does with it: sniff, describe, transcode to tmp_path/audio.mp3."""
+    """Takes a video through what convert does with it: sniff, describe, transcode to tmp_path/audio.mp3."""
 
     def run(
-        film: Path,
+        video: Path,
         limits: transcode.Limits = LIMITS,
         progress: Callable[[float], None] = lambda _: None,
         **options: int,
     ) -> transcode.Result:
-        with film.open("rb") as file:
+        with video.open("rb") as file:
             container = sniff(file.read(SNIFF_BYTES))
-        assert container, f"{film.name} is no media"
-        description = transcode.describe(film, container, limits)
-        return transcode.transcode(film, tmp_path / "audio.mp3", description, limits, progress, **options)
+        assert container, f"{video.name} is no media"
+        description = transcode.describe(video, container, limits)
+        return transcode.transcode(video, tmp_path / "audio.mp3", description, limits, progress, **options)
 
     return run

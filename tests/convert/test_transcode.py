@@ -1,4 +1,4 @@
-"""Real films become real MP3s, and keep what should be kept."""
+"""Real videos become real MP3s, and keep what should be kept."""
 
 import threading
 from collections.abc import Callable
@@ -9,16 +9,16 @@ import pytest
 from functions.convert import transcode
 from functions.convert.transcode import Audio, Description, Limits
 from functions.model.media import Container, sniff
-from tests import films
+from tests import videos
 from tests.convert.conftest import Convert
 
 
-@pytest.mark.parametrize("kind", films.WHOLE)
+@pytest.mark.parametrize("kind", videos.WHOLE)
 def test_every_container_becomes_an_mp3_of_its_length(kind: str, shelf: Path, tmp_path: Path, convert: Convert) -> None:
     """Within 0.1 s of the sound, by the header and by playing it; no container gives more or less."""
-    result = convert(films.WHOLE[kind](shelf))
-    assert result.duration == pytest.approx(films.SECONDS, abs=0.1)
-    assert films.play(tmp_path / "audio.mp3") == pytest.approx(films.SECONDS, abs=0.1)
+    result = convert(videos.WHOLE[kind](shelf))
+    assert result.duration == pytest.approx(videos.SECONDS, abs=0.1)
+    assert videos.play(tmp_path / "audio.mp3") == pytest.approx(videos.SECONDS, abs=0.1)
     assert result.size == (tmp_path / "audio.mp3").stat().st_size
 
 
@@ -26,33 +26,33 @@ def test_every_container_becomes_an_mp3_of_its_length(kind: str, shelf: Path, tm
     "kind", ["plain", "fragmented", "matroska", "live_matroska", "ogg", "avi", "mpeg_ts", "flv", "wmv"]
 )
 def test_bytes_behind_the_end_are_no_damage(kind: str, shelf: Path, convert: Convert) -> None:
-    """Downloads and cameras leave such; the film is whole."""
-    assert convert(films.followed(films.WHOLE[kind](shelf))).duration == pytest.approx(films.SECONDS, abs=0.1)
+    """Downloads and cameras leave such; the video is whole."""
+    assert convert(videos.followed(videos.WHOLE[kind](shelf))).duration == pytest.approx(videos.SECONDS, abs=0.1)
 
 
-def test_a_film_nobody_here_made_is_converted(tmp_path: Path, convert: Convert) -> None:
+def test_a_video_nobody_here_made_is_converted(tmp_path: Path, convert: Convert) -> None:
     """Big Buck Bunny, 5.1 sound at 48 kHz, becomes stereo at 48 kHz without its brand tags."""
-    assert convert(films.bunny()).duration == pytest.approx(5.31, abs=0.1)
-    report = films.look(tmp_path / "audio.mp3")
+    assert convert(videos.bunny()).duration == pytest.approx(5.31, abs=0.1)
+    report = videos.look(tmp_path / "audio.mp3")
     assert "48000 Hz, stereo" in report
     assert "brand" not in report
 
 
 def test_sound_that_ends_before_the_picture_is_whole(shelf: Path, convert: Convert) -> None:
-    """Two seconds under five of picture: a short sound, not a cut-off film."""
-    assert convert(films.short_sound(shelf)).duration == pytest.approx(2, abs=0.1)
+    """Two seconds under five of picture: a short sound, not a cut-off video."""
+    assert convert(videos.short_sound(shelf)).duration == pytest.approx(2, abs=0.1)
 
 
 def test_sound_that_begins_after_the_picture_gets_no_silence(shelf: Path, convert: Convert) -> None:
     """Three seconds that begin at two stay three seconds."""
-    assert convert(films.late_sound(shelf)).duration == pytest.approx(3, abs=0.1)
+    assert convert(videos.late_sound(shelf)).duration == pytest.approx(3, abs=0.1)
 
 
 def test_title_artist_and_date_are_kept_in_id3v2_3(shelf: Path, tmp_path: Path, convert: Convert) -> None:
-    """What describes the sound stays; what describes the container, or where it was filmed, goes."""
-    convert(films.tagged(shelf))
-    report = films.look(tmp_path / "audio.mp3")
-    for kept in ("title           : Mein Film", "artist          : Jemand", "date            : 2024"):
+    """What describes the sound stays; what describes the container, or where it was recorded, goes."""
+    convert(videos.tagged(shelf))
+    report = videos.look(tmp_path / "audio.mp3")
+    for kept in ("title           : Mein Video", "artist          : Jemand", "date            : 2024"):
         assert kept in report
     for dropped in ("brand", "minor_version", "location", "+52.5"):
         assert dropped not in report
@@ -61,14 +61,14 @@ def test_title_artist_and_date_are_kept_in_id3v2_3(shelf: Path, tmp_path: Path, 
 
 def test_tags_that_ogg_keeps_in_its_streams_are_kept(shelf: Path, tmp_path: Path, convert: Convert) -> None:
     """Ogg has no tags of its own; those of the converted stream count."""
-    convert(films.tagged_ogg(shelf))
-    assert "title           : Mein Film" in films.look(tmp_path / "audio.mp3")
+    convert(videos.tagged_ogg(shelf))
+    assert "title           : Mein Video" in videos.look(tmp_path / "audio.mp3")
 
 
 def test_chapters_are_kept(shelf: Path, tmp_path: Path, convert: Convert) -> None:
     """Both, with their titles and borders."""
-    convert(films.chaptered(shelf))
-    report = films.look(tmp_path / "audio.mp3")
+    convert(videos.chaptered(shelf))
+    report = videos.look(tmp_path / "audio.mp3")
     assert "start 0.000000, end 2.000000" in report
     assert "start 2.000000, end 5.000000" in report
     assert "Anfang" in report
@@ -77,9 +77,9 @@ def test_chapters_are_kept(shelf: Path, tmp_path: Path, convert: Convert) -> Non
 
 @pytest.mark.parametrize(("suffix", "picture"), [("mp4", "mjpeg"), ("mp4", "png"), ("mkv", "mjpeg"), ("mkv", "png")])
 def test_the_cover_is_kept(suffix: str, picture: str, shelf: Path, tmp_path: Path, convert: Convert) -> None:
-    """A picture that a container marks as attached comes along, byte for byte; the film's own picture does not."""
-    convert(films.covered(shelf, suffix, picture))
-    report = films.look(tmp_path / "audio.mp3")
+    """A picture that a container marks as attached comes along, byte for byte; the video's own picture does not."""
+    convert(videos.covered(shelf, suffix, picture))
+    report = videos.look(tmp_path / "audio.mp3")
     assert f"Video: {picture}" in report
     assert "attached pic" in report
     assert "h264" not in report
@@ -91,49 +91,49 @@ def test_the_sample_rate_is_kept_as_far_as_mp3_goes(
     hertz: int, kept: int, shelf: Path, tmp_path: Path, convert: Convert
 ) -> None:
     """No resampling but from above 48 kHz, where MP3 ends."""
-    convert(films.sampled(shelf, hertz))
-    assert f"{kept} Hz, stereo" in films.look(tmp_path / "audio.mp3")
+    convert(videos.sampled(shelf, hertz))
+    assert f"{kept} Hz, stereo" in videos.look(tmp_path / "audio.mp3")
 
 
 def test_mono_stays_mono(shelf: Path, tmp_path: Path, convert: Convert) -> None:
     """Nobody gains from the same sound twice."""
-    convert(films.mono(shelf))
-    assert "44100 Hz, mono" in films.look(tmp_path / "audio.mp3")
+    convert(videos.mono(shelf))
+    assert "44100 Hz, mono" in videos.look(tmp_path / "audio.mp3")
 
 
 def test_surround_becomes_stereo(shelf: Path, tmp_path: Path, convert: Convert) -> None:
     """MP3 has two channels."""
-    convert(films.surround(shelf))
-    assert "Hz, stereo" in films.look(tmp_path / "audio.mp3")
+    convert(videos.surround(shelf))
+    assert "Hz, stereo" in videos.look(tmp_path / "audio.mp3")
 
 
 def test_of_two_tracks_the_default_one_is_converted(shelf: Path, tmp_path: Path, convert: Convert) -> None:
     """The second track is the default: mono, 48 kHz."""
-    convert(films.two_tracks(shelf))
-    assert "48000 Hz, mono" in films.look(tmp_path / "audio.mp3")
+    convert(videos.two_tracks(shelf))
+    assert "48000 Hz, mono" in videos.look(tmp_path / "audio.mp3")
 
 
 def test_quality_is_a_setting(shelf: Path, convert: Convert) -> None:
     """LAME's -V: 0 is best and largest, 9 smallest."""
-    best, smallest = (convert(films.plain(shelf), quality=quality).size for quality in (0, 9))
+    best, smallest = (convert(videos.plain(shelf), quality=quality).size for quality in (0, 9))
     assert best > 2 * smallest
 
 
 def test_a_name_that_looks_like_an_option_or_a_protocol_is_only_a_name(shelf: Path, tmp_path: Path) -> None:
     """Paths are ours, but the argument list does not depend on that."""
     for name in ("-i.mp4", "concat:a|b.mp4", "http:x.mp4", "50%d.mp4"):
-        film = tmp_path / name
-        film.write_bytes(films.plain(shelf).read_bytes())
-        seen = transcode.describe(film, Container.MP4, Limits())
+        video = tmp_path / name
+        video.write_bytes(videos.plain(shelf).read_bytes())
+        seen = transcode.describe(video, Container.MP4, Limits())
         target = tmp_path / f"{name}.out"
-        assert transcode.transcode(film, target, seen, Limits(), lambda _: None).size == target.stat().st_size
+        assert transcode.transcode(video, target, seen, Limits(), lambda _: None).size == target.stat().st_size
 
 
 def test_what_two_tracks_hold_is_described(shelf: Path) -> None:
     """Index, language, default, sample rate and channels of every audio stream."""
-    assert transcode.describe(films.two_tracks(shelf), Container.MP4, Limits()) == Description(
+    assert transcode.describe(videos.two_tracks(shelf), Container.MP4, Limits()) == Description(
         Container.MP4,
-        films.SECONDS,
+        videos.SECONDS,
         (Audio(1, "eng", False, 44100, "stereo"), Audio(2, "deu", True, 48000, "mono")),
         cover=None,
     )
@@ -141,7 +141,7 @@ def test_what_two_tracks_hold_is_described(shelf: Path) -> None:
 
 HOSTILE_REPORT = """\
 [mov @ 0x1] [warning] stream 0, timescale not set
-Input #0, mov,mp4,m4a,3gp,3g2,mj2, from 'film':
+Input #0, mov,mp4,m4a,3gp,3g2,mj2, from 'video':
   Metadata:
     title           : one
 
@@ -171,16 +171,16 @@ def test_a_report_that_trips_moviepys_parser_is_read() -> None:
 
 
 def test_a_long_report_is_read_whole(shelf: Path) -> None:
-    """Length and streams stand behind whatever tags, chapters and fonts a film has."""
-    seen = transcode.describe(films.talkative(shelf), Container.MATROSKA, Limits())
-    assert seen.duration == pytest.approx(films.SECONDS, abs=0.1)
+    """Length and streams stand behind whatever tags, chapters and fonts a video has."""
+    seen = transcode.describe(videos.talkative(shelf), Container.MATROSKA, Limits())
+    assert seen.duration == pytest.approx(videos.SECONDS, abs=0.1)
     assert len(seen.audio) == 1
 
 
 def test_streams_that_belong_to_two_programs_are_counted_once() -> None:
     """A transport stream's report names a stream under each of its programs."""
     line = "  Stream #0:1[0x101](eng): Audio: aac (LC), 44100 Hz, stereo, fltp, 87 kb/s\n"
-    report = f"Input #0, mpegts, from 'film':\n  Duration: N/A, bitrate: N/A\n  Program 1\n{line}  Program 2\n{line}"
+    report = f"Input #0, mpegts, from 'video':\n  Duration: N/A, bitrate: N/A\n  Program 1\n{line}  Program 2\n{line}"
     seen = transcode.read_description(report, Container.MPEG_TS)
     assert seen.duration is None
     assert [audio.index for audio in seen.audio] == [1]
@@ -190,8 +190,8 @@ def test_both_runs_are_jailed(tmp_path: Path) -> None:
     """On the look as on the conversion: local files only, one demuxer only, limits, no rights, the parent's death."""
     limits = Limits(size=1000, memory=2**30)
     seen = Description(Container.FLV, 10.0, (Audio(1, None, True, 44100, "stereo"),), None)
-    look = transcode.describe_command(tmp_path / "film", Container.FLV, limits)
-    run = transcode.transcode_command(tmp_path / "film", tmp_path / "mp3", seen, seen.audio[0], limits)
+    look = transcode.describe_command(tmp_path / "video", Container.FLV, limits)
+    run = transcode.transcode_command(tmp_path / "video", tmp_path / "mp3", seen, seen.audio[0], limits)
     for command in (look, run):
         setpriv = command.index("setpriv")
         assert command[setpriv : setpriv + 6] == [
@@ -211,7 +211,7 @@ def test_progress_rises_to_one_and_comes_from_the_calling_thread(shelf: Path, co
     """An hour takes long enough to see it."""
     told: list[tuple[float, threading.Thread]] = []
     convert(
-        films.long(shelf, hours=1),
+        videos.long(shelf, hours=1),
         Limits(),
         lambda fraction: told.append((fraction, threading.current_thread())),
     )
@@ -222,7 +222,7 @@ def test_progress_rises_to_one_and_comes_from_the_calling_thread(shelf: Path, co
     assert {thread for _, thread in told} == {threading.current_thread()}
 
 
-@pytest.mark.parametrize("make", [films.hls_playlist, films.concat_playlist])
-def test_a_playlist_that_calls_itself_a_film_is_no_media(make: Callable[[Path], Path], shelf: Path) -> None:
+@pytest.mark.parametrize("make", [videos.hls_playlist, videos.concat_playlist])
+def test_a_playlist_that_calls_itself_a_video_is_no_media(make: Callable[[Path], Path], shelf: Path) -> None:
     """By its content, whatever its name."""
     assert sniff(make(shelf).read_bytes()) is None

@@ -1,4 +1,4 @@
-"""Films that cannot be converted are refused with a stable reason, and leave no MP3 behind."""
+"""Videos that cannot be converted are refused with a stable reason, and leave no MP3 behind."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,7 +13,7 @@ from functions.convert import transcode
 from functions.convert.container import check_end
 from functions.convert.transcode import Limits
 from functions.model.media import SNIFF_BYTES, Container, MediaError, Reason, sniff
-from tests import films
+from tests import videos
 from tests.convert.conftest import LIMITS, Convert
 
 #: Formats whose own index, or ffmpeg's word, tells a cut; a program stream and raw AAC have none.
@@ -21,34 +21,34 @@ WITH_AN_END = [
     *("plain", "streamable", "fragmented", "mov", "matroska", "live_matroska", "webm", "ogg", "avi", "flv", "wmv"),
     *("wav", "mp3", "flac"),
 ]
-#: Formats in which half a film of noise is told from half a film of silence.
+#: Formats in which half a video of noise is told from half a video of silence.
 WITH_CHECKS = [
     *("plain", "streamable", "fragmented", "matroska", "live_matroska", "webm", "ogg", "mpeg_ts", "m2ts", "mpeg_ps"),
     *("flv", "wmv", "flac"),
 ]
 
 
-def reason(film: Path, convert: Convert, tmp_path: Path, limits: Limits = LIMITS) -> Reason:
-    """Why `film` is refused; nothing may be left of the try."""
+def reason(video: Path, convert: Convert, tmp_path: Path, limits: Limits = LIMITS) -> Reason:
+    """Why `video` is refused; nothing may be left of the try."""
     with pytest.raises(MediaError) as refusal:
-        convert(film, limits)
+        convert(video, limits)
     assert not (tmp_path / "audio.mp3").exists()
     return refusal.value.reason
 
 
-def force(film: Path, container: Container, tmp_path: Path) -> None:
-    """Converts `film` as if sniffing had found `container`."""
-    description = transcode.describe(film, container, LIMITS)
-    transcode.transcode(film, tmp_path / "audio.mp3", description, LIMITS, lambda _: None)
+def force(video: Path, container: Container, tmp_path: Path) -> None:
+    """Converts `video` as if sniffing had found `container`."""
+    description = transcode.describe(video, container, LIMITS)
+    transcode.transcode(video, tmp_path / "audio.mp3", description, LIMITS, lambda _: None)
 
 
 @pytest.mark.parametrize("share", [0.3, 0.97])
 @pytest.mark.parametrize("kind", WITH_AN_END)
-def test_a_film_without_its_end_is_truncated(
+def test_a_video_without_its_end_is_truncated(
     kind: str, share: float, shelf: Path, tmp_path: Path, convert: Convert
 ) -> None:
     """ffmpeg itself exits 0 on most of them."""
-    assert reason(films.cut(films.WHOLE[kind](shelf), share), convert, tmp_path) is Reason.TRUNCATED
+    assert reason(videos.cut(videos.WHOLE[kind](shelf), share), convert, tmp_path) is Reason.TRUNCATED
 
 
 @pytest.mark.parametrize("kind", ["mpeg_ts", "m2ts"])
@@ -56,27 +56,27 @@ def test_a_transport_stream_that_ends_inside_a_packet_is_truncated(
     kind: str, shelf: Path, tmp_path: Path, convert: Convert
 ) -> None:
     """It has no index, but recorders write whole packets."""
-    assert reason(films.cut(films.WHOLE[kind](shelf), 0.3), convert, tmp_path) is Reason.TRUNCATED
+    assert reason(videos.cut(videos.WHOLE[kind](shelf), 0.3), convert, tmp_path) is Reason.TRUNCATED
 
 
 @pytest.mark.parametrize("kind", WITH_CHECKS)
-def test_a_heavily_damaged_film_is_damaged(kind: str, shelf: Path, tmp_path: Path, convert: Convert) -> None:
+def test_a_heavily_damaged_video_is_damaged(kind: str, shelf: Path, tmp_path: Path, convert: Convert) -> None:
     """Much of its sound would be missing, and ffmpeg exits 0 on most of them."""
-    assert reason(films.damaged(films.WHOLE[kind](shelf)), convert, tmp_path) is Reason.DAMAGED
+    assert reason(videos.damaged(videos.WHOLE[kind](shelf)), convert, tmp_path) is Reason.DAMAGED
 
 
 @pytest.mark.parametrize("kind", ["plain", "avi", "flv", "ogg", "m2ts", "wmv"])
 def test_a_scratch_is_no_reason_to_refuse(kind: str, shelf: Path, convert: Convert) -> None:
     """Two hundredths of the bytes are noise: a click in the sound."""
-    assert convert(films.damaged(films.WHOLE[kind](shelf), 0.02)).duration > 4.5
+    assert convert(videos.damaged(videos.WHOLE[kind](shelf), 0.02)).duration > 4.5
 
 
-@pytest.mark.parametrize("film", [films.one_bit_flac, films.strange_asf])
-def test_what_looks_like_trouble_of_ours_is_the_film_s(
-    film: Callable[[Path], Path], shelf: Path, tmp_path: Path, convert: Convert
+@pytest.mark.parametrize("video", [videos.one_bit_flac, videos.strange_asf])
+def test_what_looks_like_trouble_of_ours_is_the_video_s(
+    video: Callable[[Path], Path], shelf: Path, tmp_path: Path, convert: Convert
 ) -> None:
     """It would be tried for ever: ffmpeg says that it cannot open the output, or exits as if it had been stopped."""
-    assert reason(film(shelf), convert, tmp_path) is Reason.DAMAGED
+    assert reason(video(shelf), convert, tmp_path) is Reason.DAMAGED
 
 
 edits = st.lists(
@@ -92,41 +92,41 @@ edits = st.lists(
 
 
 @settings(max_examples=150, deadline=None, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(kind=st.sampled_from(sorted(films.WHOLE)), edits=edits)
-def test_whatever_is_wrong_with_a_film_is_told(
+@given(kind=st.sampled_from(sorted(videos.WHOLE)), edits=edits)
+def test_whatever_is_wrong_with_a_video_is_told(
     kind: str, edits: list[tuple[float, int, bytes]], shelf: Path, tmp_path: Path, convert: Convert
 ) -> None:
     """It ends as an MP3 or with a reason: never as trouble of ours, for which a job is tried again and again."""
-    whole = films.WHOLE[kind](shelf).read_bytes()
+    whole = videos.WHOLE[kind](shelf).read_bytes()
     for share, gone, come in edits:
         at = int(share * len(whole))
         whole = whole[:at] + come + whole[at + gone :]
-    film = tmp_path / "film"
-    film.write_bytes(whole)
+    video = tmp_path / "video"
+    video.write_bytes(whole)
     if sniff(whole[:SNIFF_BYTES]):
         with suppress(MediaError):
-            convert(film)
+            convert(video)
 
 
-def test_a_film_without_sound_has_no_audio(shelf: Path, tmp_path: Path, convert: Convert) -> None:
+def test_a_video_without_sound_has_no_audio(shelf: Path, tmp_path: Path, convert: Convert) -> None:
     """Said before any work."""
-    assert reason(films.silent(shelf), convert, tmp_path) is Reason.NO_AUDIO
+    assert reason(videos.silent(shelf), convert, tmp_path) is Reason.NO_AUDIO
 
 
 def test_ten_hours_of_silence_are_too_long(shelf: Path, tmp_path: Path, convert: Convert) -> None:
     """80 kB that would become 200 MB: the length is limited, not only the upload."""
-    assert reason(films.long(shelf), convert, tmp_path) is Reason.TOO_LONG
+    assert reason(videos.long(shelf), convert, tmp_path) is Reason.TOO_LONG
 
 
 def test_a_header_that_lies_about_the_length_is_found_out(shelf: Path, tmp_path: Path, convert: Convert) -> None:
     """It says one second and plays thirty; ten are allowed."""
-    assert reason(films.lying(shelf), convert, tmp_path, Limits(duration=10)) is Reason.TOO_LONG
+    assert reason(videos.lying(shelf), convert, tmp_path, Limits(duration=10)) is Reason.TOO_LONG
 
 
 def test_a_length_of_a_hundred_hours_is_too_long() -> None:
     """MoviePy's parser would read 100:00:00 as nothing at all."""
     report = (
-        "Input #0, flv, from 'film':\n  Duration: 100:00:00.00, start: 0\n  Stream #0:0: Audio: mp3, 44100 Hz, mono\n"
+        "Input #0, flv, from 'video':\n  Duration: 100:00:00.00, start: 0\n  Stream #0:0: Audio: mp3, 44100 Hz, mono\n"
     )
     with pytest.raises(MediaError) as refusal:
         transcode.read_description(report, Container.FLV)
@@ -135,16 +135,16 @@ def test_a_length_of_a_hundred_hours_is_too_long() -> None:
 
 def test_an_mp3_beyond_the_limit_is_too_large(shelf: Path, tmp_path: Path, convert: Convert) -> None:
     """The kernel stops ffmpeg at the byte."""
-    assert reason(films.plain(shelf), convert, tmp_path, Limits(size=20_000)) is Reason.TOO_LARGE
+    assert reason(videos.plain(shelf), convert, tmp_path, Limits(size=20_000)) is Reason.TOO_LARGE
 
 
 def test_work_beyond_the_limit_times_out(shelf: Path, tmp_path: Path, convert: Convert) -> None:
     """ffmpeg is killed and what it wrote removed."""
-    assert reason(films.long(shelf), convert, tmp_path, Limits(duration=40000, work=0.5)) is Reason.TIMED_OUT
+    assert reason(videos.long(shelf), convert, tmp_path, Limits(duration=40000, work=0.5)) is Reason.TIMED_OUT
 
 
 def test_the_time_allowed_follows_the_length() -> None:
-    """A stuck ffmpeg on a short film is not waited for as on a long one; an unknown length gets the limit."""
+    """A stuck ffmpeg on a short video is not waited for as on a long one; an unknown length gets the limit."""
     allowed = [
         transcode.allowed_seconds(transcode.Description(Container.MP4, length, (), None), Limits(work=1800))
         for length in (10.0, 3600.0, 14400.0, None)
@@ -152,7 +152,7 @@ def test_the_time_allowed_follows_the_length() -> None:
     assert allowed == [65.0, 1800.0, 1800.0, 1800.0]
 
 
-@pytest.mark.parametrize("make", [films.hls_playlist, films.concat_playlist])
+@pytest.mark.parametrize("make", [videos.hls_playlist, videos.concat_playlist])
 @pytest.mark.parametrize("container", Container)
 def test_a_playlist_never_opens_another_file(
     make: Callable[[Path], Path], container: Container, shelf: Path, tmp_path: Path
@@ -164,27 +164,27 @@ def test_a_playlist_never_opens_another_file(
 
 @pytest.mark.parametrize("container", Container)
 def test_noise_behind_a_true_signature_is_refused(container: Container, tmp_path: Path) -> None:
-    """No container makes a film of it, and nothing but a MediaError comes out."""
-    film = tmp_path / "noise"
-    film.write_bytes(bytes((at * at * 7919 >> 5) & 0xFF for at in range(20_000)))
+    """No container makes a video of it, and nothing but a MediaError comes out."""
+    video = tmp_path / "noise"
+    video.write_bytes(bytes((at * at * 7919 >> 5) & 0xFF for at in range(20_000)))
     with pytest.raises(MediaError):
-        force(film, container, tmp_path)
+        force(video, container, tmp_path)
 
 
 @pytest.mark.parametrize("container", Container)
-def test_an_empty_film_is_refused(container: Container, tmp_path: Path) -> None:
+def test_an_empty_video_is_refused(container: Container, tmp_path: Path) -> None:
     """Nothing breaks on nothing."""
-    film = tmp_path / "empty"
-    film.touch()
+    video = tmp_path / "empty"
+    video.touch()
     with pytest.raises(MediaError):
-        force(film, container, tmp_path)
+        force(video, container, tmp_path)
 
 
 @pytest.mark.parametrize("length", [1, 5, 9, 13, 30, 100])
-@pytest.mark.parametrize("kind", films.WHOLE)
+@pytest.mark.parametrize("kind", videos.WHOLE)
 def test_the_walk_through_a_container_survives_any_end(kind: str, length: int, shelf: Path) -> None:
     """It reads what strangers wrote: it finds the cut or passes it on to ffmpeg, and trips over nothing."""
-    whole = films.WHOLE[kind](shelf).read_bytes()
+    whole = videos.WHOLE[kind](shelf).read_bytes()
     container = sniff(whole[:SNIFF_BYTES])
     assert container
     with suppress(MediaError):

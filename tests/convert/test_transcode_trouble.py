@@ -13,7 +13,7 @@ import pytest
 from functions.convert import transcode
 from functions.convert.transcode import Interrupted, Limits
 from functions.model.media import Container
-from tests import films
+from tests import videos
 from tests.convert.conftest import Convert
 from tests.waiting import until
 
@@ -53,7 +53,7 @@ def test_what_progress_raises_stops_the_work_at_once(shelf: Path, tmp_path: Path
         raise Cancelled
 
     with pytest.raises(Cancelled):
-        convert(films.long(shelf), LONG, progress)
+        convert(videos.long(shelf), LONG, progress)
     assert len(pids) == 1
     assert is_dead(pids[0])
     assert not (tmp_path / "audio.mp3").exists()
@@ -71,7 +71,7 @@ def test_progress_is_called_while_ffmpeg_says_nothing(shelf: Path, convert: Conv
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        convert(films.long(shelf), LONG, progress)
+        convert(videos.long(shelf), LONG, progress)
     assert seen[1:] == ["T", "T", "T"]  # stopped all the while
 
 
@@ -79,9 +79,9 @@ def test_progress_is_called_while_ffmpeg_says_nothing(shelf: Path, convert: Conv
 def test_ffmpeg_killed_from_outside_is_trouble_that_may_pass(
     blow: signal.Signals, shelf: Path, tmp_path: Path, convert: Convert
 ) -> None:
-    """The kernel short of memory, or a shutdown: not the film's fault."""
+    """The kernel short of memory, or a shutdown: not the video's fault."""
     with pytest.raises(Interrupted):
-        convert(films.long(shelf), LONG, lambda _: os.kill(child(), blow))
+        convert(videos.long(shelf), LONG, lambda _: os.kill(child(), blow))
     assert not (tmp_path / "audio.mp3").exists()
 
 
@@ -89,22 +89,22 @@ def test_a_full_disk_is_trouble_that_may_pass(shelf: Path, tmp_path: Path, conve
     """/dev/full answers every write as a full disk does."""
     (tmp_path / "audio.mp3").symlink_to("/dev/full")
     with pytest.raises(OSError, match="free some") as trouble:
-        convert(films.plain(shelf))
+        convert(videos.plain(shelf))
     assert trouble.value.errno == errno.ENOSPC
     assert not (tmp_path / "audio.mp3").is_symlink()
 
 
 def test_a_directory_that_is_gone_is_trouble_that_may_pass(shelf: Path, tmp_path: Path) -> None:
-    """Ours, not the film's."""
-    seen = transcode.describe(films.plain(shelf), Container.MP4, Limits())
+    """Ours, not the video's."""
+    seen = transcode.describe(videos.plain(shelf), Container.MP4, Limits())
     with pytest.raises(OSError, match="cannot run here"):
-        transcode.transcode(films.plain(shelf), tmp_path / "gone" / "audio.mp3", seen, Limits(), lambda _: None)
+        transcode.transcode(videos.plain(shelf), tmp_path / "gone" / "audio.mp3", seen, Limits(), lambda _: None)
 
 
 def test_ffmpeg_dies_with_the_function(shelf: Path, tmp_path: Path) -> None:
     """kill -9 of the worker leaves nobody to clean up: the kernel ends ffmpeg with the thread that started it."""
     worker = subprocess.Popen(
-        [sys.executable, "-c", WORKER, str(films.long(shelf)), str(tmp_path / "audio.mp3")],
+        [sys.executable, "-c", WORKER, str(videos.long(shelf)), str(tmp_path / "audio.mp3")],
         stdout=subprocess.PIPE,
         encoding="utf-8",
     )
@@ -143,7 +143,7 @@ def test_ffmpeg_sees_none_of_our_environment(shelf: Path, convert: Convert, monk
         raise Cancelled
 
     with pytest.raises(Cancelled):
-        convert(films.long(shelf), LONG, progress)
+        convert(videos.long(shelf), LONG, progress)
     assert seen == [b"LC_ALL=C\0"]
 
 
@@ -157,7 +157,7 @@ def test_ffmpeg_may_not_gain_rights_or_take_more_than_its_memory(shelf: Path, co
         raise Cancelled
 
     with pytest.raises(Cancelled):
-        convert(films.long(shelf), LONG, progress)
+        convert(videos.long(shelf), LONG, progress)
     ((status, limits),) = seen
     assert "NoNewPrivs:\t1" in status
     assert f"Max address space         {LONG.memory}" in limits

@@ -8,38 +8,38 @@ from threading import Barrier
 
 import pytest
 
-from events.emulator import audio
+from emulator import audio
 
 
 @pytest.fixture
 def video(tmp_path: Path) -> Path:
     """A video in a folder of its own."""
-    video = tmp_path / "film.mp4"
+    video = tmp_path / "video.mp4"
     video.write_bytes(b"video")
     return video
 
 
 def test_what_lies_there_stays_and_the_next_free_name_is_taken(video: Path) -> None:
     """A file, a directory, and a link that leads nowhere are all in the way."""
-    video.with_name("film.mp3").write_bytes(b"somebody's")
-    video.with_name("film (2).mp3").mkdir()
-    video.with_name("film (3).mp3").symlink_to("nowhere")
-    written = audio.write([b"o", b"urs"], video.with_name("film.mp3"), video=video, force=False)
-    assert (written.name, written.read_bytes()) == ("film (4).mp3", b"ours")
-    assert video.with_name("film.mp3").read_bytes() == b"somebody's"
+    video.with_name("video.mp3").write_bytes(b"somebody's")
+    video.with_name("video (2).mp3").mkdir()
+    video.with_name("video (3).mp3").symlink_to("nowhere")
+    written = audio.write([b"o", b"urs"], video.with_name("video.mp3"), video=video, force=False)
+    assert (written.name, written.read_bytes()) == ("video (4).mp3", b"ours")
+    assert video.with_name("video.mp3").read_bytes() == b"somebody's"
 
 
 def test_force_replaces_what_lies_there(video: Path) -> None:
     """Whole, and only once the new one is."""
-    video.with_name("film.mp3").write_bytes(b"somebody's")
-    written = audio.write([b"ours"], video.with_name("film.mp3"), video=video, force=True)
-    assert (written.name, written.read_bytes()) == ("film.mp3", b"ours")
+    video.with_name("video.mp3").write_bytes(b"somebody's")
+    written = audio.write([b"ours"], video.with_name("video.mp3"), video=video, force=True)
+    assert (written.name, written.read_bytes()) == ("video.mp3", b"ours")
 
 
 @pytest.mark.parametrize("how", ["itself", "hard link", "symbolic link"])
 def test_the_video_is_never_replaced(video: Path, how: str) -> None:
     """It may be an MP3 itself, or be reached by another name."""
-    wanted = video.with_name("film.mp3")
+    wanted = video.with_name("video.mp3")
     match how:
         case "itself":
             video = video.rename(wanted)
@@ -47,7 +47,7 @@ def test_the_video_is_never_replaced(video: Path, how: str) -> None:
             wanted.hardlink_to(video)
         case "symbolic link":
             wanted.symlink_to(video)
-    assert audio.write([b"ours"], wanted, video=video, force=True).name == "film (2).mp3"
+    assert audio.write([b"ours"], wanted, video=video, force=True).name == "video (2).mp3"
     assert video.read_bytes() == b"video"
 
 
@@ -67,7 +67,7 @@ def test_two_at_once_get_two_names(video: Path) -> None:
         yield bytes([number])
 
     def write(number: int) -> Path:
-        return audio.write(pieces(number), video.with_name("film.mp3"), video=video, force=False)
+        return audio.write(pieces(number), video.with_name("video.mp3"), video=video, force=False)
 
     with ThreadPoolExecutor(8) as pool:
         written = list(pool.map(write, range(8)))
@@ -82,7 +82,7 @@ def test_what_breaks_leaves_nothing(video: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with pytest.raises(OSError, match="No space left"):
-        audio.write(pieces(), video.with_name("film.mp3"), video=video, force=False)
+        audio.write(pieces(), video.with_name("video.mp3"), video=video, force=False)
     assert list(video.parent.iterdir()) == [video]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from events.emulator.mailbox import Mailbox
+from emulator.servers.mailbox import Mailbox
 from tests.waiting import PATIENCE
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from events.emulator.functions import ROOT
+from emulator.functions import ROOT
 
 # As Python would be started; it says what it was told.
 _STAND_IN = '#!/bin/sh\nprintf %s "$VIDEO" >video\nprintf %s "$STATE" >state\nprintf %s "$FORCE" >force\n'
 NAMES = (
-    *("A$AP Mob.mp4", "$$.mp4", "a$", "${HOME}", "$(shell touch broken)", "`touch broken`", "it's \"x\".mp4", "a#b"),
+    *("A$AP Mob.mp4", "$$.mp4", "a$", "${HOME}", "$(shell touch broken)", "`touch broken`", 'it\'s "x".mp4', "a#b"),
     *("50%:x", "back\\slash\\", "-x.mp4", "two\nlines", "trail ", "über", "Gr\udcf6\udcdfe.mp4", "a;b&c|d<e>*?[f]"),
 )
 

@@ -3,11 +3,11 @@
 import subprocess
 import sys
 
-from events.emulator.packages import list_missing
+from emulator.packages import list_missing
 
 
 def test_nothing_is_installed_where_nothing_is_missing() -> None:
     """A second `make run` asks nobody for a password and no server for a package."""
     assert list_missing() == []
-    run = subprocess.run([sys.executable, "-m", "events.emulator.packages"], capture_output=True, encoding="utf-8")
+    run = subprocess.run([sys.executable, "-m", "emulator.packages"], capture_output=True, encoding="utf-8")
     assert (run.returncode, run.stdout, run.stderr) == (0, "", "")

@@ -10,15 +10,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from events.emulator.ports import reserve_port
-from events.emulator.processes import PartFailed, Process
+from emulator.ports import reserve_port
+from emulator.processes import PartFailed, Process
 from tests.emulator.waiting import has_ended
 from tests.waiting import PATIENCE, until
 
 _PARENT = """
 import sys, time
 from pathlib import Path
-from events.emulator.processes import Process
+from emulator.processes import Process
 process = Process("sleeper", ["sleep", "1000"], Path(sys.argv[1]))
 process.start()
 print(process.pid, flush=True)
@@ -84,9 +84,9 @@ def test_a_failure_tells_the_part_the_end_of_its_log_and_what_to_do(tmp_path: Pa
     """Only what this start wrote counts, not an earlier one's complaints."""
     Process("broken", ["sh", "-c", "echo an old story"], tmp_path).finish(PATIENCE)
     with pytest.raises(PartFailed) as failure:
-        Process("broken", ["sh", "-c", "echo no such film >&2; exit 3"], tmp_path).finish(PATIENCE)
+        Process("broken", ["sh", "-c", "echo no such video >&2; exit 3"], tmp_path).finish(PATIENCE)
     assert str(failure.value) == (
-        f"broken: failed (exit code 3)\nno such film\n  What to do: read {tmp_path / 'broken.log'}"
+        f"broken: failed (exit code 3)\nno such video\n  What to do: read {tmp_path / 'broken.log'}"
     )
 
 
@@ -102,7 +102,7 @@ def test_a_directory_that_another_run_holds_is_refused(tmp_path: Path) -> None:
 
 def test_side_by_side_runs_get_different_ports() -> None:
     """A port is reserved for the whole life of the run, before anything listens on it."""
-    code = "from events.emulator.ports import reserve_port; print(*(reserve_port() for _ in range(300))); input()"
+    code = "from emulator.ports import reserve_port; print(*(reserve_port() for _ in range(300))); input()"
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout
         theirs = set(map(int, other.stdout.readline().split()))

@@ -14,11 +14,11 @@ import psycopg2
 import pymongo
 import pytest
 
-from events.emulator.mailbox import Mailbox
-from events.emulator.mongo import Mongo
-from events.emulator.postgres import Postgres
-from events.emulator.processes import Part, PartFailed, running
-from events.emulator.rabbitmq import RabbitMQ
+from emulator.processes import Part, PartFailed, running
+from emulator.servers.mailbox import Mailbox
+from emulator.servers.mongo import Mongo
+from emulator.servers.postgres import Postgres
+from emulator.servers.rabbitmq import RabbitMQ
 from tests.emulator.waiting import has_ended
 from tests.waiting import until
 

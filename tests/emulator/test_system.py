@@ -4,9 +4,9 @@ import signal
 from dataclasses import fields
 from pathlib import Path
 
-from events.emulator import system
-from events.emulator.system import System
-from functions.settings import SECRETS, Settings
+from emulator import system
+from emulator.system import System
+from functions.runtime.settings import SECRETS, Settings
 
 
 def test_every_setting_of_a_function_can_be_set_through_make_run():

@@ -4,15 +4,15 @@ from pathlib import Path
 import pika
 import pytest
 
-from tests.events.stage import Stage
+from tests.events.harness import Harness
 from tests.events.wire import Wire
 
 
 @pytest.fixture
-def stage(amqp_url: str, tmp_path: Path) -> Iterator[Stage]:
-    stage = Stage(amqp_url, tmp_path)
-    yield stage
-    stage.close()
+def harness(amqp_url: str, tmp_path: Path) -> Iterator[Harness]:
+    harness = Harness(amqp_url, tmp_path)
+    yield harness
+    harness.close()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 
 from events.bridge.settings import Misconfigured, Settings
 from events.catalogue import load
-from tests.events.stage import Stage, free_port, run, uploaded
+from tests.events.harness import Harness, free_port, run, uploaded
 from tests.waiting import until
 
 
@@ -26,10 +26,10 @@ def test_routes_come_from_the_catalogue() -> None:
 def test_the_environment_overrides_the_catalogue() -> None:
     """URL, parallelism and queue of one function."""
     env = {"AMQP_URL": "amqp://localhost/", "CONVERT_URL": "http://elsewhere", "CONVERT_PARALLELISM": "7"}
-    settings = Settings.read(env | {"VIDEO_QUEUE": "films"}, load())
+    settings = Settings.read(env | {"VIDEO_QUEUE": "videos"}, load())
     convert = next(route for route in settings.routes if route.function == "convert")
-    assert (convert.url, convert.parallelism, convert.queue) == ("http://elsewhere", 7, "films")
-    assert "films" in settings.topology.work
+    assert (convert.url, convert.parallelism, convert.queue) == ("http://elsewhere", 7, "videos")
+    assert "videos" in settings.topology.work
 
 
 def test_the_broker_may_come_from_a_file(tmp_path: Path) -> None:
@@ -38,9 +38,9 @@ def test_the_broker_may_come_from_a_file(tmp_path: Path) -> None:
     assert Settings.read({"SECRETS_DIR": str(tmp_path)}, load()).amqp_url == "amqp://from-a-file/"
 
 
-def test_the_bridge_says_no_more_than_log_level_asks_for(stage: Stage) -> None:
+def test_the_bridge_says_no_more_than_log_level_asks_for(harness: Harness) -> None:
     """As every process does: an event that passes is told at INFO."""
-    loud, quiet = stage.bridge().ready(), stage.bridge(LOG_LEVEL="WARNING").ready()
+    loud, quiet = harness.bridge().ready(), harness.bridge(LOG_LEVEL="WARNING").ready()
     for bridge in (loud, quiet):
         assert bridge.post(uploaded()).status_code == 202
     until(lambda: any(line["message"] == "event taken" for line in loud.lines()))

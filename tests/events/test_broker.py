@@ -8,9 +8,9 @@ from uuid import uuid4
 
 import pytest
 
-from events.broker import BrokerAway, Delivery, Link, Message, Publisher, Refused, Subscriber, Unroutable, move
-from events.topology import DIRECT, Topology
-from tests.events.stage import Stage, free_port
+from events.bridge.broker import BrokerAway, Delivery, Link, Message, Publisher, Refused, Subscriber, Unroutable, move
+from events.bridge.topology import DIRECT, Topology
+from tests.events.harness import Harness, free_port
 from tests.events.wire import Wire
 from tests.waiting import PATIENCE, until
 
@@ -28,21 +28,21 @@ def running(link: Link) -> Iterator[None]:
 
 
 @pytest.fixture
-def publisher(stage: Stage) -> Iterator[Publisher]:
-    publisher = Publisher(stage.env["AMQP_URL"], stage.topology)
+def publisher(harness: Harness) -> Iterator[Publisher]:
+    publisher = Publisher(harness.env["AMQP_URL"], harness.topology)
     with running(publisher):
         yield publisher
 
 
 @pytest.fixture
-def topology(stage: Stage) -> Topology:
-    return stage.topology
+def topology(harness: Harness) -> Topology:
+    return harness.topology
 
 
-def test_a_message_keeps_what_it_carries(stage: Stage, publisher: Publisher, topology: Topology) -> None:
+def test_a_message_keeps_what_it_carries(harness: Harness, publisher: Publisher, topology: Topology) -> None:
     """Persistent, with id, type and headers; the broker's own notes do not travel on."""
     publisher.publish(DIRECT, topology.parked, Message(b"hello", "text/plain", "1", {"attempt": 2, "x-death": []}))
-    with stage.channel() as channel:
+    with harness.channel() as channel:
         _, properties, body = channel.basic_get(topology.parked)
         assert (properties.delivery_mode, properties.message_id) == (2, "1")
         assert Message.received(properties, body) == Message(b"hello", "text/plain", "1", {"attempt": 2})
@@ -55,10 +55,10 @@ def test_a_message_without_a_queue_is_an_error(publisher: Publisher, topology: T
     assert passes(publisher, topology)
 
 
-def test_a_message_the_broker_refuses_is_an_error(stage: Stage, publisher: Publisher, topology: Topology) -> None:
+def test_a_message_the_broker_refuses_is_an_error(harness: Harness, publisher: Publisher, topology: Topology) -> None:
     """A full queue that rejects answers nack, not ack."""
     full = f"{topology.exchange}.full"
-    with stage.channel() as channel:
+    with harness.channel() as channel:
         channel.queue_declare(full, exclusive=True, arguments={"x-max-length": 1, "x-overflow": "reject-publish"})
         publisher.publish(DIRECT, full, HELLO)
         with pytest.raises(Refused):
@@ -76,9 +76,9 @@ def test_a_broker_that_is_away_is_an_error_at_once(topology: Topology) -> None:
     publisher.close()
 
 
-def test_a_publish_cut_off_is_an_error_at_once(stage: Stage, topology: Topology, wire: Wire) -> None:
+def test_a_publish_cut_off_is_an_error_at_once(harness: Harness, topology: Topology, wire: Wire) -> None:
     """Break: the wire is cut. Symptom: the message counts as lost. Recovery: the link connects by itself."""
-    publisher = Publisher(stage.through(wire), topology)
+    publisher = Publisher(harness.through(wire), topology)
     with running(publisher):
         wire.cut()
         with pytest.raises(BrokerAway):
@@ -87,15 +87,15 @@ def test_a_publish_cut_off_is_an_error_at_once(stage: Stage, topology: Topology,
         until(lambda: passes(publisher, topology))
 
 
-def test_an_ack_of_a_lost_channel_is_dropped(stage: Stage, topology: Topology, wire: Wire) -> None:
+def test_an_ack_of_a_lost_channel_is_dropped(harness: Harness, topology: Topology, wire: Wire) -> None:
     """Break: the wire is cut between delivery and ack. Symptom: the message comes again. Recovery: the late ack of the
     first delivery leaves the new channel alone, and the second ack counts.
     """
     deliveries: SimpleQueue[Delivery] = SimpleQueue()
-    subscriber = Subscriber(stage.through(wire), topology)
+    subscriber = Subscriber(harness.through(wire), topology)
     subscriber.subscribe(topology.parked, 1, deliveries.put)
     with running(subscriber):
-        stage.message(b"hello", topology.parked)
+        harness.message(b"hello", topology.parked)
         first = deliveries.get(timeout=PATIENCE)
         wire.cut()
         until(lambda: not first.held)
@@ -103,53 +103,53 @@ def test_an_ack_of_a_lost_channel_is_dropped(stage: Stage, topology: Topology, w
         second = deliveries.get(timeout=PATIENCE)
         first.ack()
         second.ack()
-        stage.message(b"again", topology.parked)
+        harness.message(b"again", topology.parked)
         third = deliveries.get(timeout=PATIENCE)
         assert (second.message.body, third.message.body) == (b"hello", b"again")
         third.ack()
-    assert stage.depth(topology.parked) == 0
+    assert harness.depth(topology.parked) == 0
 
 
-def test_a_paused_subscriber_can_still_ack(stage: Stage, topology: Topology) -> None:
+def test_a_paused_subscriber_can_still_ack(harness: Harness, topology: Topology) -> None:
     """No more deliveries, and what was at hand is settled before the link is closed."""
     deliveries: SimpleQueue[Delivery] = SimpleQueue()
-    subscriber = Subscriber(stage.env["AMQP_URL"], topology)
+    subscriber = Subscriber(harness.env["AMQP_URL"], topology)
     subscriber.subscribe(topology.parked, 1, deliveries.put)
     with running(subscriber):
-        stage.message(b"hello", topology.parked)
+        harness.message(b"hello", topology.parked)
         delivery = deliveries.get(timeout=PATIENCE)
         subscriber.pause()
-        stage.message(b"later", topology.parked)
+        harness.message(b"later", topology.parked)
         delivery.ack()
     assert deliveries.empty()
-    assert stage.depth(topology.parked) == 1
+    assert harness.depth(topology.parked) == 1
 
 
 def test_another_queue_by_that_name_is_explained(
-    stage: Stage, topology: Topology, caplog: pytest.LogCaptureFixture
+    harness: Harness, topology: Topology, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The original system's classic queue in our way: the journal says what to do."""
-    with stage.channel() as channel:
-        channel.queue_declare(stage.env["VIDEO_QUEUE"], durable=True)
-    publisher = Publisher(stage.env["AMQP_URL"], topology)
-    with caplog.at_level(logging.WARNING, logger="events.broker"):
+    """The original system's classic queue in our way: the log says what to do."""
+    with harness.channel() as channel:
+        channel.queue_declare(harness.env["VIDEO_QUEUE"], durable=True)
+    publisher = Publisher(harness.env["AMQP_URL"], topology)
+    with caplog.at_level(logging.WARNING, logger="events.bridge.broker"):
         publisher.start()
         until(lambda: [record for record in caplog.records if "delete or rename it" in str(vars(record).get("fields"))])
     publisher.close()
 
 
-def test_moved_messages_arrive_before_they_leave(stage: Stage, topology: Topology) -> None:
+def test_moved_messages_arrive_before_they_leave(harness: Harness, topology: Topology) -> None:
     """Where one cannot go, those before it have moved and it stays."""
-    stage.declare()
+    harness.declare()
     for body in (b"1", b"2", b"3"):
-        stage.message(body, topology.parked)
+        harness.message(body, topology.parked)
 
     def target(message: Message) -> tuple[str, Message]:
         return (topology.dead if message.body != b"2" else f"nowhere-{uuid4()}"), message
 
     with pytest.raises(Unroutable):
-        move(stage.env["AMQP_URL"], topology, topology.parked, target)
-    until(lambda: (stage.depth(topology.dead), stage.depth(topology.parked)) == (1, 2))
+        move(harness.env["AMQP_URL"], topology, topology.parked, target)
+    until(lambda: (harness.depth(topology.dead), harness.depth(topology.parked)) == (1, 2))
 
 
 def passes(publisher: Publisher, topology: Topology) -> bool:

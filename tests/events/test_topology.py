@@ -2,7 +2,7 @@
 
 import pytest
 
-from events.topology import Topology
+from events.bridge.topology import Topology
 
 TOPOLOGY = Topology("events", {"video": ("uploaded",)}, delays=(1, 2, 4))
 

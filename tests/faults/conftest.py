@@ -5,27 +5,27 @@ from typing import Any
 
 import pytest
 
-from events.emulator.processes import PartFailed
+from emulator.processes import PartFailed
 from tests.acceptance.person import Person
-from tests.faults.stage import Stage
+from tests.faults.harness import Harness
 from tests.waiting import until
 
 Upload = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture(scope="session")
-def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    stage = Stage(tmp_path_factory.mktemp("faults"))
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+    harness = Harness(tmp_path_factory.mktemp("faults"))
     try:
-        stage.__enter__()
+        harness.__enter__()
     except PartFailed as failure:
         pytest.fail(str(failure)) if os.environ.get("CI") else pytest.skip(str(failure))
-    yield stage
-    stage.__exit__()
+    yield harness
+    harness.__exit__()
 
 
 @pytest.fixture
-def stage(unbroken: Stage) -> Iterator[Stage]:
+def harness(unbroken: Harness) -> Iterator[Harness]:
     """A system that nobody has broken yet; whatever the test breaks is whole again for the next."""
     yield unbroken
     unbroken.heal()
@@ -36,24 +36,24 @@ def stage(unbroken: Stage) -> Iterator[Stage]:
 
 
 @pytest.fixture
-def person(stage: Stage) -> Person:
-    return Person(stage)
+def person(harness: Harness) -> Person:
+    return Person(harness)
 
 
 @pytest.fixture(scope="session")
 def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where films are kept."""
-    return tmp_path_factory.mktemp("films")
+    """Where videos are kept."""
+    return tmp_path_factory.mktemp("videos")
 
 
 @pytest.fixture
 def upload(person: Person) -> Upload:
-    """The job of a film that was accepted."""
+    """The job of a video that was accepted."""
 
-    def send(film: Path, *, retried: bool = False, **headers: str) -> dict[str, Any]:
+    def send(video: Path, *, retried: bool = False, **headers: str) -> dict[str, Any]:
         def once() -> dict[str, Any] | None:
-            named = {"filename": film.name}
-            answer = person.ask("POST", "/upload", params=named, data=film.read_bytes(), headers=headers)
+            named = {"filename": video.name}
+            answer = person.ask("POST", "/upload", params=named, data=video.read_bytes(), headers=headers)
             assert answer.status_code == 202 or (retried and answer.status_code == 503), answer.text
             return dict(answer.json()) if answer.ok else None
 

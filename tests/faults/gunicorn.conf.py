@@ -1,9 +1,9 @@
-"""functions/gunicorn.conf.py, around functions whose process can be ended at an exact point (mines.py)."""
+"""gunicorn.conf.py of the functions, with services whose process can be ended at an exact point (crash_points.py)."""
 
 import runpy
 
-from functions import wiring
-from tests.faults import mines
+from functions.runtime import wiring
+from tests.faults import crash_points
 
-wiring.Services = mines.Services
-globals().update(runpy.run_path("functions/gunicorn.conf.py"))
+wiring.Services = crash_points.Services
+globals().update(runpy.run_path("functions/runtime/gunicorn.conf.py"))

@@ -15,7 +15,7 @@ from itertools import product
 from pathlib import Path
 from typing import TypeVar
 
-from tests import films
+from tests import videos
 from tests.fresh import machine, systems, trial
 from tests.fresh.systems import SYSTEMS
 from tests.fresh.table import table
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows: list[Row] = []
     try:
         with tempfile.TemporaryDirectory(prefix="fresh-") as directory:
-            bundle, clip = _bundle(Path(directory)), films.plain(Path(directory))
+            bundle, clip = _bundle(Path(directory)), videos.plain(Path(directory))
             for each in (Trial(*choice) for choice in product(options.systems, options.users, options.pips)):
                 _say(str(each))
                 archive = systems.bare(each.system, _KEPT, options.mirror)

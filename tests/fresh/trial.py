@@ -11,7 +11,7 @@ from tests.fresh.systems import Archive, System
 
 USERS = ("root", "user")  # in /root; without sudo, in a home that is closed to others
 PIPS = ("oldest", "newest")  # what the system brings; what the registry has
-TESTS = "tests/unit tests/stores tests/functions tests/emulator"
+TESTS = "tests/check tests/stores tests/functions tests/emulator"
 
 # README asks for the first; where there is neither root nor sudo, an administrator installs what make would.
 _ASKED = "make git python3"

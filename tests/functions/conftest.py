@@ -12,15 +12,15 @@ from functions.stores.gridfs import Bucket
 from functions.stores.jobs import Jobs
 from functions.stores.postgres import Database
 from tests.conftest import collections
-from tests.events import stage as events_stage
-from tests.functions.stage import FILM, Contained, Person, Served, load
+from tests.events import harness as events_harness
+from tests.functions.harness import VIDEO, Contained, Person, Served, load
 
 HOUR = 3600  # seconds
 SECRETS = {"JWT_SECRET": "j" * 32, "LINK_SECRET": "l" * 32}
 
 
 @pytest.fixture(scope="session")
-def films_uri(mongo_url: str) -> Iterator[str]:
+def videos_uri(mongo_url: str) -> Iterator[str]:
     with collections(mongo_url) as uri:
         yield uri
 
@@ -32,30 +32,30 @@ def mp3s_uri(mongo_url: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def kept_sink() -> Iterator[events_stage.Function]:
-    function = events_stage.Function()
+def kept_sink() -> Iterator[events_harness.Function]:
+    function = events_harness.Function()
     yield function
     function.close()
 
 
 @pytest.fixture
-def sink(kept_sink: events_stage.Function) -> events_stage.Function:
+def sink(kept_sink: events_harness.Function) -> events_harness.Function:
     """Where events are posted; `asked` holds them, `behave` decides the answer."""
     kept_sink.asked.clear()
-    kept_sink.behave = events_stage.answers(202)
+    kept_sink.behave = events_harness.answers(202)
     return kept_sink
 
 
 @pytest.fixture(scope="session")
-def environ(kept_database: str, films_uri: str, mp3s_uri: str, kept_sink: events_stage.Function) -> dict[str, str]:
+def environ(kept_database: str, videos_uri: str, mp3s_uri: str, kept_sink: events_harness.Function) -> dict[str, str]:
     """All that any function needs."""
     return SECRETS | {
         "DATABASE_URL": kept_database,
-        "MONGO_URI": films_uri,
+        "MONGO_URI": videos_uri,
         "MONGO_MP3_URI": mp3s_uri,
         "K_SINK": kept_sink.url,
-        "PUBLIC_URL": "https://films.example.org/",
-        "MAIL_FROM": "Films <films@example.org>",
+        "PUBLIC_URL": "https://videos.example.org/",
+        "MAIL_FROM": "Videos <videos@example.org>",
         "SECRETS_DIR": "/nowhere",
     }
 
@@ -153,8 +153,8 @@ def links() -> Links:
 
 
 @pytest.fixture
-def films(films_uri: str) -> Iterator[Bucket]:
-    yield from emptied(Bucket(films_uri))
+def videos(videos_uri: str) -> Iterator[Bucket]:
+    yield from emptied(Bucket(videos_uri))
 
 
 @pytest.fixture
@@ -173,16 +173,16 @@ def emptied(bucket: Bucket) -> Iterator[Bucket]:
 
 
 @pytest.fixture
-def add(jobs: Jobs, films: Bucket, ada: Person) -> Callable[..., Job]:
-    """A queued job of Ada's, its film stored; with what it is told otherwise."""
+def add(jobs: Jobs, videos: Bucket, ada: Person) -> Callable[..., Job]:
+    """A queued job of Ada's, its video stored; with what it is told otherwise."""
 
-    def make(content: bytes = FILM, **changes: Any) -> Job:
+    def make(content: bytes = VIDEO, **changes: Any) -> Job:
         columns = {
-            "id": uuid4(), "owner": ada.id, "fid": uuid4(), "filename": "film.mp4", "container": "mov",
+            "id": uuid4(), "owner": ada.id, "fid": uuid4(), "filename": "video.mp4", "container": "mov",
             "video": uuid4(), "video_size": len(content), "video_sha256": "0" * 64, "idempotency_key": None,
             "traceparent": None, "correlationid": None,
         } | changes  # fmt: skip
-        films.write(columns["video"], [content])
+        videos.write(columns["video"], [content])
         job = jobs.add(**columns)
         assert job is not None
         return job

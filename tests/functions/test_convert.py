@@ -17,14 +17,14 @@ from prometheus_client import REGISTRY
 
 from events import envelope
 from events.contract import AUDIO_CONVERTED, CONVERSION_FAILED
-from functions import announcement
 from functions.convert.container import measure_mp3
 from functions.model.jobs import CANCELLED, CONVERTING, DONE, FAILED, QUEUED, Job
+from functions.runtime import announcement
 from functions.stores.gridfs import Bucket
 from functions.stores.jobs import Jobs
-from tests import films as makers
-from tests.events import stage
-from tests.functions.stage import FUNCTIONS, KEPT, Person, deliver, files, nothing_follows, problem, replied
+from tests import videos as makers
+from tests.events import harness
+from tests.functions.harness import FUNCTIONS, KEPT, Person, deliver, files, nothing_follows, problem, replied
 from tests.waiting import PATIENCE, until
 
 Function = Callable[..., FlaskClient]
@@ -34,11 +34,11 @@ Sql = Callable[..., list[tuple[Any, ...]]]
 
 @pytest.fixture(scope="module")
 def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("films")
+    return tmp_path_factory.mktemp("videos")
 
 
 @pytest.fixture(scope="module")
-def film(shelf: Path) -> bytes:
+def video(shelf: Path) -> bytes:
     return makers.plain(shelf).read_bytes()
 
 
@@ -56,11 +56,11 @@ def state(sql: Sql) -> str:
     return str(only)
 
 
-def test_a_film_becomes_an_mp3_and_the_reply_says_so(
-    client: FlaskClient, film: bytes, add: Make, jobs: Jobs, mp3s: Bucket, tmp_path: Path
+def test_a_video_becomes_an_mp3_and_the_reply_says_so(
+    client: FlaskClient, video: bytes, add: Make, jobs: Jobs, mp3s: Bucket, tmp_path: Path
 ) -> None:
     """The MP3 is stored whole, the row names it, and nothing else is left."""
-    job = add(film, traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", correlationid="r1")
+    job = add(video, traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", correlationid="r1")
     event = replied(tell(client, job))
     done = jobs.find(job.id)
     assert done
@@ -90,7 +90,7 @@ REFUSED = {"no_audio": makers.silent, "truncated": lambda shelf: makers.cut(make
 
 
 @pytest.mark.parametrize(("reason", "make"), REFUSED.items(), ids=REFUSED)
-def test_a_film_that_can_never_be_converted_fails_its_job(
+def test_a_video_that_can_never_be_converted_fails_its_job(
     reason: str, make: Callable[[Path], Path], client: FlaskClient, shelf: Path, add: Make, jobs: Jobs, mp3s: Bucket
 ) -> None:
     """At once: a second try would not help. The platform hears of no error."""
@@ -104,9 +104,9 @@ def test_a_film_that_can_never_be_converted_fails_its_job(
     assert files(mp3s) == (0, 0)
 
 
-def test_a_film_that_is_too_long_is_refused(function: Function, film: bytes, add: Make) -> None:
+def test_a_video_that_is_too_long_is_refused(function: Function, video: bytes, add: Make) -> None:
     """By its own index, before any work."""
-    event = replied(tell(function("convert", MAX_DURATION_SECONDS="2"), add(film)))
+    event = replied(tell(function("convert", MAX_DURATION_SECONDS="2"), add(video)))
     assert event.data["reason"] == "too_long"
 
 
@@ -129,10 +129,10 @@ def test_nothing_follows_for_what_its_owner_gave_up(
 
 
 def test_a_worker_that_was_overtaken_stores_nothing(
-    function: Function, film: bytes, add: Make, jobs: Jobs, sql: Sql, mp3s: Bucket
+    function: Function, video: bytes, add: Make, jobs: Jobs, sql: Sql, mp3s: Bucket
 ) -> None:
     """Its lease lapsed and another finished the job: it stops, and only its own file goes."""
-    job = add(film)
+    job = add(video)
     slow = function("convert", LEASE_SECONDS="0")
     assert nothing_follows(tell(slow, job))
     assert files(mp3s) == (0, 0)
@@ -142,17 +142,17 @@ def test_a_worker_that_was_overtaken_stores_nothing(
 
 
 AWAY = {
-    "MONGO_URI": "mongodb://127.0.0.1:1/films?serverSelectionTimeoutMS=300",
+    "MONGO_URI": "mongodb://127.0.0.1:1/videos?serverSelectionTimeoutMS=300",
     "MONGO_MP3_URI": "mongodb://127.0.0.1:1/mp3s?serverSelectionTimeoutMS=300",
 }
 
 
 @pytest.mark.parametrize("store", AWAY)
 def test_a_job_is_handed_back_while_a_store_is_away(
-    store: str, function: Function, film: bytes, add: Make, jobs: Jobs
+    store: str, function: Function, video: bytes, add: Make, jobs: Jobs
 ) -> None:
     """503, and no try is spent on an outage."""
-    job = add(film)
+    job = add(video)
     problem(tell(function("convert", **{store: AWAY[store]}), job), 503, "unavailable")
     back = jobs.find(job.id)
     assert back
@@ -165,13 +165,13 @@ def test_while_postgres_is_away_nothing_is_claimed(function: Function, add: Make
     problem(tell(function("convert", DATABASE_URL="postgresql://127.0.0.1:1/app"), add()), 503, "unavailable")
 
 
-def test_a_lost_film_spends_tries_until_the_job_is_given_up(
-    client: FlaskClient, add: Make, films: Bucket, jobs: Jobs
+def test_a_lost_video_spends_tries_until_the_job_is_given_up(
+    client: FlaskClient, add: Make, videos: Bucket, jobs: Jobs
 ) -> None:
     """It may be a replica that lags; when it is not, the owner hears of it."""
     job = add()
     assert job.video
-    films.delete(job.video)
+    videos.delete(job.video)
     for tries in (1, 2, 3):
         problem(tell(client, job), 503, "unavailable")
         back = jobs.find(job.id)
@@ -193,7 +193,7 @@ def test_what_nobody_thought_of_is_our_fault_and_spends_a_try(client: FlaskClien
     assert (back.state, back.tries) == (QUEUED, 1)
 
 
-def test_a_cancel_is_heard_while_a_film_is_converted(
+def test_a_cancel_is_heard_while_a_video_is_converted(
     client: FlaskClient, shelf: Path, add: Make, jobs: Jobs, ada: Person, mp3s: Bucket, sql: Sql
 ) -> None:
     """Before its end; until then its owner sees how far it is."""
@@ -214,7 +214,7 @@ def whole_conversions() -> float | None:
     return REGISTRY.get_sample_value("videotomp3_conversion_seconds_per_media_minute_count")
 
 
-def test_a_worker_with_all_the_films_it_can_convert_takes_no_more(function: Function, add: Make, sql: Sql) -> None:
+def test_a_worker_with_all_the_videos_it_can_convert_takes_no_more(function: Function, add: Make, sql: Sql) -> None:
     """429: the dispatcher brings the event again, and the job waits unclaimed."""
     answer = tell(function("convert", CONCURRENCY="0"), add())
     problem(answer, 429, "throttled")
@@ -229,23 +229,23 @@ def waited(client: FlaskClient) -> float:
 
 
 def test_a_video_that_no_disk_here_can_hold_fails_before_it_is_fetched(
-    function: Function, add: Make, films: Bucket, sql: Sql
+    function: Function, add: Make, videos: Bucket, sql: Sql
 ) -> None:
     """Its owner is told so: it was tried for ever, and nobody was told."""
     job = add(video_size=200_000_000)
     assert job.video
-    films.delete(job.video)  # whoever fetched it would find nothing, and give it back
+    videos.delete(job.video)  # whoever fetched it would find nothing, and give it back
     client = function("convert", CONVERT_DISK_BYTES="150000000")
     assert replied(tell(client, job)).data["reason"] == "disk_too_small"
     assert sql("SELECT state, reason FROM jobs") == [(FAILED, "disk_too_small")]
 
 
 def test_an_mp3_that_no_disk_here_can_hold_beside_its_video_fails_too(
-    function: Function, film: bytes, add: Make, mp3s: Bucket
+    function: Function, video: bytes, add: Make, mp3s: Bucket
 ) -> None:
     """How large it becomes shows only when it is made."""
-    client = function("convert", CONVERT_DISK_BYTES=str(len(film) + 10_000))
-    assert replied(tell(client, add(film))).data["reason"] == "disk_too_small"
+    client = function("convert", CONVERT_DISK_BYTES=str(len(video) + 10_000))
+    assert replied(tell(client, add(video))).data["reason"] == "disk_too_small"
     assert files(mp3s) == (0, 0)
 
 
@@ -285,22 +285,22 @@ def test_two_conversions_are_not_promised_the_same_room(
 
 @pytest.fixture
 def once(environ: dict[str, str], tmp_path: Path) -> Callable[..., int]:
-    """`python -m functions.convert.once` on an event in a file, that command before it; gives its exit status."""
+    """`python -m functions.convert.jobsink` on an event in a file, that command before it; gives its exit status."""
 
     def run(event: bytes, *before: str, **changes: str) -> int:
         (tmp_path / "event").write_bytes(event)
-        command = [*before, sys.executable, "-m", "functions.convert.once"]
+        command = [*before, sys.executable, "-m", "functions.convert.jobsink"]
         own = {"PYTHONPATH": str(FUNCTIONS.parent), "K_EVENT_PATH": str(tmp_path)}
         return subprocess.run(command, env={**KEPT, **environ, **own, **changes}, check=False).returncode
 
     return run
 
 
-def test_a_job_of_its_own_converts_one_film_and_posts_the_result(
-    once: Callable[..., int], film: bytes, add: Make, sink: stage.Function, sql: Sql
+def test_a_job_of_its_own_converts_one_video_and_posts_the_result(
+    once: Callable[..., int], video: bytes, add: Make, sink: harness.Function, sql: Sql
 ) -> None:
     """Knative's JobSink hands it the event as a file and reads no reply; done before, it says so again."""
-    event = envelope.to_message(announcement.uploaded(add(film), "/functions/upload"))
+    event = envelope.to_message(announcement.uploaded(add(video), "/functions/upload"))
     assert once(event) == 0
     assert state(sql) == DONE
     assert once(event) == 0
@@ -310,13 +310,13 @@ def test_a_job_of_its_own_converts_one_film_and_posts_the_result(
 
 
 def test_a_job_of_its_own_tells_what_may_pass_from_what_will_not(
-    once: Callable[..., int], film: bytes, add: Make, sink: stage.Function, sql: Sql
+    once: Callable[..., int], video: bytes, add: Make, sink: harness.Function, sql: Sql
 ) -> None:
     """By its exit status: 1 is tried again, 2 is not."""
-    event = envelope.to_message(announcement.uploaded(add(film), "/functions/upload"))
+    event = envelope.to_message(announcement.uploaded(add(video), "/functions/upload"))
     assert once(event, MONGO_URI=AWAY["MONGO_URI"]) == 1
     assert state(sql) == QUEUED
-    sink.behave = stage.answers(503)
+    sink.behave = harness.answers(503)
     assert once(event) == 1
     assert state(sql) == DONE
     assert once(b"{}") == 2
@@ -347,12 +347,12 @@ needs_namespaces = pytest.mark.skipif(
     ids=["smaller than the video", "no room for the MP3", "filled by others", "large enough"],
 )
 def test_a_disk_of_any_size_is_met(
-    spare: int, taken: int, status: int, outcome: tuple[str, str | None], once: Callable[..., int], film: bytes,
+    spare: int, taken: int, status: int, outcome: tuple[str, str | None], once: Callable[..., int], video: bytes,
     add: Make, sql: Sql, tmp_path: Path,
 ) -> None:  # fmt: skip
     """Break: the disk is too small, or others have filled it. Symptom: the owner is told, or the job waits."""
     (tmp_path / "disk").mkdir()
-    event = envelope.to_message(announcement.uploaded(add(film), "/functions/upload"))
-    size = str(len(film) + spare)
+    event = envelope.to_message(announcement.uploaded(add(video), "/functions/upload"))
+    size = str(len(video) + spare)
     assert once(event, *SMALL_DISK, size, str(taken), TMPDIR=str(tmp_path / "disk")) == status
     assert sql("SELECT state, reason FROM jobs") == [outcome]

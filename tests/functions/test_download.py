@@ -19,7 +19,7 @@ from functions.stores.jobs import Jobs
 from functions.stores.postgres import Database
 from tests.functions.conditional import SIZE, TABLE, Known, Row
 from tests.functions.conftest import SECRETS
-from tests.functions.stage import Person, problem
+from tests.functions.harness import Person, problem
 
 Function = Callable[..., FlaskClient]
 Get = Callable[..., TestResponse]
@@ -122,12 +122,12 @@ NAMES = {
 }
 
 
-@pytest.mark.parametrize(("film", "names"), NAMES.items(), ids=NAMES)
-def test_the_mp3_has_the_film_s_name(
-    film: str, names: tuple[str, str], function: Function, ada: Person, finish: Make
+@pytest.mark.parametrize(("video", "names"), NAMES.items(), ids=NAMES)
+def test_the_mp3_has_the_video_s_name(
+    video: str, names: tuple[str, str], function: Function, ada: Person, finish: Make
 ) -> None:
     """In any script, with something readable for old clients, and nothing that ends the header."""
-    answer = function("download").head(f"/?fid={finish(filename=film).fid}", headers=ada.headers)
+    answer = function("download").head(f"/?fid={finish(filename=video).fid}", headers=ada.headers)
     kind, plain, encoded = answer.headers["Content-Disposition"].rsplit("; filename", 2)
     assert (kind, plain) == ("attachment", f'="{names[0]}"')
     assert unquote(encoded.removeprefix("*=UTF-8''")) == names[1]

@@ -15,9 +15,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from events import catalogue
-from functions.settings import NEEDS
-from tests.events.stage import uploaded
-from tests.functions.stage import FUNCTIONS, PROBLEM, Person, Served, deliver, problem
+from functions.runtime.settings import NEEDS
+from tests.events.harness import uploaded
+from tests.functions.harness import FUNCTIONS, PROBLEM, Person, Served, deliver, problem
 from tests.waiting import PATIENCE, until
 
 Function = Callable[..., FlaskClient]
@@ -38,7 +38,7 @@ ADDRESSES = {
 INNER = {f"/_/{what}": {"GET"} for what in ("health", "ready", "stores", "metrics")}
 AWAY = {
     "DATABASE_URL": "postgresql://127.0.0.1:1/app",
-    "MONGO_URI": "mongodb://127.0.0.1:1/films?serverSelectionTimeoutMS=300",
+    "MONGO_URI": "mongodb://127.0.0.1:1/videos?serverSelectionTimeoutMS=300",
     "MONGO_MP3_URI": "mongodb://127.0.0.1:1/mp3s?serverSelectionTimeoutMS=300",
 }
 DRIVERS = ("psycopg2", "pymongo", "boto3", "moviepy", "numpy", "urllib3", "fastjsonschema", "prometheus_client")
@@ -107,10 +107,10 @@ def test_what_breaks_outside_a_handler_is_a_problem_too(tmp_path: Path, caplog: 
 
 
 BREAKS = """
-from functions import web
+from functions.runtime import web
 def fail(*_):
     raise RuntimeError("hush")
-@web.serves("GET", ready=fail, census=fail)
+@web.serves("GET", ready=fail, counts=fail)
 def breaks(request):
     fail()
 """
@@ -175,7 +175,7 @@ ILL_FORMED = {
 def test_what_its_server_refuses_is_a_problem_too(
     request_: bytes, status: int, slug: str, served: Callable[..., Served]
 ) -> None:
-    """Before any code of ours: not in HTML, and nothing of it stands in the answer or in the journal."""
+    """Before any code of ours: not in HTML, and nothing of it stands in the answer or in the log."""
     server = served("ui")
     with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as connection:
         connection.sendall(request_)

@@ -11,10 +11,10 @@ from flask import Flask, Request, Response
 from werkzeug.test import TestResponse
 
 from events import catalogue, envelope
-from functions import answers, meters, web, wiring
 from functions.model.errors import Unavailable
-from tests.events.stage import uploaded
-from tests.functions.stage import FILM, Person, load
+from functions.runtime import metrics, responses, web, wiring
+from tests.events.harness import uploaded
+from tests.functions.harness import VIDEO, Person, load
 
 AtOnce = Callable[[Callable[[], Any]], list[Any]]
 ROUNDS = 10
@@ -24,7 +24,7 @@ REGISTRATION = {"name": "Ada", "username": "ada@example.org", "password": "corre
 FIRST: dict[str, dict[str, Any]] = {
     "register": {"method": "POST", "json": REGISTRATION},
     "login": {"method": "POST", "headers": {"Authorization": "Basic bm9ib2R5OmNvcnJlY3QgaG9yc2U="}},
-    "upload": {"method": "POST", "data": FILM},
+    "upload": {"method": "POST", "data": VIDEO},
     "download": {"query_string": {"fid": str(uuid4())}},
     **{
         name: {"method": "POST", "headers": EVENT_HEADERS, "data": EVENT}
@@ -34,7 +34,7 @@ FIRST: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.usefixtures("database", "films", "sink")
+@pytest.mark.usefixtures("database", "videos", "sink")
 @pytest.mark.parametrize("name", [entry.target for entry in catalogue.load()])
 def test_the_first_requests_at_once_are_answered_like_any_other(
     name: str, environ: dict[str, str], ada: Person, at_once: AtOnce
@@ -61,7 +61,7 @@ def test_whoever_watches_beside_others_sees_every_row_s_state(
         monkeypatch.setenv(name, value)
     services = wiring.Services("sweep")
     for _ in range(2 * ROUNDS):
-        for page in at_once(lambda: meters.page(services.census)):
+        for page in at_once(lambda: metrics.page(services.counts)):
             assert set(re.findall(rb'^videotomp3_jobs{state="(\w+)"} 1.0$', page, re.MULTILINE)) == {b"done", b"queued"}
 
 
@@ -83,7 +83,7 @@ def test_many_who_ask_whether_it_is_ready_are_one_question_to_the_stores(at_once
 
 
 def away(_request: Request) -> Response:
-    return answers.json({})
+    return responses.json({})
 
 
 def ask(application: Flask, path: str, **request: Any) -> TestResponse:

@@ -17,14 +17,14 @@ import requests
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from emulator import privileges
+from emulator.ports import LOOPBACK, reserve_port
+from emulator.processes import Process, answers
 from events import envelope
-from events.emulator import account
-from events.emulator.ports import LOOPBACK, reserve_port
-from events.emulator.processes import Process, answers
 from functions.model.jobs import Job
 from functions.stores.jobs import Jobs
-from tests.events.stage import uploaded
-from tests.functions.stage import IMAGES, Person, Served
+from tests.events.harness import uploaded
+from tests.functions.harness import IMAGES, Person, Served
 from tests.waiting import PATIENCE, until
 
 NGINX = """\
@@ -58,7 +58,7 @@ def openfaas(served: Callable[..., Served], tmp_path_factory: pytest.TempPathFac
     port = reserve_port()
     locations = " ".join(LOCATION.format(name=name, url=served(name).url) for name in HOSTED)
     Path(directory, "conf").write_text(NGINX.format(listen=f"{LOOPBACK}:{port}", locations=locations), encoding="utf-8")
-    account.give(directory)
+    privileges.give(directory)
     argv = ["/usr/sbin/nginx", "-p", str(directory), "-c", "conf", "-e", "stderr"]
     nginx = Process("openfaas", argv, directory)
     nginx.start()

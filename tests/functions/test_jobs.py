@@ -10,8 +10,8 @@ from flask.testing import FlaskClient
 from functions.model.jobs import Job
 from functions.model.media import Reason
 from functions.stores.jobs import Jobs
-from tests.events import stage
-from tests.functions.stage import Person, problem
+from tests.events import harness
+from tests.functions.harness import Person, problem
 
 Function = Callable[..., FlaskClient]
 Make = Callable[..., Job]
@@ -66,7 +66,7 @@ def test_a_finished_job_shows_where_its_mp3_is(client: FlaskClient, finish: Make
 
 
 def test_a_failed_job_shows_its_reason(client: FlaskClient, fail: Callable[[Reason], Job]) -> None:
-    """As a stable name and in plain words; what ffmpeg said is for the journal."""
+    """As a stable name and in plain words; what ffmpeg said is for the log."""
     shown = client.get(f"/{fail(Reason.NO_AUDIO).id}")
     assert (shown.json["reason"], shown.json["detail"]) == ("no_audio", Reason.NO_AUDIO.sentence)
     assert "ffmpeg" not in shown.text
@@ -102,7 +102,7 @@ def test_cancelling_stops_a_job_and_deleting_hides_it(client: FlaskClient, add: 
 
 
 def test_a_retried_job_is_queued_and_announced_as_new(
-    client: FlaskClient, fail: Callable[[Reason], Job], sink: stage.Function
+    client: FlaskClient, fail: Callable[[Reason], Job], sink: harness.Function
 ) -> None:
     """Under another event id, for the old one was answered already."""
     job = fail(Reason.TIMED_OUT)
@@ -113,17 +113,17 @@ def test_a_retried_job_is_queued_and_announced_as_new(
 
 
 def test_a_retry_stands_though_nobody_takes_its_event(
-    client: FlaskClient, fail: Callable[[Reason], Job], sink: stage.Function
+    client: FlaskClient, fail: Callable[[Reason], Job], sink: harness.Function
 ) -> None:
     """Sweep sends it again."""
-    sink.behave = stage.answers(503)
+    sink.behave = harness.answers(503)
     assert client.post(f"/{fail(Reason.TIMED_OUT).id}/retry").status_code == 202
 
 
 def test_only_what_failed_or_was_cancelled_can_be_retried(
     client: FlaskClient, add: Make, fail: Callable[[Reason], Job], sql: Callable[..., Any]
 ) -> None:
-    """And only while its film is kept."""
+    """And only while its video is kept."""
     assert "queued" in problem(client.post(f"/{add().id}/retry"), 409, "conflict")["detail"]
     job = fail(Reason.TIMED_OUT)
     sql("UPDATE jobs SET video = NULL")

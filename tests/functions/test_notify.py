@@ -1,4 +1,4 @@
-"""Notify: one letter for each end of a job, by SMTP or SES; a broken mail server never touches the job."""
+"""Notify: one email for each end of a job, by SMTP or SES; a broken mail server never touches the job."""
 
 import subprocess
 import sys
@@ -11,14 +11,14 @@ import pytest
 import requests
 from flask.testing import FlaskClient
 
-from functions import announcement
 from functions.model.jobs import Job
 from functions.model.media import Reason
 from functions.model.tokens import Links
+from functions.runtime import announcement
 from functions.stores.jobs import Jobs
-from tests.events.stage import free_port
-from tests.functions.postoffice import PostOffice
-from tests.functions.stage import Person, deliver, nothing_follows, problem
+from tests.events.harness import free_port
+from tests.functions.harness import Person, deliver, nothing_follows, problem
+from tests.functions.mail_server import PostOffice
 from tests.waiting import PATIENCE, until
 
 Function = Callable[..., FlaskClient]
@@ -36,7 +36,7 @@ def kept_office() -> Iterator[PostOffice]:
 
 @pytest.fixture
 def office(kept_office: PostOffice) -> PostOffice:
-    kept_office.letters.clear()
+    kept_office.emails.clear()
     kept_office.answer = kept_office.sender_answer = kept_office.recipient_answer = "250 OK"
     return kept_office
 
@@ -69,28 +69,28 @@ def test_the_owner_of_a_finished_job_gets_a_link(
     """Beginning with PUBLIC_URL and not with whatever Host the request had."""
     job = finish(filename="Größe <b>.mp4")
     assert nothing_follows(tell(client, job))
-    [(addresses, letter)] = office.letters
+    [(addresses, email)] = office.emails
     assert addresses == [ada.username]
-    text = letter.get_body(("plain",)).get_content()  # type: ignore[union-attr]
-    page = letter.get_body(("html",)).get_content()  # type: ignore[union-attr]
+    text = email.get_body(("plain",)).get_content()  # type: ignore[union-attr]
+    page = email.get_body(("html",)).get_content()  # type: ignore[union-attr]
     address = next(word for word in text.split() if word.startswith("http"))
-    assert address.startswith(f"https://films.example.org/download?fid={job.fid}&token=")
+    assert address.startswith(f"https://videos.example.org/download?fid={job.fid}&token=")
     links.check(parse_qs(urlsplit(address).query)["token"][0], job.fid)
-    assert str(make_header(decode_header(letter["Subject"]))) == "Your MP3 is ready: Größe <b>.mp4"
+    assert str(make_header(decode_header(email["Subject"]))) == "Your MP3 is ready: Größe <b>.mp4"
     assert "Größe &lt;b&gt;" in page
 
 
 def test_the_owner_of_a_failed_job_gets_the_reason(client: FlaskClient, office: PostOffice, fail: Make) -> None:
     """In plain words, and where to try again."""
     tell(client, fail(Reason.TRUNCATED))
-    [(_, letter)] = office.letters
-    text = letter.get_body(("plain",)).get_content()  # type: ignore[union-attr]
+    [(_, email)] = office.emails
+    text = email.get_body(("plain",)).get_content()  # type: ignore[union-attr]
     assert Reason.TRUNCATED.sentence in " ".join(text.split())
-    assert "https://films.example.org/" in text
+    assert "https://videos.example.org/" in text
     assert "token" not in text
 
 
-def test_a_doubled_event_brings_no_second_letter(client: FlaskClient, office: PostOffice, finish: Make) -> None:
+def test_a_doubled_event_brings_no_second_email(client: FlaskClient, office: PostOffice, finish: Make) -> None:
     """The first told all."""
     job = finish()
     assert nothing_follows(tell(client, job))
@@ -104,7 +104,7 @@ def test_the_row_decides_what_is_told(client: FlaskClient, office: PostOffice, f
     sql("UPDATE jobs SET reason = 'no_audio'")
     forged = announcement.result(Job(**{**vars(job), "state": "failed", "reason": "no_audio"}), "/functions/evil")
     assert nothing_follows(deliver(client, forged))
-    assert office.letters[0][1]["Subject"].startswith("Your MP3 is ready")
+    assert office.emails[0][1]["Subject"].startswith("Your MP3 is ready")
 
 
 def test_a_job_that_is_not_done_is_told_of_to_nobody(client: FlaskClient, office: PostOffice, add: Make) -> None:
@@ -112,22 +112,22 @@ def test_a_job_that_is_not_done_is_told_of_to_nobody(client: FlaskClient, office
     job = add()
     event = announcement.result(Job(**{**vars(job), "state": "failed", "reason": "no_audio"}), "/functions/evil")
     assert nothing_follows(deliver(client, event))
-    assert office.letters == []
+    assert office.emails == []
 
 
 @pytest.mark.parametrize("which", ["answer", "recipient_answer"])
-def test_a_letter_that_will_never_be_taken_is_given_up(
+def test_an_email_that_will_never_be_taken_is_given_up(
     which: str, client: FlaskClient, office: PostOffice, finish: Make, sql: Sql, ada: Person
 ) -> None:
     """A 5yz reply: the job is done all the same, and the address is in no log."""
     setattr(office, which, f"550 no such user {ada.username}")
     assert nothing_follows(tell(client, finish()))
-    assert sql(NOTIFICATION) == [("given_up", "the mail server refuses the letter: 550")]
+    assert sql(NOTIFICATION) == [("given_up", "the mail server refuses the email: 550")]
     assert sql("SELECT state FROM jobs") == [("done",)]
 
 
 @pytest.mark.parametrize("which", ["answer", "recipient_answer"])
-def test_a_letter_that_may_be_taken_later_stays_owed(
+def test_an_email_that_may_be_taken_later_stays_owed(
     which: str, client: FlaskClient, office: PostOffice, finish: Make, sql: Sql
 ) -> None:
     """A 4yz reply: the event is tried again, and then it is sent."""
@@ -140,33 +140,33 @@ def test_a_letter_that_may_be_taken_later_stays_owed(
     assert sql(NOTIFICATION) == [("sent", None)]
 
 
-def test_a_sender_that_is_refused_leaves_the_letter_owed(
+def test_a_sender_that_is_refused_leaves_the_email_owed(
     client: FlaskClient, office: PostOffice, finish: Make, sql: Sql
 ) -> None:
-    """Not the letter's fault: whoever runs the system sets MAIL_FROM right, and nobody goes untold."""
+    """Not the email's fault: whoever runs the system sets MAIL_FROM right, and nobody goes untold."""
     office.sender_answer = "553 not a sender of ours"
     problem(tell(client, finish()), 503, "unavailable")
     assert sql(NOTIFICATION) == [("owed", "the mail server refuses us: 553; is MAIL_FROM right?")]
 
 
-def test_while_the_mail_server_is_away_the_letter_stays_owed(function: Function, finish: Make, sql: Sql) -> None:
+def test_while_the_mail_server_is_away_the_email_stays_owed(function: Function, finish: Make, sql: Sql) -> None:
     """Nobody listens there; the job is done."""
     problem(tell(function("notify", SMTP_HOST="127.0.0.1", SMTP_PORT="1"), finish()), 503, "unavailable")
     assert sql(NOTIFICATION) == [("owed", "the mail server cannot be reached: ConnectionRefusedError")]
 
 
-@pytest.mark.parametrize("wanted", [{"SMTP_STARTTLS": "true"}, {"SMTP_USER": "films"}], ids=["TLS", "a login"])
-def test_a_mail_server_that_lacks_what_we_need_leaves_the_letter_owed(
+@pytest.mark.parametrize("wanted", [{"SMTP_STARTTLS": "true"}, {"SMTP_USER": "videos"}], ids=["TLS", "a login"])
+def test_a_mail_server_that_lacks_what_we_need_leaves_the_email_owed(
     wanted: dict[str, str], function: Function, office: PostOffice, finish: Make, sql: Sql
 ) -> None:
     """It is never sent without; whoever runs the system can mend it."""
     client = function("notify", SMTP_HOST="127.0.0.1", SMTP_PORT=str(office.port), **wanted)
     problem(tell(client, finish()), 503, "unavailable")
-    assert office.letters == []
+    assert office.emails == []
     assert [state for state, _ in sql(NOTIFICATION)] == ["owed"]
 
 
-def test_one_address_gets_some_letters_an_hour(
+def test_one_address_gets_some_emails_an_hour(
     function: Function, office: PostOffice, finish: Make, sql: Sql, eve: Person
 ) -> None:
     """The rest waits; another address does not."""
@@ -174,9 +174,9 @@ def test_one_address_gets_some_letters_an_hour(
     for _ in range(3):
         assert nothing_follows(tell(client, finish()))
     assert len(office.letters) == 2
-    assert ("owed", "too many letters to this address in an hour") in sql(NOTIFICATION)
+    assert ("owed", "too many emails to this address in an hour") in sql(NOTIFICATION)
     tell(client, finish(owner=eve.id))
-    assert office.letters[-1][0] == [eve.username]
+    assert office.emails[-1][0] == [eve.username]
 
 
 def test_nobody_s_name_becomes_a_header(
@@ -185,12 +185,12 @@ def test_nobody_s_name_becomes_a_header(
     """Rows may be older than what register refuses."""
     evil = person(name="Eve\r\nBcc: all@example.org")
     tell(client, finish(owner=evil.id, filename="=?utf-8?q?=0d=0aBcc:all@example.org?=.mp4"))
-    [(addresses, letter)] = office.letters
+    [(addresses, email)] = office.emails
     assert addresses == [evil.username]
-    assert "Bcc" not in letter
+    assert "Bcc" not in email
 
 
-def test_an_address_that_no_letter_can_carry_is_given_up(
+def test_an_address_that_no_email_can_carry_is_given_up(
     client: FlaskClient, finish: Make, person: Callable[..., Person], sql: Sql
 ) -> None:
     """Rows may be older than what register refuses: asking again would not help."""
@@ -209,20 +209,20 @@ def test_who_has_no_address_is_told_nothing(
     assert nothing_follows(tell(client, job))
     sql("UPDATE users SET email = 'john@example.org'")
     assert nothing_follows(tell(client, job))
-    assert office.letters == []
+    assert office.emails == []
     assert sql(NOTIFICATION) == [("unwanted", None)]
     tell(client, finish(owner=john.id))
-    assert [addresses for addresses, _ in office.letters] == [["john@example.org"]]
+    assert [addresses for addresses, _ in office.emails] == [["john@example.org"]]
 
 
 def test_an_address_that_was_taken_away_in_time_gets_nothing(
     client: FlaskClient, office: PostOffice, finish: Make, function: Function, ada: Person, sql: Sql
 ) -> None:
-    """Between the end of the job and its letter; a release before this one may also have noted it as owed."""
+    """Between the end of the job and its email; a release before this one may also have noted it as owed."""
     job = finish()
     function("account").patch("/", json={"email": None}, headers=ada.headers)
     assert nothing_follows(tell(client, job))
-    assert office.letters == []
+    assert office.emails == []
     assert sql(NOTIFICATION) == [("unwanted", None)]
 
 
@@ -239,7 +239,7 @@ def test_an_address_gets_no_more_for_passing_from_account_to_account(
     account.patch("/", json={"email": "victim@example.org"}, headers=eve.headers)
     assert nothing_follows(tell(client, finish(owner=eve.id)))
     assert len(office.letters) == 2
-    assert ("owed", "too many letters to this address in an hour") in sql(NOTIFICATION)
+    assert ("owed", "too many emails to this address in an hour") in sql(NOTIFICATION)
 
 
 @pytest.fixture(scope="module")
@@ -276,13 +276,13 @@ def by_ses(function: Function, monkeypatch: pytest.MonkeyPatch) -> Callable[[str
     return client
 
 
-def test_while_ses_is_away_the_letter_stays_owed(by_ses: Callable[[str], FlaskClient], finish: Make, sql: Sql) -> None:
+def test_while_ses_is_away_the_email_stays_owed(by_ses: Callable[[str], FlaskClient], finish: Make, sql: Sql) -> None:
     """As with any mail server."""
     problem(tell(by_ses("http://127.0.0.1:1"), finish()), 503, "unavailable")
     assert sql(NOTIFICATION) == [("owed", "SES cannot be reached: EndpointConnectionError")]
 
 
-def test_a_letter_goes_by_ses_where_that_is_chosen(
+def test_an_email_goes_by_ses_where_that_is_chosen(
     by_ses: Callable[[str], FlaskClient], ses: str, finish: Make, sql: Sql
 ) -> None:
     """Owed while Amazon does not know the sender, sent once it does."""
@@ -290,7 +290,7 @@ def test_a_letter_goes_by_ses_where_that_is_chosen(
     job = finish(filename="Größe.mp4")
     problem(tell(client, job), 503, "unavailable")
     assert sql(NOTIFICATION) == [("owed", "SES answers MessageRejected")]
-    sender = {"EmailIdentity": "films@example.org"}
+    sender = {"EmailIdentity": "videos@example.org"}
     authorization = {"Authorization": "AWS4-HMAC-SHA256 Credential=x/20260101/eu-central-1/ses/aws4_request"}
     requests.post(f"{ses}/v2/email/identities", json=sender, headers=authorization, timeout=PATIENCE).raise_for_status()
     assert nothing_follows(tell(client, job))

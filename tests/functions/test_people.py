@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from functions.model.tokens import Links, Tokens
 from tests.functions.conftest import SECRETS
-from tests.functions.stage import Person, Served, problem
+from tests.functions.harness import Person, Served, problem
 
 Function = Callable[..., FlaskClient]
 PASSWORD = "correct hörse"

@@ -8,12 +8,12 @@ from uuid import uuid4
 import pytest
 import requests
 
-from events.emulator.postgres import Postgres
+from emulator.servers.postgres import Postgres
 from functions.model.errors import Unavailable
 from functions.model.tokens import Tokens
 from functions.stores.postgres import migrate
 from tests.functions.conftest import SECRETS
-from tests.functions.stage import Served, problem
+from tests.functions.harness import Served, problem
 from tests.waiting import PATIENCE, until
 
 

@@ -9,14 +9,14 @@ import pytest
 from flask.testing import FlaskClient
 
 from events.contract import AUDIO_CONVERTED, CONVERSION_FAILED, VIDEO_UPLOADED
-from functions import announcement
 from functions.model.jobs import CONVERTING, DONE, EXPIRED, FAILED, QUEUED, Job
+from functions.runtime import announcement
 from functions.stores.gridfs import Bucket
 from functions.stores.jobs import Jobs
 from functions.stores.notifications import Notifications
 from functions.stores.postgres import Database
-from tests.events import stage
-from tests.functions.stage import FILM, Person, deliver, files, nothing_follows, replied
+from tests.events import harness
+from tests.functions.harness import VIDEO, Person, deliver, files, nothing_follows, replied
 
 Function = Callable[..., FlaskClient]
 Make = Callable[..., Job]
@@ -85,14 +85,14 @@ def test_a_given_up_result_is_noted_on_what_is_owed(dead_letter: FlaskClient, fi
     ]
 
 
-def test_with_nothing_owed_sweep_does_nothing(sweep: Callable[..., dict[str, int]], sink: stage.Function) -> None:
+def test_with_nothing_owed_sweep_does_nothing(sweep: Callable[..., dict[str, int]], sink: harness.Function) -> None:
     """Every minute."""
     assert sweep() == {}
     assert sink.asked == []
 
 
 def test_a_lost_worker_s_job_is_freed_and_announced_at_once(
-    sweep: Callable[..., dict[str, int]], late: Jobs, add: Make, sink: stage.Function
+    sweep: Callable[..., dict[str, int]], late: Jobs, add: Make, sink: harness.Function
 ) -> None:
     """As a new event; a second sweep has nothing left to do."""
     job = add()
@@ -104,7 +104,7 @@ def test_a_lost_worker_s_job_is_freed_and_announced_at_once(
 
 
 def test_a_job_out_of_tries_is_failed_and_its_owner_told_in_time(
-    sweep: Callable[..., dict[str, int]], late: Jobs, add: Make, sink: stage.Function, sql: Sql
+    sweep: Callable[..., dict[str, int]], late: Jobs, add: Make, sink: harness.Function, sql: Sql
 ) -> None:
     """Though no event was ever given up for it."""
     late.claim(add().id)
@@ -116,7 +116,7 @@ def test_a_job_out_of_tries_is_failed_and_its_owner_told_in_time(
 
 
 def test_what_nobody_was_told_of_is_told(
-    sweep: Callable[..., dict[str, int]], add: Make, finish: Make, sink: stage.Function, sql: Sql
+    sweep: Callable[..., dict[str, int]], add: Make, finish: Make, sink: harness.Function, sql: Sql
 ) -> None:
     """A queued job whose event was lost, a finished one whose reply was."""
     queued, done = add(), finish()
@@ -129,10 +129,10 @@ def test_what_nobody_was_told_of_is_told(
 
 
 def test_what_nobody_takes_waits_half_a_minute(
-    sweep: Callable[..., dict[str, int]], add: Make, finish: Make, sink: stage.Function, sql: Sql
+    sweep: Callable[..., dict[str, int]], add: Make, finish: Make, sink: harness.Function, sql: Sql
 ) -> None:
     """The sink is asked once and not for each: a hundred timeouts would outlast the minute."""
-    sink.behave = stage.answers(503)
+    sink.behave = harness.answers(503)
     for _ in range(3):
         add()
         finish()
@@ -146,19 +146,19 @@ def test_what_nobody_takes_waits_half_a_minute(
 
 
 def test_an_event_that_the_sink_refuses_keeps_no_other_back(
-    sweep: Callable[..., dict[str, int]], add: Make, sink: stage.Function, sql: Sql
+    sweep: Callable[..., dict[str, int]], add: Make, sink: harness.Function, sql: Sql
 ) -> None:
     """It waits alone; the others are told of in the same run."""
     for _ in range(3):
         add()
     sql("UPDATE jobs SET next_hint_at = now()")
-    sink.behave = stage.answers(400, 202)
+    sink.behave = harness.answers(400, 202)
     assert sweep() == {"jobs_announced": 2}
     refused = sink.asked[0].event.job
     assert sql("SELECT id FROM jobs WHERE hints = 0") == [(refused,)]
 
 
-def test_two_sweeps_at_once_tell_each_job_once(function: Function, add: Make, sink: stage.Function, sql: Sql) -> None:
+def test_two_sweeps_at_once_tell_each_job_once(function: Function, add: Make, sink: harness.Function, sql: Sql) -> None:
     """A slow one may still run when the next begins."""
     made = sorted(add().id for _ in range(10))
     sql("UPDATE jobs SET next_hint_at = now()")
@@ -167,13 +167,13 @@ def test_two_sweeps_at_once_tell_each_job_once(function: Function, add: Make, si
     assert sorted(asked.event.job for asked in sink.asked) == made
 
 
-def test_a_letter_nobody_could_send_is_given_up(
+def test_an_email_nobody_could_send_is_given_up(
     sweep: Callable[..., dict[str, int]], finish: Make, postgres: Database, sql: Sql
 ) -> None:
     """After days; the job is done all the same."""
     finish()
     sql("UPDATE notifications SET created_at = now() - interval '4 days'")
-    assert sweep() == {"letters_given_up": 1}
+    assert sweep() == {"notifications_given_up": 1}
     assert Notifications(postgres).take_owed(1) == []
     assert sql("SELECT state FROM jobs") == [(DONE,)]
 
@@ -181,10 +181,10 @@ def test_a_letter_nobody_could_send_is_given_up(
 def test_an_mp3_expires_and_goes_when_no_download_of_it_can_still_run(
     sweep: Callable[..., dict[str, int]], finish: Make, mp3s: Bucket, sql: Sql
 ) -> None:
-    """The film a day after the job ended, the MP3 after a week and the longest transfer."""
+    """The video a day after the job ended, the MP3 after a week and the longest transfer."""
     finish()
     sql("UPDATE jobs SET finished_at = now() - interval '25 hours'")
-    assert sweep() == {"films_removed": 1}
+    assert sweep() == {"videos_removed": 1}
     sql("UPDATE jobs SET finished_at = now() - interval '8 days'")
     assert sweep() == {"expired": 1}
     assert sql("SELECT state FROM jobs") == [(EXPIRED,)]
@@ -194,27 +194,27 @@ def test_an_mp3_expires_and_goes_when_no_download_of_it_can_still_run(
     assert files(mp3s) == (0, 0)
 
 
-def test_a_film_is_kept_as_long_as_its_job_can_need_it(
-    sweep: Callable[..., dict[str, int]], add: Make, jobs: Jobs, films: Bucket, sql: Sql
+def test_a_video_is_kept_as_long_as_its_job_can_need_it(
+    sweep: Callable[..., dict[str, int]], add: Make, jobs: Jobs, videos: Bucket, sql: Sql
 ) -> None:
     """However old the job is."""
     add()
     jobs.claim(add().id)
     sql("UPDATE jobs SET created_at = now() - interval '1 year', queued_at = now() - interval '1 year'")
     assert sweep() == {}
-    assert files(films)[0] == 2
+    assert files(videos)[0] == 2
 
 
 def test_a_deleted_job_s_files_go_after_the_longest_transfer(
-    sweep: Callable[..., dict[str, int]], finish: Make, jobs: Jobs, ada: Person, films: Bucket, mp3s: Bucket, sql: Sql
+    sweep: Callable[..., dict[str, int]], finish: Make, jobs: Jobs, ada: Person, videos: Bucket, mp3s: Bucket, sql: Sql
 ) -> None:
     """It was hidden at once; then its row goes too."""
     job = finish()
     jobs.delete(job.id, ada.id)
     assert sweep() == {}
     sql("UPDATE jobs SET deleted_at = now() - interval '61 minutes'")
-    assert sweep() == {"films_removed": 1, "audios_removed": 1}
-    assert (files(films), files(mp3s), sql("SELECT * FROM jobs")) == ((0, 0), (0, 0), [])
+    assert sweep() == {"videos_removed": 1, "audios_removed": 1}
+    assert (files(videos), files(mp3s), sql("SELECT * FROM jobs")) == ((0, 0), (0, 0), [])
 
 
 def test_old_keys_and_attempts_are_forgotten(sweep: Callable[..., dict[str, int]], add: Make, sql: Sql) -> None:
@@ -229,7 +229,7 @@ def test_old_keys_and_attempts_are_forgotten(sweep: Callable[..., dict[str, int]
 
 
 def test_nobody_is_told_again_who_never_wanted_to_be(
-    sweep: Callable[..., dict[str, int]], finish: Make, sink: stage.Function, sql: Sql
+    sweep: Callable[..., dict[str, int]], finish: Make, sink: harness.Function, sql: Sql
 ) -> None:
     """Neither announced nor given up, however long ago the job ended."""
     sql("UPDATE users SET email = NULL")
@@ -241,16 +241,16 @@ def test_nobody_is_told_again_who_never_wanted_to_be(
 
 
 def test_files_that_no_row_names_go_by_age(
-    sweep: Callable[..., dict[str, int]], finish: Make, films: Bucket, mp3s: Bucket
+    sweep: Callable[..., dict[str, int]], finish: Make, videos: Bucket, mp3s: Bucket
 ) -> None:
     """What a crash left, finished or not; what a row names stays, and so does what is young."""
     finish()
-    films.write(uuid4(), [FILM])
+    videos.write(uuid4(), [VIDEO])
     mp3s.write(uuid4(), [b"ID3"])
-    films._database["fs.chunks"].insert_one({"files_id": uuid4(), "n": 0, "data": b"x"})
+    videos._database["fs.chunks"].insert_one({"files_id": uuid4(), "n": 0, "data": b"x"})
     assert sweep() == {}
-    assert sweep(STRAY_SECONDS="-2", STRAY_PASS_SECONDS="0") == {"stray_films": 2, "stray_audios": 1}
-    assert (files(films), files(mp3s)) == ((1, 1), (1, 1))
+    assert sweep(ORPHAN_SECONDS="-2", ORPHAN_PASS_SECONDS="0") == {"orphan_videos": 2, "orphan_audios": 1}
+    assert (files(videos), files(mp3s)) == ((1, 1), (1, 1))
 
 
 def test_the_rows_can_be_watched(

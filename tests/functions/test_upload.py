@@ -1,4 +1,4 @@
-"""Upload: a film comes in whole or not at all, and its job is made once."""
+"""Upload: a video comes in whole or not at all, and its job is made once."""
 
 import hashlib
 import re
@@ -18,15 +18,15 @@ from functions.model.jobs import QUEUED
 from functions.model.tokens import Tokens
 from functions.stores.gridfs import Bucket
 from functions.stores.jobs import Jobs
-from tests.events import stage
+from tests.events import harness
 from tests.functions.conftest import SECRETS
-from tests.functions.stage import FILM, Person, files, problem
+from tests.functions.harness import VIDEO, Person, files, problem
 
 Function = Callable[..., FlaskClient]
 Sql = Callable[..., list[tuple[Any, ...]]]
 LIMIT = 100_000
-pytestmark = pytest.mark.usefixtures("films")  # emptied afterwards
-ALMOST = FILM.ljust(LIMIT, b"\0")
+pytestmark = pytest.mark.usefixtures("videos")  # emptied afterwards
+ALMOST = VIDEO.ljust(LIMIT, b"\0")
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def upload(function: Function, ada: Person) -> Callable[..., TestResponse]:
     return post
 
 
-def form(content: bytes, name: str = "film.mp4", **more: Any) -> dict[str, Any]:
+def form(content: bytes, name: str = "video.mp4", **more: Any) -> dict[str, Any]:
     return {"data": {**more, "file": (BytesIO(content), name)}, "content_type": "multipart/form-data"}
 
 
@@ -53,15 +53,15 @@ def written(*parts: bytes, end: bytes = b"--xYz--\r\n") -> dict[str, Any]:
     return {"data": body, "content_type": f"multipart/form-data; boundary={BOUNDARY}"}
 
 
-def part(parameters: bytes, content: bytes = FILM) -> bytes:
+def part(parameters: bytes, content: bytes = VIDEO) -> bytes:
     return parameters + b"\r\n\r\n" + content
 
 
 MINE = part(b'name="file"; filename="a.mp4"')
 UNCHOSEN = part(b'name="file"; filename=""\r\nContent-Type: application/octet-stream', b"")
 WAYS = {
-    "raw": {"data": FILM},
-    "form": form(FILM),
+    "raw": {"data": VIDEO},
+    "form": form(VIDEO),
     "form with words around it": written(MINE, end=b"--xYz-- \r\nThat was all.\r\n")
     | {"content_type": 'Multipart/Form-Data; charset=utf-8; boundary="xYz"'},
     "form with inputs nobody used": written(UNCHOSEN, MINE, UNCHOSEN),
@@ -74,9 +74,9 @@ WAYS = {
 
 
 @pytest.mark.parametrize("request_", WAYS.values(), ids=WAYS)
-def test_a_film_becomes_a_job_and_an_event(
-    request_: dict[str, Any], upload: Callable[..., TestResponse], jobs: Jobs, ada: Person, films: Bucket,
-    sink: stage.Function,
+def test_a_video_becomes_a_job_and_an_event(
+    request_: dict[str, Any], upload: Callable[..., TestResponse], jobs: Jobs, ada: Person, videos: Bucket,
+    sink: harness.Function,
 ) -> None:  # fmt: skip
     """As the raw body or as a form's field `file`, in whatever way a client writes one."""
     answer = upload(**request_)
@@ -86,27 +86,27 @@ def test_a_film_becomes_a_job_and_an_event(
     assert job.video
     assert answer.json == job.public()
     assert answer.headers["Location"] == f"/jobs/{job.id}"
-    assert b"".join(films.read(job.video)) == FILM
-    assert (job.state, job.container, job.video_size) == (QUEUED, "mov", len(FILM))
-    assert job.video_sha256 == hashlib.sha256(FILM).hexdigest()
+    assert b"".join(videos.read(job.video)) == VIDEO
+    assert (job.state, job.container, job.video_size) == (QUEUED, "mov", len(VIDEO))
+    assert job.video_sha256 == hashlib.sha256(VIDEO).hexdigest()
     [told] = [asked.event for asked in sink.asked]
-    assert (told.job, told.source, told.data["size"]) == (job.id, "/functions/upload", len(FILM))
+    assert (told.job, told.source, told.data["size"]) == (job.id, "/functions/upload", len(VIDEO))
 
 
 NAMES = {
-    "of the form": (form(FILM, "Mein Fïlm 日本.mp4"), "Mein Fïlm 日本.mp4"),
-    "with folders": (form(FILM, "/films/../film.mp4"), "film.mp4"),
-    "in the address": ({"data": FILM, "query_string": {"filename": "größe.mp4"}}, "größe.mp4"),
+    "of the form": (form(VIDEO, "Mein Fïlm 日本.mp4"), "Mein Fïlm 日本.mp4"),
+    "with folders": (form(VIDEO, "/videos/../video.mp4"), "video.mp4"),
+    "in the address": ({"data": VIDEO, "query_string": {"filename": "größe.mp4"}}, "größe.mp4"),
     "in the header": (
-        {"data": FILM, "headers": {"Content-Disposition": "attachment; filename*=UTF-8''gr%C3%B6%C3%9Fe.mp4"}},
+        {"data": VIDEO, "headers": {"Content-Disposition": "attachment; filename*=UTF-8''gr%C3%B6%C3%9Fe.mp4"}},
         "größe.mp4",
     ),
-    "with a line in it": ({"data": FILM, "query_string": {"filename": "a\r\nBcc: b\0.mp4"}}, "aBcc: b.mp4"),
-    "without one": ({"data": FILM}, "film"),
-    "empty": (form(FILM, ""), "film"),
-    "of dots": ({"data": FILM, "query_string": {"filename": "a/..."}}, "..."),
+    "with a line in it": ({"data": VIDEO, "query_string": {"filename": "a\r\nBcc: b\0.mp4"}}, "aBcc: b.mp4"),
+    "without one": ({"data": VIDEO}, "video"),
+    "empty": (form(VIDEO, ""), "video"),
+    "of dots": ({"data": VIDEO, "query_string": {"filename": "a/..."}}, "..."),
     "with folders of Windows": (written(part(rb'name="file"; filename="C:\x\y.mp4"')), "y.mp4"),
-    "that ends in a backslash": (written(part(rb'name="file"; filename="C:\x\"')), "film"),
+    "that ends in a backslash": (written(part(rb'name="file"; filename="C:\x\"')), "video"),
     "with backslashes before quotes": (written(part(rb'name="file"; filename="a \"b\" c.mp4"')), 'a "b" c.mp4'),
     "with quotes as browsers write them": (written(part(b'name="file"; filename="a %22b%22%0D%0A.mp4"')), 'a "b".mp4'),
     "with quotes as nobody should": (written(part(b'name="file"; filename="a "b" c.mp4"')), 'a "b" c.mp4'),
@@ -118,8 +118,8 @@ NAMES = {
     "in no letters at all": (written(part(b'name="file"; filename="a\x81.mp4"')), "a\ufffd.mp4"),
     "with half a surrogate pair": (written(part(b'name="file"; filename="a\xed\xa0\x80.mp4"')), "aí\xa0€.mp4"),
     "with NUL and other controls": (written(part(b'name="file"; filename="a\0\x07\x1b\x7f.mp4"')), "a.mp4"),
-    "that reads backwards": (form(FILM, "gpj\u202e4pm.mp4"), "gpj4pm.mp4"),
-    "of 300 letters": (form(FILM, "ß" * 300 + ".mp4"), "ß" * 98 + ".mp4"),
+    "that reads backwards": (form(VIDEO, "gpj\u202e4pm.mp4"), "gpj4pm.mp4"),
+    "of 300 letters": (form(VIDEO, "ß" * 300 + ".mp4"), "ß" * 98 + ".mp4"),
     "extended": (written(part(b"name=file; filename*=UTF-8''gr%C3%B6%C3%9Fe.mp4")), "größe.mp4"),
     "extended, before a plain one": (
         written(part(b"name=file; filename*=UTF-8''gr%C3%B6%C3%9Fe.mp4; filename=\"gr__e.mp4\"")), "größe.mp4",
@@ -135,28 +135,28 @@ NAMES = {
     "extended without saying its letters": (written(part(b"name=file; filename*=gr%C3%B6%C3%9Fe.mp4")), "größe.mp4"),
     "in numbered pieces": (written(part(b"name=file; filename*0=gro; filename*1=ss.mp4")), "gross.mp4"),
     "in the header, in UTF-8": (
-        {"data": FILM, "headers": {"Content-Disposition": 'inline; filename="größe.mp4"'.encode().decode("latin-1")}},
+        {"data": VIDEO, "headers": {"Content-Disposition": 'inline; filename="größe.mp4"'.encode().decode("latin-1")}},
         "größe.mp4",
     ),
     "in the header, in Latin-1": (
-        {"data": FILM, "headers": {"Content-Disposition": 'inline; filename="C:\\x\\größe.mp4"'}}, "größe.mp4",
+        {"data": VIDEO, "headers": {"Content-Disposition": 'inline; filename="C:\\x\\größe.mp4"'}}, "größe.mp4",
     ),
     "in the header of a form": (
-        form(FILM, "b.mp4") | {"headers": {"Content-Disposition": 'attachment; filename="a.mp4"'}}, "b.mp4",
+        form(VIDEO, "b.mp4") | {"headers": {"Content-Disposition": 'attachment; filename="a.mp4"'}}, "b.mp4",
     ),
-    "in the address, in Latin-1": ({"data": FILM, "query_string": "filename=gr%F6%DFe.mp4"}, "größe.mp4"),
-    "in the address, broken off": ({"data": FILM, "query_string": "filename=100%25%ZZ%"}, "100%%ZZ%"),
-    "in the address, for a form": (form(FILM, "b.mp4") | {"query_string": {"filename": "a.mp4"}}, "a.mp4"),
+    "in the address, in Latin-1": ({"data": VIDEO, "query_string": "filename=gr%F6%DFe.mp4"}, "größe.mp4"),
+    "in the address, broken off": ({"data": VIDEO, "query_string": "filename=100%25%ZZ%"}, "100%%ZZ%"),
+    "in the address, for a form": (form(VIDEO, "b.mp4") | {"query_string": {"filename": "a.mp4"}}, "a.mp4"),
     "in the address, empty": (
-        {"data": FILM, "query_string": "filename=", "headers": {"Content-Disposition": "attachment; filename=a.mp4"}},
+        {"data": VIDEO, "query_string": "filename=", "headers": {"Content-Disposition": "attachment; filename=a.mp4"}},
         "a.mp4",
     ),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("request_", "name"), NAMES.values(), ids=NAMES)
-def test_a_film_keeps_its_name(request_: dict[str, Any], name: str, upload: Callable[..., TestResponse]) -> None:
-    """Without what could do harm; and no name keeps a film from being taken."""
+def test_a_video_keeps_its_name(request_: dict[str, Any], name: str, upload: Callable[..., TestResponse]) -> None:
+    """Without what could do harm; and no name keeps a video from being taken."""
     answer = upload(**request_)
     assert (answer.status_code, answer.json.get("filename")) == (202, name)
 
@@ -166,25 +166,25 @@ REFUSED: dict[str, tuple[dict[str, Any], int, str]] = {
     "no media in a form": (form(b"<html>" * 1000), 415, "unsupported-media"),
     "empty": ({"data": b""}, 422, "unprocessable"),
     "empty in a form": (form(b""), 422, "unprocessable"),
-    "declared too large": ({"data": FILM.ljust(LIMIT + 100_000)}, 413, "too-large"),
+    "declared too large": ({"data": VIDEO.ljust(LIMIT + 100_000)}, 413, "too-large"),
     "too large by one byte": ({"data": ALMOST + b"\0"}, 413, "too-large"),
     "too large by one byte in a form": (form(ALMOST + b"\0"), 413, "too-large"),
-    "a form without the field": ({"data": {"film": (BytesIO(FILM), "a.mp4")}}, 400, "bad-request"),
+    "a form without the field": ({"data": {"video": (BytesIO(VIDEO), "a.mp4")}}, 400, "bad-request"),
     "a form whose field is no file": (
         {"data": {"file": "text"}, "content_type": "multipart/form-data"}, 400, "bad-request",
     ),
-    "a form without a boundary": ({"data": FILM, "content_type": "multipart/form-data"}, 400, "bad-request"),
+    "a form without a boundary": ({"data": VIDEO, "content_type": "multipart/form-data"}, 400, "bad-request"),
     "a form of another boundary": (
-        {"data": FILM * 200, "content_type": "multipart/form-data; boundary=x"}, 413, "too-large",
+        {"data": VIDEO * 200, "content_type": "multipart/form-data; boundary=x"}, 413, "too-large",
     ),
-    "a form that is none": ({"data": FILM, "content_type": "multipart/form-data; boundary=x"}, 400, "bad-request"),
+    "a form that is none": ({"data": VIDEO, "content_type": "multipart/form-data; boundary=x"}, 400, "bad-request"),
     "a form that ends before its file": (
-        {"data": b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n' + FILM,
+        {"data": b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n' + VIDEO,
          "content_type": "multipart/form-data; boundary=x"}, 400, "bad-request",
     ),
-    "a form that hides its file behind megabytes": (form(FILM, note="x" * 70_000), 400, "bad-request"),
+    "a form that hides its file behind megabytes": (form(VIDEO, note="x" * 70_000), 400, "bad-request"),
     "a form that says nothing of a part": (
-        {"data": b"--x\r\nContent-Type: video/mp4\r\n\r\n" + FILM + b"\r\n--x--\r\n",
+        {"data": b"--x\r\nContent-Type: video/mp4\r\n\r\n" + VIDEO + b"\r\n--x--\r\n",
          "content_type": "multipart/form-data; boundary=x"}, 400, "bad-request",
     ),
     "a form whose last boundary is missing": (written(MINE, end=b""), 400, "bad-request"),
@@ -194,25 +194,25 @@ REFUSED: dict[str, tuple[dict[str, Any], int, str]] = {
     "a form of which nobody chose a file": (written(UNCHOSEN, UNCHOSEN), 422, "unprocessable"),
     "a form of nothing": (written(), 400, "bad-request"),
     "a form with a head without an end": (written(part(b'name="file"; x="' + b"x" * LIMIT * 6)), 413, "too-large"),
-    "a query that asks twice": ({"data": FILM, "query_string": "filename=a&filename=b"}, 400, "bad-request"),
-    "an empty idempotency key": ({"data": FILM, "headers": {"Idempotency-Key": ""}}, 400, "bad-request"),
-    "a long idempotency key": ({"data": FILM, "headers": {"Idempotency-Key": "k" * 201}}, 400, "bad-request"),
+    "a query that asks twice": ({"data": VIDEO, "query_string": "filename=a&filename=b"}, 400, "bad-request"),
+    "an empty idempotency key": ({"data": VIDEO, "headers": {"Idempotency-Key": ""}}, 400, "bad-request"),
+    "a long idempotency key": ({"data": VIDEO, "headers": {"Idempotency-Key": "k" * 201}}, 400, "bad-request"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("request_", "status", "slug"), REFUSED.values(), ids=REFUSED)
 def test_what_is_refused_leaves_nothing(
-    request_: dict[str, Any], status: int, slug: str, upload: Callable[..., TestResponse], films: Bucket,
-    sink: stage.Function, sql: Sql,
+    request_: dict[str, Any], status: int, slug: str, upload: Callable[..., TestResponse], videos: Bucket,
+    sink: harness.Function, sql: Sql,
 ) -> None:  # fmt: skip
     """Neither a file, nor a chunk, nor a job, nor an event."""
     problem(upload(**request_), status, slug)
-    assert (files(films), sql("SELECT * FROM jobs"), sink.asked) == ((0, 0), [], [])
+    assert (files(videos), sql("SELECT * FROM jobs"), sink.asked) == ((0, 0), [], [])
 
 
 SECOND = part(b'name="file"; filename="b.mp4"')
 VIDEO = part(b'name="video"; filename="b.mp4"')
-TITLE = part(b'name="title"', b"My film")
+TITLE = part(b'name="title"', b"My video")
 # What the form holds, the answer's status and field, and what its words must name.
 LEFT_OVER: dict[str, tuple[list[bytes], int, str, tuple[str, ...]]] = {
     "a second file": ([MINE, SECOND], 422, "file", ("`b.mp4`", "`file`")),
@@ -243,22 +243,22 @@ LEFT_OVER: dict[str, tuple[list[bytes], int, str, tuple[str, ...]]] = {
 @pytest.mark.parametrize(("parts", "status", "field", "words"), LEFT_OVER.values(), ids=LEFT_OVER)
 def test_a_form_from_which_something_would_be_lost_is_refused(
     parts: list[bytes], status: int, field: str, words: tuple[str, ...], padding: int,
-    upload: Callable[..., TestResponse], films: Bucket, sink: stage.Function, sql: Sql,
+    upload: Callable[..., TestResponse], videos: Bucket, sink: harness.Function, sql: Sql,
 ) -> None:  # fmt: skip
     """It is named, before the job is made; nothing stays of the bytes that were stored by then."""
     answer = upload(**written(*(each + bytes(padding if each is MINE else 0) for each in parts)))
     told = problem(answer, status, "unprocessable" if status == 422 else "bad-request", field=field)
     assert [word for word in words if word not in told["detail"]] == []
-    assert (files(films), sql("SELECT * FROM jobs"), sink.asked) == ((0, 0), [], [])
+    assert (files(videos), sql("SELECT * FROM jobs"), sink.asked) == ((0, 0), [], [])
 
 
 def test_a_query_is_not_half_heard(upload: Callable[..., TestResponse]) -> None:
     """A parameter that is not known is named, with the one that was meant."""
-    told = problem(upload(data=FILM, query_string="filname=a.mp4"), 400, "bad-request", field="filname")
+    told = problem(upload(data=VIDEO, query_string="filname=a.mp4"), 400, "bad-request", field="filname")
     assert told["detail"] == "there is no query parameter `filname`; did you mean `filename`?"
 
 
-def test_a_film_of_just_the_limit_is_taken(upload: Callable[..., TestResponse]) -> None:
+def test_a_video_of_just_the_limit_is_taken(upload: Callable[..., TestResponse]) -> None:
     """The form around it does not count."""
     assert upload(data=ALMOST).status_code == upload(**form(ALMOST)).status_code == 202
 
@@ -269,11 +269,11 @@ tricky = st.lists(borders).map(b"".join)
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], database=None, deadline=None, max_examples=25)
 @given(tricky, st.integers(0, 600_000))
-@example(b"\r\n", 256 * 1024 - len(FILM))
+@example(b"\r\n", 256 * 1024 - len(VIDEO))
 @example(b"\n", 300_000)
 def test_every_byte_of_a_form_s_file_arrives(function: Function, ada: Person, content: bytes, padding: int) -> None:
     """Line ends and half boundaries among them, wherever the pieces that are read happen to end."""
-    content = FILM + content + bytes(padding) + content
+    content = VIDEO + content + bytes(padding) + content
     body = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="a.mp4"\r\n\r\n'.encode()
     body += content + f"\r\n--{BOUNDARY}--\r\n".encode()
     headers = {**ada.headers, "Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
@@ -296,89 +296,89 @@ def test_the_token_is_checked_before_a_byte_is_read(function: Function) -> None:
         answer.response = []  # the rest of the request is read after the answer has left
 
 
-def test_a_token_that_outlived_its_user_uploads_nothing(function: Function, films: Bucket) -> None:
+def test_a_token_that_outlived_its_user_uploads_nothing(function: Function, videos: Bucket) -> None:
     """The account may have been removed since."""
     token = Tokens(SECRETS["JWT_SECRET"], 60).issue(uuid4(), "nobody")
-    answer = function("upload").post("/", data=FILM, headers={"Authorization": f"Bearer {token}"})
+    answer = function("upload").post("/", data=VIDEO, headers={"Authorization": f"Bearer {token}"})
     problem(answer, 401, "unauthorized")
-    assert files(films) == (0, 0)
+    assert files(videos) == (0, 0)
 
 
 KEY = {"Idempotency-Key": "k"}
 
 
-def test_a_repeated_upload_is_the_same_job(upload: Callable[..., TestResponse], films: Bucket, sql: Sql) -> None:
-    """A client that got no answer asks again; the second film is not kept."""
-    first, second = upload(data=FILM, headers=KEY), upload(data=FILM, headers=KEY)
+def test_a_repeated_upload_is_the_same_job(upload: Callable[..., TestResponse], videos: Bucket, sql: Sql) -> None:
+    """A client that got no answer asks again; the second video is not kept."""
+    first, second = upload(data=VIDEO, headers=KEY), upload(data=VIDEO, headers=KEY)
     assert first.status_code == second.status_code == 202
     assert first.json["id"] == second.json["id"]
-    assert (files(films)[0], len(sql("SELECT * FROM jobs"))) == (1, 1)
+    assert (files(videos)[0], len(sql("SELECT * FROM jobs"))) == (1, 1)
 
 
-def test_two_at_once_are_one_job(upload: Callable[..., TestResponse], films: Bucket) -> None:
+def test_two_at_once_are_one_job(upload: Callable[..., TestResponse], videos: Bucket) -> None:
     """Whichever is first."""
     with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(lambda _: upload(data=FILM, headers=KEY), range(4)))
+        answers = list(pool.map(lambda _: upload(data=VIDEO, headers=KEY), range(4)))
     assert {answer.status_code for answer in answers} == {202}
     assert len({answer.json["id"] for answer in answers}) == 1
-    assert files(films)[0] == 1
+    assert files(videos)[0] == 1
 
 
-def test_a_key_is_for_one_film_of_one_person(
-    upload: Callable[..., TestResponse], function: Function, eve: Person, films: Bucket
+def test_a_key_is_for_one_video_of_one_person(
+    upload: Callable[..., TestResponse], function: Function, eve: Person, videos: Bucket
 ) -> None:
-    """Another film under it is a mistake; another person's same key is another key."""
-    upload(data=FILM, headers=KEY)
-    problem(upload(data=FILM + b"x", headers=KEY), 422, "unprocessable", field="Idempotency-Key")
-    assert function("upload").post("/", data=FILM, headers=KEY | eve.headers).status_code == 202
-    assert files(films)[0] == 2
+    """Another video under it is a mistake; another person's same key is another key."""
+    upload(data=VIDEO, headers=KEY)
+    problem(upload(data=VIDEO + b"x", headers=KEY), 422, "unprocessable", field="Idempotency-Key")
+    assert function("upload").post("/", data=VIDEO, headers=KEY | eve.headers).status_code == 202
+    assert files(videos)[0] == 2
 
 
 def test_a_key_is_free_again_when_its_job_is_deleted(
     upload: Callable[..., TestResponse], jobs: Jobs, ada: Person
 ) -> None:
     """What is gone cannot be answered with."""
-    first = UUID(upload(data=FILM, headers=KEY).json["id"])
+    first = UUID(upload(data=VIDEO, headers=KEY).json["id"])
     jobs.cancel(first, ada.id)
     jobs.delete(first, ada.id)
-    assert upload(data=FILM, headers=KEY).json["id"] != str(first)
+    assert upload(data=VIDEO, headers=KEY).json["id"] != str(first)
 
 
 UNTOLD = "SELECT state, hints, next_hint_at < now() + interval '31 seconds' FROM jobs"
 
 
 def test_an_upload_stands_though_its_event_is_refused(
-    upload: Callable[..., TestResponse], sink: stage.Function, sql: Sql
+    upload: Callable[..., TestResponse], sink: harness.Function, sql: Sql
 ) -> None:
     """Sweep sends it in half a minute."""
-    sink.behave = stage.answers(503)
-    assert upload(data=FILM).status_code == 202
+    sink.behave = harness.answers(503)
+    assert upload(data=VIDEO).status_code == 202
     assert sql(UNTOLD) == [("queued", 0, True)]
 
 
 def test_an_upload_does_not_wait_until_somebody_takes_its_event(
-    upload: Callable[..., TestResponse], sink: stage.Function, sql: Sql
+    upload: Callable[..., TestResponse], sink: harness.Function, sql: Sql
 ) -> None:
     """It is answered while the sink still says nothing."""
-    gate = sink.behave = stage.Gate(stage.answers(202))
-    assert upload(data=FILM).status_code == 202
+    gate = sink.behave = harness.Gate(harness.answers(202))
+    assert upload(data=VIDEO).status_code == 202
     assert sink.busy == 1
     gate.open()
     assert sql(UNTOLD) == [("queued", 0, True)]
 
 
-def test_a_delivered_event_is_noted(upload: Callable[..., TestResponse], sink: stage.Function, sql: Sql) -> None:
+def test_a_delivered_event_is_noted(upload: Callable[..., TestResponse], sink: harness.Function, sql: Sql) -> None:
     """Sweep leaves the job alone for a while."""
-    upload(data=FILM)
+    upload(data=VIDEO)
     assert len(sink.asked) == 1
     assert sql("SELECT hints, next_hint_at > now() + interval '1 minute' FROM jobs") == [(1, True)]
 
 
-def test_an_upload_carries_its_trace_through(upload: Callable[..., TestResponse], sink: stage.Function) -> None:
+def test_an_upload_carries_its_trace_through(upload: Callable[..., TestResponse], sink: harness.Function) -> None:
     """W3C's traceparent and the gateway's request id reach the event; without them it gets its own."""
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    upload(data=FILM, headers={"traceparent": trace, "X-Request-Id": "r1"})
-    upload(data=FILM, headers={"traceparent": "nonsense", "X-Request-Id": "no\x80header"})
+    upload(data=VIDEO, headers={"traceparent": trace, "X-Request-Id": "r1"})
+    upload(data=VIDEO, headers={"traceparent": "nonsense", "X-Request-Id": "no\x80header"})
     first, second = (asked.event for asked in sink.asked)
     assert (first.traceparent, first.correlationid) == (trace, "r1")
     assert re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-01", second.traceparent or "")
@@ -389,9 +389,9 @@ def test_an_upload_carries_its_trace_through(upload: Callable[..., TestResponse]
 def test_an_upload_is_refused_while_a_store_is_away(store: str, function: Function, ada: Person) -> None:
     """503 and when to come back; nothing was promised."""
     uri = {
-        "MONGO_URI": "mongodb://127.0.0.1:1/films?serverSelectionTimeoutMS=300",
+        "MONGO_URI": "mongodb://127.0.0.1:1/videos?serverSelectionTimeoutMS=300",
         "DATABASE_URL": "postgresql://127.0.0.1:1/app",
     }[store]
-    answer = function("upload", **{store: uri}).post("/", data=FILM, headers=ada.headers)
+    answer = function("upload", **{store: uri}).post("/", data=VIDEO, headers=ada.headers)
     problem(answer, 503, "unavailable")
     assert answer.headers["Retry-After"]

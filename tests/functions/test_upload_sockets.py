@@ -12,12 +12,12 @@ import pytest
 import requests
 
 from functions.stores.gridfs import CHUNK, Bucket
-from tests.functions.stage import FILM, Person, Served, files, problem
+from tests.functions.harness import VIDEO, Person, Served, files, problem
 from tests.waiting import PATIENCE, until
 
 LIMIT = 30 * CHUNK
 MEGABYTE = 1024 * 1024
-pytestmark = pytest.mark.usefixtures("database", "films")  # emptied afterwards
+pytestmark = pytest.mark.usefixtures("database", "videos")  # emptied afterwards
 
 
 @pytest.fixture
@@ -45,10 +45,10 @@ def chunk(data: bytes) -> bytes:
 
 
 FORM = ["Content-Length: 20000000", "Content-Type: multipart/form-data; boundary=x"]
-FILE = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n' + FILM.ljust(6 * CHUNK)
+FILE = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a"\r\n\r\n' + VIDEO.ljust(6 * CHUNK)
 HALVES = {
-    "a raw body": (["Content-Length: 20000000"], FILM.ljust(6 * CHUNK)),
-    "a chunked body": (["Transfer-Encoding: chunked"], chunk(FILM.ljust(6 * CHUNK))),
+    "a raw body": (["Content-Length: 20000000"], VIDEO.ljust(6 * CHUNK)),
+    "a chunked body": (["Transfer-Encoding: chunked"], chunk(VIDEO.ljust(6 * CHUNK))),
     "a form": (FORM, FILE),
     "a form whose file has come": (FORM, FILE + b"\r\n--x\r\nContent-Dispo"),
     "a form whose last boundary has come": (FORM, FILE + b"\r\n--x--\r\n"),
@@ -60,37 +60,37 @@ HALVES = {
 
 @pytest.mark.parametrize(("head", "body"), HALVES.values(), ids=HALVES)
 def test_a_client_that_hangs_up_leaves_nothing(
-    head: list[str], body: bytes, upload: Served, ada: Person, films: Bucket, sql: Callable[..., Any]
+    head: list[str], body: bytes, upload: Served, ada: Person, videos: Bucket, sql: Callable[..., Any]
 ) -> None:
-    """Though megabytes of its film were stored already."""
+    """Though megabytes of its video were stored already."""
     with closing(talk(upload, ada, *head)) as connection:
         connection.sendall(body)
-        until(lambda: files(films)[1])
-    until(lambda: files(films) == (0, 0))
+        until(lambda: files(videos)[1])
+    until(lambda: files(videos) == (0, 0))
     assert sql("SELECT * FROM jobs") == []
     assert '"status": 500' not in upload.log.read_text(encoding="utf-8")
 
 
-def test_a_chunked_film_arrives(upload: Served, ada: Person) -> None:
+def test_a_chunked_video_arrives(upload: Served, ada: Person) -> None:
     """Nobody said how long it would be."""
-    answer = requests.post(upload.url, data=iter([FILM, FILM]), headers=ada.headers, timeout=PATIENCE)
-    assert (answer.status_code, answer.json()["size"]) == (202, 2 * len(FILM))
+    answer = requests.post(upload.url, data=iter([VIDEO, VIDEO]), headers=ada.headers, timeout=PATIENCE)
+    assert (answer.status_code, answer.json()["size"]) == (202, 2 * len(VIDEO))
 
 
-def test_a_chunked_body_is_refused_once_it_passes_the_limit(upload: Served, ada: Person, films: Bucket) -> None:
+def test_a_chunked_body_is_refused_once_it_passes_the_limit(upload: Served, ada: Person, videos: Bucket) -> None:
     """While it is being read: its end may never come. The client gets to read its answer."""
 
     def endless() -> Iterator[bytes]:
-        yield FILM
+        yield VIDEO
         for _ in range(LIMIT // MEGABYTE + 20):
             yield bytes(MEGABYTE)
 
     answer = requests.post(upload.url, data=endless(), headers=ada.headers, timeout=PATIENCE)
     problem(answer, 413, "too-large", field="file")
-    assert files(films) == (0, 0)
+    assert files(videos) == (0, 0)
 
 
-def test_a_film_declared_too_large_is_refused_unread(upload: Served, ada: Person) -> None:
+def test_a_video_declared_too_large_is_refused_unread(upload: Served, ada: Person) -> None:
     """Before a byte of it has come."""
     with closing(talk(upload, ada, f"Content-Length: {LIMIT * 100}")) as connection:
         status, told = answered(connection)
@@ -99,13 +99,13 @@ def test_a_film_declared_too_large_is_refused_unread(upload: Served, ada: Person
 
 @pytest.mark.parametrize("rest", [b"zz\r\n", b"-5\r\nabc", b"5\r\nabcdefg\r\n0\r\n\r\n"])
 def test_a_body_that_breaks_the_rules_of_chunks_is_refused(
-    rest: bytes, upload: Served, ada: Person, films: Bucket
+    rest: bytes, upload: Served, ada: Person, videos: Bucket
 ) -> None:
     """400, for the fault is not ours; what came before is not kept."""
     with closing(talk(upload, ada, "Transfer-Encoding: chunked")) as connection:
-        connection.sendall(chunk(FILM) + rest)
+        connection.sendall(chunk(VIDEO) + rest)
         assert answered(connection)[0] == 400
-    assert files(films) == (0, 0)
+    assert files(videos) == (0, 0)
 
 
 def test_megabytes_from_a_stranger_are_never_held_in_memory(upload: Served) -> None:
@@ -117,18 +117,18 @@ def test_megabytes_from_a_stranger_are_never_held_in_memory(upload: Served) -> N
     assert worker.memory_info().rss - before < 20 * MEGABYTE
 
 
-def test_the_journal_tells_each_outcome_and_no_secret(upload: Served, ada: Person) -> None:
+def test_the_log_tells_each_outcome_and_no_secret(upload: Served, ada: Person) -> None:
     """One line of JSON, with the job's and the user's id."""
     headers = {**ada.headers, "X-Request-Id": "r1"}
     address = f"{upload.url}/?filename=secret-name.mp4&token=t0ken"
-    job = requests.post(f"{upload.url}/?filename=secret-name.mp4", data=FILM, headers=headers, timeout=PATIENCE).json()
-    problem(requests.post(address, data=FILM, headers=headers, timeout=PATIENCE), 400, "bad-request", field="token")
-    [line] = until(lambda: [line for line in journal(upload) if line.get("job") == job["id"]])
-    assert (line["level"], line["status"], line["user"], line["bytes"]) == ("info", 202, str(ada.id), len(FILM))
+    job = requests.post(f"{upload.url}/?filename=secret-name.mp4", data=VIDEO, headers=headers, timeout=PATIENCE).json()
+    problem(requests.post(address, data=VIDEO, headers=headers, timeout=PATIENCE), 400, "bad-request", field="token")
+    [line] = until(lambda: [line for line in log(upload) if line.get("job") == job["id"]])
+    assert (line["level"], line["status"], line["user"], line["bytes"]) == ("info", 202, str(ada.id), len(VIDEO))
     whole = upload.log.read_text(encoding="utf-8")
     for secret in (ada.token, ada.username, "secret-name", "t0ken", "Traceback"):
         assert secret not in whole
 
 
-def journal(upload: Served) -> list[dict[str, Any]]:
+def log(upload: Served) -> list[dict[str, Any]]:
     return [json.loads(line) for line in upload.log.read_text(encoding="utf-8").splitlines()]

@@ -59,7 +59,7 @@ class Pod:
     @property
     def function(self) -> str | None:
         """The name in the catalogue of the function that it is an instance of."""
-        if "functions.convert.once" in self.container.get("command", ()):
+        if "functions.convert.jobsink" in self.container.get("command", ()):
             return "convert"
         return self.env["FUNCTION_TARGET"].replace("_", "-") if "FUNCTION_TARGET" in self.env else None
 

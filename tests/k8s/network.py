@@ -13,8 +13,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from events import catalogue
-from functions import passwords
-from functions.settings import NEEDS
+from functions.runtime.settings import NEEDS
+from functions.secrets import passwords
 from tests.k8s.manifests import KNATIVE, Manifests, Pod
 
 # Other namespaces that the manifests may name, and who lives there.

@@ -10,15 +10,15 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from events import catalogue, contract
-from functions import passwords
-from functions.settings import NEEDS, Settings
+from functions.runtime.settings import NEEDS, Settings
+from functions.secrets import passwords
 from tests.k8s.manifests import KNATIVE, Manifests, Pod
 
 CATALOGUE = {function.name: function for function in catalogue.load()}
 PARALLELISM = "rabbitmq.eventing.knative.dev/parallelism"
 MAX_SCALE = "autoscaling.knative.dev/max-scale"
 PREFETCH = 100  # deliveries that Knative's dispatcher takes at once, however many it works on
-FORM = 65536  # bytes around a film in a form
+FORM = 65536  # bytes around a video in a form
 REACHES = "org.videotomp3/reaches-"
 UNITS = {"Mi": 2**20, "Gi": 2**30}
 
@@ -239,7 +239,7 @@ def the_gateway_knows_http_functions_only(built: Manifests) -> Iterator[str]:
     if wrong := [name for name, address in known.items() if address != f"{name}.$(NAMESPACE)"]:
         yield f"the gateway calls {wrong} by names that Knative does not know"
     if int(env["MAX_BODY_BYTES"]) != int(built.settings()["MAX_UPLOAD_BYTES"]) + FORM:
-        yield "the gateway and upload disagree about how large a film may be"
+        yield "the gateway and upload disagree about how large a video may be"
 
 
 @rule
@@ -311,7 +311,7 @@ def functions_can_be_asked_how_they_are(built: Manifests) -> Iterator[str]:
 
 @rule
 def scratch_space_is_disk(built: Manifests) -> Iterator[str]:
-    """Bounded, never memory; convert's holds the largest film and its MP3 for each conversion at once."""
+    """Bounded, never memory; convert's holds the largest video and its MP3 for each conversion at once."""
     for pod in built.pods():
         for volume in pod.spec.get("volumes", ()):
             if "emptyDir" not in volume:

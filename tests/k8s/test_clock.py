@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
 
-from events.emulator.ports import reserve_port
+from emulator.ports import reserve_port
 from tests.k8s.manifests import K8S, build
 
 

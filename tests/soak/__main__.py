@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from events.emulator import terminal
+from emulator import terminal
 from tests.soak.soak import Soak
 
 

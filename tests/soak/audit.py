@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from functions.model.errors import Problem
-from tests import films
-from tests.faults.stage import Stage, message_id
+from tests import videos
+from tests.faults.harness import Harness, message_id
 from tests.soak.clients import Accepted, Record
 
 ROWS = "SELECT j.*, u.email IS NOT NULL AS mailed FROM jobs j JOIN users u ON u.id = j.owner"
@@ -36,17 +36,17 @@ class Findings:
         ]
 
 
-def audit(stage: Stage, record: Record, directory: Path) -> Findings:
+def audit(harness: Harness, record: Record, directory: Path) -> Findings:
     found = Findings(surprises=list(record.surprises))
-    rows = {str(row["id"]): row for row in stage.sql(ROWS)}
-    mails = Counter(stage.message_ids())
+    rows = {str(row["id"]): row for row in harness.sql(ROWS)}
+    mails = Counter(harness.message_ids())
     played: dict[str, float] = {}
     for id_, row in rows.items():
         found.states[f"{row['state']} {row['reason'] or ''}".strip()] += 1
         if row["state"] not in ENDED:
             found.lost.append(f"{id_} is still {row['state']}: {row['last_error']}")
         if row["state"] == "done":
-            seconds = _play(stage, row, directory, played)
+            seconds = _play(harness, row, directory, played)
             accepted = record.accepted.get(id_)
             if seconds is None or (accepted and abs(seconds - (accepted.reel.seconds or 0)) > 0.3):
                 found.lost.append(f"the MP3 of {id_} plays {seconds} s")
@@ -62,7 +62,7 @@ def audit(stage: Stage, record: Record, directory: Path) -> Findings:
     for column in ("audio", "video", "fid"):
         named = Counter(row[column] for row in rows.values() if row[column])
         found.doubled += [f"{times} jobs have {column} {id_}" for id_, times in named.items() if times > 1]
-    found.orphans += map(str, stage.strays())
+    found.orphans += map(str, harness.orphans())
     found.repeated_mails = sum(mails.values()) - len(mails)
     return found
 
@@ -81,10 +81,10 @@ def _misses(accepted: Accepted, row: dict[str, Any] | None) -> str | None:
     return None
 
 
-def _play(stage: Stage, row: dict[str, Any], directory: Path, played: dict[str, float]) -> float | None:
+def _play(harness: Harness, row: dict[str, Any], directory: Path, played: dict[str, float]) -> float | None:
     """Seconds of its MP3, decoded; None where it is not whole. The same bytes are played once."""
     try:
-        content = b"".join(stage.audios.read(row["audio"]))
+        content = b"".join(harness.audios.read(row["audio"]))
     except Problem:
         return None
     if len(content) != row["audio_size"]:
@@ -93,5 +93,5 @@ def _play(stage: Stage, row: dict[str, Any], directory: Path, played: dict[str, 
     if digest not in played:
         path = directory / f"{digest}.mp3"
         path.write_bytes(content)
-        played[digest] = films.play(path)
+        played[digest] = videos.play(path)
     return played[digest]

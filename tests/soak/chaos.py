@@ -1,4 +1,4 @@
-"""The seeded chooser: kills, stops, restarts, cuts, stalls and mines, one thing after the other, and heals it again."""
+"""The seeded chooser: kills, stops, restarts, cuts, stalls, crashes, one thing after the other, and heals it again."""
 
 import signal
 import time
@@ -8,8 +8,8 @@ from contextlib import suppress
 from random import Random
 from threading import Event, Thread
 
-from events.emulator.processes import Part, PartFailed
-from tests.faults.stage import Stage, freeze, wake
+from emulator.processes import Part, PartFailed
+from tests.faults.harness import Harness, freeze, wake
 
 POINTS = (
     *("videos.write", "videos.read", "videos.delete", "audios.write", "audios.read", "audios.delete"),
@@ -22,10 +22,10 @@ POINTS = (
 class Chaos(Thread):
     """From start() until stop(); `faults` counts (kind, whom)."""
 
-    def __init__(self, stage: Stage, seed: int) -> None:
+    def __init__(self, harness: Harness, seed: int) -> None:
         super().__init__(name="chaos", daemon=True)
         self.faults: Counter[tuple[str, str]] = Counter()
-        self._stage, self._random, self._over = stage, Random(seed), Event()
+        self._harness, self._random, self._over = harness, Random(seed), Event()
 
     def stop(self) -> None:
         self._over.set()
@@ -58,42 +58,42 @@ class Chaos(Thread):
         return "stopped and woken", part.name
 
     def _cut(self) -> tuple[str, str]:
-        name = self._random.choice([*self._stage.wires])
-        self._stage.wires[name].cut()
+        name = self._random.choice([*self._harness.wires])
+        self._harness.wires[name].cut()
         self._last(4)
-        self._stage.wires[name].restore()
+        self._harness.wires[name].restore()
         return "cut off", name
 
     def _stall(self) -> tuple[str, str]:
-        name = self._random.choice([*self._stage.wires])
-        self._stage.wires[name].stall()
+        name = self._random.choice([*self._harness.wires])
+        self._harness.wires[name].stall()
         self._last(6)
-        self._stage.wires[name].restore()
+        self._harness.wires[name].restore()
         return "stalled", name
 
     def _mine(self) -> tuple[str, str]:
         """Counted when it is laid; what nobody steps on within a while is taken away."""
         point = self._random.choice(POINTS)
         number = self._random.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGSTOP])
-        mine = self._stage.mine(point, number)
+        crash_point = self._harness.crash_at(point, number)
         until = time.monotonic() + 3
-        while mine.exists() and time.monotonic() < until:
+        while crash_point.exists() and time.monotonic() < until:
             time.sleep(0.05)
-        if mine.exists():
-            mine.unlink(missing_ok=True)
-            return "not reached", "a mine"
+        if crash_point.exists():
+            crash_point.unlink(missing_ok=True)
+            return "not reached", "a crash point"
         if number == signal.SIGSTOP:
             self._last(8)
-            for instances in self._stage.functions.values():
+            for instances in self._harness.functions.values():
                 for each in instances:
                     wake(each)
         return "killed after" if number == signal.SIGKILL else "stopped after", point
 
     def _choose(self) -> Part:
         """A server as often as a function."""
-        stage = self._stage
-        servers = [stage.postgres, stage.mongo, stage.rabbitmq, stage.bridge, stage.mailbox, stage.gateway]
-        functions = [each for instances in stage.functions.values() for each in instances]
+        harness = self._harness
+        servers = [harness.postgres, harness.mongo, harness.rabbitmq, harness.bridge, harness.mailbox, harness.gateway]
+        functions = [each for instances in harness.functions.values() for each in instances]
         return self._random.choice(self._random.choice([servers, functions]))
 
     def _last(self, seconds: float) -> None:

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import requests
 
-from tests import films
+from tests import videos
 from tests.acceptance.person import Person
 
 PATIENCE = 90  # seconds somebody tries again
@@ -20,7 +20,7 @@ TRY_AGAIN = {408, 429, 503}
 
 @dataclass(frozen=True)
 class Reel:
-    """A film and what must become of it: its sound's seconds, the reason of its failure, or the refusal's status."""
+    """A video and what must become of it: its sound's seconds, the reason of its failure, or the refusal's status."""
 
     path: Path
     seconds: float | None = None
@@ -49,14 +49,14 @@ class Record:
 def make_reels(directory: Path) -> list[Reel]:
     """Small ones, so that many go through; the good ones several times, since they are the point."""
     directory.mkdir(parents=True, exist_ok=True)
-    made = films.plain(directory), films.matroska(directory), films.mp3(directory), films.long(directory, hours=1)
+    made = videos.plain(directory), videos.matroska(directory), videos.mp3(directory), videos.long(directory, hours=1)
     text, empty = directory / "text.mp4", directory / "empty.mp4"
-    text.write_text("This is no film.\n" * 1000, encoding="utf-8")
+    text.write_text("This is no video.\n" * 1000, encoding="utf-8")
     empty.write_bytes(b"")
     return [
-        *[Reel(path, seconds=films.play(path)) for path in (films.bunny(), *made)] * 3,
-        Reel(films.silent(directory), reason="no_audio"),
-        Reel(films.cut(films.streamable(directory)), reason="truncated"),
+        *[Reel(path, seconds=videos.play(path)) for path in (videos.bunny(), *made)] * 3,
+        Reel(videos.silent(directory), reason="no_audio"),
+        Reel(videos.cut(videos.streamable(directory)), reason="truncated"),
         Reel(text, refused=415),
         Reel(empty, refused=422),
     ]

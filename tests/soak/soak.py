@@ -10,7 +10,7 @@ import psycopg2
 import requests
 
 from tests.acceptance.person import Person
-from tests.faults.stage import FAST, Stage
+from tests.faults.harness import FAST, Harness
 from tests.soak.audit import Findings, audit
 from tests.soak.chaos import Chaos
 from tests.soak.clients import Client, Record, make_reels
@@ -18,10 +18,10 @@ from tests.waiting import until
 
 SETTINGS = FAST | {
     "LEASE_SECONDS": "4",
-    "MAX_TRIES": "30",  # so that a good film that fails is a finding, however often its worker was shot
+    "MAX_TRIES": "30",  # so that a good video that fails is a finding, however often its worker was shot
     "UPLOAD_SECONDS": "20",
-    "STRAY_SECONDS": "40",  # more than any upload or conversion here takes, as it must be
-    "STRAY_PASS_SECONDS": "5",
+    "ORPHAN_SECONDS": "40",  # more than any upload or conversion here takes, as it must be
+    "ORPHAN_PASS_SECONDS": "5",
     "BRIDGE_DELAYS": "0.2 0.5 1 2 5",
 }
 OWED = "SELECT FROM jobs WHERE state IN ('queued', 'converting')"
@@ -31,19 +31,19 @@ UNTOLD = "SELECT FROM notifications WHERE state IN ('owed', 'claimed')"
 class Soak:
     def __init__(self, directory: Path, seed: int, clients: int) -> None:
         self._directory, self._seed, self._clients = directory, seed, clients
-        self._stage = Stage(directory / "system", settings=SETTINGS)
-        self._chaos = Chaos(self._stage, seed)
+        self._harness = Harness(directory / "system", settings=SETTINGS)
+        self._chaos = Chaos(self._harness, seed)
         self._record = Record()
         self._took = self._drained = 0.0
 
     def run(self, seconds: float, fewest: int = 0) -> Findings:
-        """That long, and on a slow machine until that many films were accepted."""
-        reels = make_reels(self._directory / "films")
-        with self._stage as stage:
-            _await_names(stage)
+        """That long, and on a slow machine until that many videos were accepted."""
+        reels = make_reels(self._directory / "videos")
+        with self._harness as harness:
+            _await_names(harness)
             over = Event()
             clients = [
-                Client(Person(stage, mailed=n % 4 != 3), reels, self._record, over, f"{self._seed}/{n}")
+                Client(Person(harness, mailed=n % 4 != 3), reels, self._record, over, f"{self._seed}/{n}")
                 for n in range(self._clients)
             ]
             clock = Thread(target=self._keep_time, args=(over,), daemon=True)
@@ -54,12 +54,12 @@ class Soak:
             until(lambda: len(self._record.accepted) >= fewest)
             self._chaos.stop()
             self._took = time.monotonic() - began
-            stage.heal()
+            harness.heal()
             over.set()
             for thread in (*clients, clock):
                 thread.join()
             self._drain()
-            return audit(stage, self._record, self._directory)
+            return audit(harness, self._record, self._directory)
 
     def table(self, found: Findings) -> str:
         return "\n".join(f"{name:<34}{value}" for name, value in self._lines(found))
@@ -83,22 +83,22 @@ class Soak:
         """Sweep comes by every two seconds, and a minute passes in between."""
         while not over.wait(2):
             with suppress(psycopg2.Error, requests.RequestException):
-                self._stage.let_pass(60)
-                self._stage.sweep()
+                self._harness.let_pass(60)
+                self._harness.sweep()
 
     def _drain(self) -> None:
         """Bounded: what is still owed then is a finding."""
         began = time.monotonic()
         with suppress(AssertionError):
-            self._stage.until_swept(lambda: not self._stage.sql(OWED) and not self._stage.sql(UNTOLD), within=240)
-            self._stage.until_swept(lambda: not self._stage.strays(), within=120)
+            self._harness.until_swept(lambda: not self._harness.sql(OWED) and not self._harness.sql(UNTOLD), within=240)
+            self._harness.until_swept(lambda: not self._harness.orphans(), within=120)
         self._drained = time.monotonic() - began
 
 
-def _await_names(stage: Stage) -> None:
+def _await_names(harness: Harness) -> None:
     """RabbitMQ 3.10 notes a new quorum queue's name on disk some time after it was declared; killed before, it comes
     back with a queue that never finds a leader. That happens once in a queue's life, and no soak should begin with it.
     """
-    (names,) = stage.rabbitmq.directory.glob("state/*/quorum/*/names.dets")
+    (names,) = harness.rabbitmq.directory.glob("state/*/quorum/*/names.dets")
     queues = (b"video", b"mp3", b"events.dead", b"events.parked")
     until(lambda: all(queue in names.read_bytes() for queue in queues))

@@ -57,16 +57,16 @@ def count(accounts: Accounts, attempts: int, username: str = "ada") -> int:
     through = 0
     for _ in range(attempts):
         with suppress(Throttled):
-            accounts.count_attempt(username)
+            accounts.count_login_attempt(username)
             through += 1
     return through
 
 
-def test_after_some_free_attempts_a_name_must_wait(accounts: Accounts) -> None:
+def test_after_some_free_login_attempts_a_name_must_wait(accounts: Accounts) -> None:
     """Whether anybody has it or not, and whatever its case."""
     assert count(accounts, FREE + 5) == FREE + 1
     with pytest.raises(Throttled) as blocked:
-        accounts.count_attempt("ADA")
+        accounts.count_login_attempt("ADA")
     assert 0 < int(blocked.value.headers["Retry-After"]) <= 900
     assert count(accounts, 1, "eve") == 1
 
@@ -93,5 +93,5 @@ def test_a_quiet_quarter_of_an_hour_forgives(accounts: Accounts, sql: Sql) -> No
     count(accounts, FREE + 1)
     sql("UPDATE login_attempts SET blocked_until = now() - interval '16 minutes'")
     assert count(accounts, FREE + 1) == FREE + 1
-    accounts.forget_attempts("ADA")
+    accounts.forget_login_attempts("ADA")
     assert count(accounts, FREE) == FREE

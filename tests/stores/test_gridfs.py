@@ -100,8 +100,8 @@ def test_the_first_files_at_once_are_all_whole(
 ) -> None:
     """They share one client, and its indexes are made once."""
     bucket = Bucket(mongo_uri)
-    for file_id in at_once(lambda: stored(bucket, b"film")):
-        assert b"".join(bucket.read(file_id)) == b"film"
+    for file_id in at_once(lambda: stored(bucket, b"video")):
+        assert b"".join(bucket.read(file_id)) == b"video"
 
 
 def test_no_file_is_missing_before_the_first_byte(bucket: Bucket) -> None:
@@ -162,7 +162,7 @@ ASK: dict[str, Callable[[Bucket], Any]] = {
 def test_no_server_is_unavailable_as_soon_as_the_uri_says(ask: Callable[[Bucket], Any]) -> None:
     """For whatever is asked of it; an upload is then refused, not lost."""
     with pytest.raises(Unavailable, match="try again") as trouble:
-        ask(Bucket("mongodb://127.0.0.1:1/films?serverSelectionTimeoutMS=300"))
+        ask(Bucket("mongodb://127.0.0.1:1/videos?serverSelectionTimeoutMS=300"))
     assert "Timeout: 0.3s" in str(trouble.value.__cause__)  # the driver's own words
 
 

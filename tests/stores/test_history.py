@@ -15,7 +15,7 @@ FILL = """
     INSERT INTO users (username, name, email, password_hash) VALUES ('ada', 'Ada', 'ada@example.org', '-');
     INSERT INTO jobs (id, owner, fid, filename, container, video_size, video_sha256,
                       state, finished_at, expired_at, created_at)
-    SELECT gen_random_uuid(), users.id, gen_random_uuid(), 'film.mp4', 'mov', 1, '', 'expired', past, past, past
+    SELECT gen_random_uuid(), users.id, gen_random_uuid(), 'video.mp4', 'mov', 1, '', 'expired', past, past, past
     FROM users, generate_series(1, %s) AS n,
         LATERAL (SELECT now() - interval '30 days' - n * interval '1 minute') AS t (past);
     INSERT INTO notifications (job, generation, outcome, state, next_hint_at, created_at, sent_at)

@@ -111,7 +111,7 @@ class Machine(RuleBasedStateMachine):
         self._jobs, self._late, self._accounts, self._sql = jobs, late, accounts, sql
         accounts.set_email(owner, ADDRESS)
         job = jobs.add(
-            id=uuid4(), owner=owner, fid=uuid4(), filename="film.mp4", container="mov", video=uuid4(), video_size=10,
+            id=uuid4(), owner=owner, fid=uuid4(), filename="video.mp4", container="mov", video=uuid4(), video_size=10,
             video_sha256="0" * 64, idempotency_key=None, traceparent=None, correlationid=None,
         )  # fmt: skip
         assert job

@@ -171,7 +171,7 @@ def test_renewing_keeps_the_lease_and_the_furthest_progress(jobs: Jobs, late: Jo
     assert sql("SELECT progress FROM jobs") == [(0.5,)]
 
 
-def test_a_job_without_tries_left_is_given_up_and_its_owner_is_owed_a_letter(
+def test_a_job_without_tries_left_is_given_up_and_its_owner_is_owed_an_email(
     jobs: Jobs, late: Jobs, add: Add, sql: Sql
 ) -> None:
     """Not before its last lease has lapsed, though."""
@@ -215,7 +215,7 @@ def test_what_is_handed_back_again_and_again_is_told_of_ever_more_seldom(jobs: J
 
 
 def test_retrying_starts_over_under_a_new_generation(jobs: Jobs, late: Jobs, add: Add, sql: Sql) -> None:
-    """All tries are there again; the letter about the failure is not owed any more; the fence rises on."""
+    """All tries are there again; the email about the failure is not owed any more; the fence rises on."""
     job = add()
     for _ in range(MAX_TRIES):
         late.claim(job.id)
@@ -230,7 +230,7 @@ def test_retrying_starts_over_under_a_new_generation(jobs: Jobs, late: Jobs, add
     assert attempt.fence == MAX_TRIES + 1
 
 
-def test_a_job_whose_film_is_no_longer_kept_cannot_be_retried(jobs: Jobs, add: Add, sql: Sql) -> None:
+def test_a_job_whose_video_is_no_longer_kept_cannot_be_retried(jobs: Jobs, add: Add, sql: Sql) -> None:
     """There is nothing to convert."""
     job = add()
     jobs.cancel(job.id, job.owner)

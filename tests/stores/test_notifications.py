@@ -30,12 +30,12 @@ def end(jobs: Jobs, add: Callable[..., Job]) -> Callable[..., Job]:
     return make
 
 
-def test_ending_a_job_owes_its_owner_a_letter(notifications: Notifications, end: Callable[..., Job]) -> None:
-    """With all that the letter needs."""
+def test_ending_a_job_owes_its_owner_an_email(notifications: Notifications, end: Callable[..., Job]) -> None:
+    """With all that the email needs."""
     done, failed = notifications.claim(end().id), notifications.claim(end("no_audio").id)
     assert done
     assert failed
-    assert (done.outcome, done.filename, done.name, done.email) == ("done", "film.mp4", "Ada", "ada@example.org")
+    assert (done.outcome, done.filename, done.name, done.email) == ("done", "video.mp4", "Ada", "ada@example.org")
     assert (failed.outcome, failed.reason) == ("failed", "no_audio")
 
 
@@ -52,7 +52,7 @@ def test_where_nobody_can_be_told_nothing_is_owed(
     assert notifications.claim(job.id) is None
     assert (notifications.take_owed(10), notifications.give_up_old(3600)) == ([], 0)
     assert not notifications.note_dead_letter(job.id, "given up")
-    assert notifications.census() == [{"state": "unwanted", "notifications": 1}]
+    assert notifications.counts() == [{"state": "unwanted", "notifications": 1}]
 
 
 def test_a_job_given_up_for_somebody_without_an_address_owes_nothing(
@@ -62,7 +62,7 @@ def test_a_job_given_up_for_somebody_without_an_address_owes_nothing(
     sql("UPDATE users SET email = NULL")
     sql("UPDATE jobs SET tries = 3 WHERE id = %s", add().id)
     assert len(jobs.give_up(None, 10)) == 1
-    assert [row["state"] for row in notifications.census()] == ["unwanted"]
+    assert [row["state"] for row in notifications.counts()] == ["unwanted"]
 
 
 @pytest.mark.parametrize("before", ["owed", "claimed"])
@@ -80,7 +80,7 @@ def test_an_address_that_is_gone_by_now_is_found_out_when_it_would_be_used(
 
 
 def test_of_many_claims_at_once_one_writes(notifications: Notifications, end: Callable[..., Job]) -> None:
-    """A doubled event brings no second letter."""
+    """A doubled event brings no second email."""
     job = end()
     with ThreadPoolExecutor(8) as pool:
         claims = list(pool.map(notifications.claim, [job.id] * 8))
@@ -100,7 +100,7 @@ def test_what_was_sent_is_owed_no_more(notifications: Notifications, end: Callab
 def test_a_writer_that_died_is_followed_by_another(
     notifications: Notifications, end: Callable[..., Job], sql: Sql
 ) -> None:
-    """Once its time is up; until then the letter may be on its way."""
+    """Once its time is up; until then the email may be on its way."""
     job = end()
     notifications.claim(job.id)
     sql("UPDATE notifications SET next_hint_at = now()")
@@ -112,7 +112,7 @@ def test_a_writer_that_died_is_followed_by_another(
     assert second.tries == 2
 
 
-def test_a_postponed_letter_is_owed_again(notifications: Notifications, end: Callable[..., Job], sql: Sql) -> None:
+def test_a_postponed_email_is_owed_again(notifications: Notifications, end: Callable[..., Job], sql: Sql) -> None:
     """Its result is announced when the time has come; whoever looks earlier may write it."""
     owed = notifications.claim(end().id)
     assert owed
@@ -124,7 +124,7 @@ def test_a_postponed_letter_is_owed_again(notifications: Notifications, end: Cal
     assert notifications.claim(owed.job)
 
 
-def test_a_letter_that_is_given_up_touches_no_job(
+def test_an_email_that_is_given_up_touches_no_job(
     notifications: Notifications, end: Callable[..., Job], sql: Sql
 ) -> None:
     """The MP3 is there, whether or not its owner can be told."""
@@ -134,7 +134,7 @@ def test_a_letter_that_is_given_up_touches_no_job(
     assert sql("SELECT j.state, n.state FROM jobs j, notifications n") == [("done", "given_up")]
 
 
-def test_old_letters_are_given_up(notifications: Notifications, end: Callable[..., Job], sql: Sql) -> None:
+def test_old_emails_are_given_up(notifications: Notifications, end: Callable[..., Job], sql: Sql) -> None:
     """But not while somebody writes one."""
     notifications.claim(end().id)
     end()
@@ -171,7 +171,7 @@ def test_a_second_failure_after_a_retry_is_told_anew(
     assert (second.generation, second.mails_this_hour) == (1, 1)
 
 
-def test_letters_to_one_address_are_counted_for_an_hour(
+def test_emails_to_one_address_are_counted_for_an_hour(
     notifications: Notifications, end: Callable[..., Job], sql: Sql
 ) -> None:
     """Those that were sent, whichever job they told of."""
@@ -186,9 +186,7 @@ def test_letters_to_one_address_are_counted_for_an_hour(
     assert owed.mails_this_hour == 0
 
 
-def test_letters_are_counted_by_where_they_went(
-    notifications: Notifications, end: Callable[..., Job], sql: Sql
-) -> None:
+def test_emails_are_counted_by_where_they_went(notifications: Notifications, end: Callable[..., Job], sql: Sql) -> None:
     """Not by where their owners are mailed today."""
     first = notifications.claim(end().id)
     assert first

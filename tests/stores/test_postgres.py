@@ -180,7 +180,7 @@ def test_migrate_says_what_is_missing(empty: str) -> None:
 
 
 def migrate(**environ: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "functions.stores.migrate"]
+    command = [sys.executable, "-m", "functions.runtime.migrate"]
     measured = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE")}
     environ |= {"PYTHONPATH": str(ROOT), **measured}
     return subprocess.run(command, env=environ, capture_output=True, encoding="utf-8", check=False)

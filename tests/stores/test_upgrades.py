@@ -30,7 +30,7 @@ ALTER TABLE notifications ADD COLUMN later integer NOT NULL DEFAULT 1;
 CREATE TABLE later (job uuid REFERENCES jobs ON DELETE CASCADE);
 CREATE INDEX later_idx ON jobs (later);
 """
-# Run in a process of its own, on the code of whatever release its PYTHONPATH names: one job from upload to its letter.
+# Run in a process of its own, on the code of whatever release its PYTHONPATH names: one job from upload to its email.
 LIFE = """
 import sys
 from uuid import uuid4

@@ -1,0 +1,1 @@
+"""The servers that the emulator runs: Postgres, MongoDB's wire protocol, RabbitMQ, a mailbox, and the gateway."""

@@ -1,0 +1,46 @@
+"""`python -m functions.convert.jobsink` converts one video for the event in a file, as Knative's JobSink hands it over.
+
+For videos that need longer than a platform gives a request. Nobody reads a Job's reply, so the result is posted to
+$K_SINK. An entry point: it reads the environment.
+"""
+
+import logging.config
+import os
+import sys
+from pathlib import Path
+
+from events import envelope
+from events.contract import InvalidEvent
+from events.sink import SinkUnavailable
+from functions.convert import conversion
+from functions.convert.disk import Disk
+from functions.model.errors import Unavailable
+from functions.runtime import announcement, settings, wiring
+from serving import logs
+
+EVENT_PATH = "/etc/jobsink-event"  # where JobSink mounts it unless it says otherwise
+
+
+def main() -> int:
+    """The exit status: 0 done or nothing to do, 1 trouble that may pass (the Job tries again), 2 no event of ours."""
+    logging.config.dictConfig(logs.configuration(os.environ.get("LOG_LEVEL") or logs.LEVEL))
+    log = logging.getLogger("functions")
+    path = Path(os.environ.get("K_EVENT_PATH", EVENT_PATH), "event")
+    try:
+        services = wiring.Services("convert_once")
+        job_id = envelope.from_http({"content-type": envelope.STRUCTURED}, path.read_bytes()).job
+        job = conversion.make(services, Disk(services.settings.convert_disk_bytes), job_id)
+        log.info("convert once", extra=logs.fields(job=job_id, state=job.state if job else None))
+        if job is not None:
+            services.sink.send(announcement.result(job, "/functions/convert"))
+    except (InvalidEvent, settings.SettingsError, FileNotFoundError) as error:
+        log.error("convert once: %s", error)  # noqa: TRY400 -- the message is the interface, a trace is not
+        return 2
+    except (Unavailable, SinkUnavailable) as error:
+        log.error("convert once: %s", error)  # noqa: TRY400 -- as above
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""What an owner is written: text and HTML, with a link or with the reason in plain words."""
+
+import re
+from email.errors import MessageError
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from html import escape
+from uuid import uuid5
+
+from functions.model import media
+from functions.model.errors import MailRefused
+from functions.model.jobs import DONE
+from functions.model.media import Reason
+from functions.model.notifications import Notification
+
+READY = """\
+<p>Your MP3 of <b>{video}</b> is ready.</p>
+<p><a href="{link}">Download {mp3}</a></p>
+<p>The link opens without a login until it expires. Whoever has it can download the MP3.</p>"""
+FAILED = """\
+<p><b>{video}</b> could not be converted.</p>
+<p>{why}</p>
+<p><a href="{link}">Your videos</a></p>"""
+
+
+def compose(owed: Notification, sender: str, link: str) -> EmailMessage:
+    """The email that is owed; its Message-ID is the same however often it is written (RFC 5322, 3.6.4).
+
+    Raises MailRefused for an address that no email can carry.
+    """
+    video, name = _inert(media.video_name(owed.filename)), _inert(media.printable(owed.name))
+    done = owed.outcome == DONE
+    message = EmailMessage(policy=SMTP)
+    message["Subject"] = f"Your MP3 is ready: {video}" if done else f"No MP3 from {video}"
+    message["From"] = sender
+    try:
+        message["To"] = Address(display_name=_phrase(name), addr_spec=owed.email)
+    except (MessageError, ValueError) as error:
+        raise MailRefused("no email can carry the address") from error
+    message["Message-ID"] = f"<{uuid5(owed.job, f'{owed.outcome}/{owed.generation}')}@{_domain(sender)}>"
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no vacation notes in answer
+    message.set_content(f"Hello {name},\n\n{_text(owed, video, link)}\n")
+    message.add_alternative(
+        f"<!doctype html>\n<p>Hello {escape(name)},</p>\n{_page(owed, video, link)}\n", subtype="html"
+    )
+    return message
+
+
+def _inert(text: str) -> str:
+    """Without encoded words: Python decodes one it finds in a header, line ends that hide in it too (CVE-2024-6923)."""
+    return text.replace("=?", "= ?")
+
+
+def _phrase(name: str) -> str:
+    """Without what would have to stand in quotes: Python loses them where it breaks a long line (cpython#80222)."""
+    return " ".join(re.sub(r'[()<>\[\]:;@\\,."]', " ", name).split())
+
+
+def _text(owed: Notification, video: str, link: str) -> str:
+    if owed.outcome == DONE:
+        return (
+            f"your MP3 of {video} is ready:\n\n{link}\n\n"
+            "The link opens without a login until it expires. Whoever has it can download the MP3."
+        )
+    return f"{video} could not be converted.\n\n{_why(owed)}\n\nYour videos: {link}"
+
+
+def _page(owed: Notification, video: str, link: str) -> str:
+    page = READY if owed.outcome == DONE else FAILED
+    values = {"video": video, "link": link, "mp3": media.audio_name(video), "why": _why(owed)}
+    return page.format_map({name: escape(value) for name, value in values.items()})
+
+
+def _why(owed: Notification) -> str:
+    return Reason(owed.reason).sentence if owed.reason else ""
+
+
+def _domain(sender: str) -> str:
+    return sender.rpartition("@")[2].rstrip("> ")

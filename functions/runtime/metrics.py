@@ -1,0 +1,95 @@
+"""What is counted to be watched, as Prometheus reads it: GET /_/metrics on every function."""
+
+from collections.abc import Callable
+from functools import cache
+from threading import Lock
+from typing import Any
+
+SPEEDS = (0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 60)  # seconds of work per minute of video
+
+_making = Lock()
+_counting = Lock()  # one counts and its page after the other: a page beside another's would show half of either
+
+Counts = Callable[[], dict[str, list[dict[str, Any]]]]
+
+
+def count_request(function: str, status: int) -> None:
+    _counter("requests", "Requests answered", "function", "status").labels(function, str(status)).inc()
+
+
+def count_bytes(direction: str, size: int) -> None:
+    """`direction` is "in" (uploads) or "out" (downloads)."""
+    _counter("transferred_bytes", "Bytes of videos taken in and of MP3s given out", "direction").labels(direction).inc(
+        size
+    )
+
+
+def count_failure(reason: str | None) -> None:
+    _counter("failed_jobs", "Jobs that failed for good", "reason").labels(reason or "").inc()
+
+
+def count_no_room() -> None:
+    _counter("no_room", "Conversions put off because the disk had no room for them").inc()
+
+
+def observe_conversion(seconds: float, media_seconds: float) -> None:
+    if media_seconds > 0:
+        _meter(
+            "Histogram",
+            "conversion_seconds_per_media_minute",
+            "Seconds of work per minute of video",
+            buckets=SPEEDS,
+        ).observe(seconds / (media_seconds / 60))
+
+
+def page(counts: Counts | None) -> bytes:
+    """The page in Prometheus' text format; counts asks the store now: no function keeps count of another's rows."""
+    from prometheus_client import generate_latest
+
+    if counts is None:
+        return generate_latest()
+    counted = counts()
+    with _counting:
+        _take(counted)
+        return generate_latest()
+
+
+def _take(counted: dict[str, list[dict[str, Any]]]) -> None:
+    jobs, oldest = (
+        _gauge("jobs", "Jobs by state", "state"),
+        _gauge("oldest_queued_seconds", "Age of the oldest queued job"),
+    )
+    tries = _gauge("tries", "The most tries of any job in that state", "state")
+    for gauge in (jobs, tries):
+        gauge.clear()
+    oldest.set(0)
+    for row in counted["jobs"]:
+        jobs.labels(row["state"]).set(row["jobs"])
+        tries.labels(row["state"]).set(row["tries"])
+        if row["state"] == "queued":
+            oldest.set(row["oldest_seconds"])
+    owed = _gauge("notifications", "Notifications by state", "state")
+    owed.clear()
+    for row in counted["notifications"]:
+        owed.labels(row["state"]).set(row["notifications"])
+
+
+def _counter(name: str, text: str, *labels: str) -> Any:
+    return _meter("Counter", name, text, *labels)
+
+
+def _gauge(name: str, text: str, *labels: str) -> Any:
+    return _meter("Gauge", name, text, *labels)
+
+
+def _meter(kind: str, name: str, text: str, *labels: str, **more: Any) -> Any:
+    with _making:  # two threads must not make the same one
+        return _make(kind, name, text, labels, tuple(more.items()))
+
+
+@cache
+def _make(kind: str, name: str, text: str, labels: tuple[str, ...], more: tuple[tuple[str, Any], ...]) -> Any:
+    # The library is imported by the first thing counted, which is after the first answer: not by a cold start.
+    import prometheus_client
+
+    return getattr(prometheus_client, kind)(f"videotomp3_{name}", text, labels, **dict(more))

@@ -1,0 +1,189 @@
+"""Who imports whom, which library stands behind which fence, and that the catalogue is the code."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from events import catalogue
+from functions.runtime.settings import NEEDS, SECRETS
+
+ROOT = Path(__file__).parents[2]
+PARTS = ("emulator", "events", "functions", "serving")
+MODULES = sorted(path.relative_to(ROOT) for part in PARTS for path in (ROOT / part).rglob("*.py"))
+TREES = {path: ast.parse((ROOT / path).read_text(encoding="utf-8")) for path in MODULES}
+TEXTS = (".md", ".py", ".sh", ".sql", ".template", ".toml", ".yaml")
+FUNCTIONS = {entry.target: entry for entry in catalogue.load()}
+
+# A function may use these, and its own siblings; never another function.
+SHARED = ("events.contract", "events.sink", "functions.model", "functions.runtime")
+# What a part may import of ours. The longest name that fits counts.
+MAY_IMPORT = {
+    "emulator": ("emulator", "events.catalogue"),
+    "events": ("events",),
+    "events.bridge": ("events", "serving"),
+    "functions": (),
+    **{f"functions.{name}": (*SHARED, f"functions.{name}") for name in FUNCTIONS},
+    # An entry point besides gunicorn:
+    "functions.convert.jobsink": (*SHARED, "events.envelope", "functions.convert", "serving.logs"),
+    "functions.model": ("functions.model",),
+    "functions.runtime": (
+        "events.contract",
+        "events.envelope",
+        "events.sink",
+        "functions.model",
+        "functions.runtime",
+        "serving",
+    ),
+    "functions.runtime.migrate": ("functions.model", "functions.runtime.settings", "functions.stores"),
+    "functions.runtime.settings": (),
+    "functions.runtime.wiring": ("events.sink", "functions.model", "functions.runtime", "functions.stores"),
+    "functions.secrets": ("events.catalogue", "functions.secrets"),
+    "functions.stores": ("functions.model", "functions.runtime.settings", "functions.stores"),
+    "serving": ("serving",),
+}
+FENCES = {
+    "aiosmtpd": "emulator/",
+    "boto3": "functions/stores/mail.py",
+    "botocore": "functions/stores/mail.py",
+    "bson": "functions/stores/gridfs.py",
+    "cloudevents": "events/envelope.py",
+    "jwt": "functions/model/tokens.py",
+    "moviepy": "functions/convert/transcode.py",
+    "passlib": "functions/model/accounts.py",
+    "pika": "events/bridge/broker.py",
+    "prometheus_client": r"functions/runtime/metrics.py|events/bridge/",
+    "psycopg2": "functions/stores/postgres.py",
+    "pymongo": "functions/stores/gridfs.py",
+    "smtplib": "functions/stores/mail.py",
+    "subprocess": "functions/convert/transcode.py|emulator/",
+}
+# Entry points, and settings, which they read.
+READ_THE_ENVIRONMENT = (
+    *("functions/runtime/settings.py", "functions/runtime/gunicorn.conf.py", "functions/convert/jobsink.py"),
+    *("events/bridge/__main__.py", "emulator/__main__.py"),
+)
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module that it imports, anywhere in it."""
+    for node in ast.walk(TREES[path]):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def within(name: str, parts: tuple[str, ...]) -> bool:
+    return any(name == part or name.startswith(f"{part}.") for part in parts)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_a_module_imports_what_its_place_allows(path: Path) -> None:
+    """model nothing of ours, stores the model, wiring the stores, a function no other function, events no function."""
+    module = ".".join(path.with_suffix("").parts)
+    place = max((part for part in MAY_IMPORT if within(module, (part,))), key=len, default=None)
+    ours = {name for name in imports(path) if within(name, PARTS)}
+    assert place or not ours, f"{path} has no place"
+    assert {name for name in ours if not within(name, MAY_IMPORT[place])} == set() if place else True
+
+
+@pytest.mark.parametrize("library", FENCES)
+def test_a_library_stays_behind_its_fence(library: str) -> None:
+    """One module knows it, and turns its errors into ours."""
+    users = {str(path) for path in MODULES if any(within(name, (library,)) for name in imports(path))}
+    assert users
+    assert {user for user in users if not re.match(FENCES[library], user)} == set()
+
+
+def test_nothing_is_left_to_cached_property() -> None:
+    """It has no lock since Python 3.12, and everything here is shared by threads."""
+    assert [str(path) for path in MODULES if "functools.cached_property" in imports(path)] == []
+
+
+def test_no_test_measures_a_clock() -> None:
+    """It holds an order of events, also where a machine is slow; `make bench` tells how fast.
+
+    A thread's own CPU time is no such clock: who else uses the machine is not in it.
+    """
+    own = (
+        *("tests/bench/", "tests/fresh/", "tests/soak/", "tests/compose/journey.py", "tests/faults/harness.py"),
+        "tests/waiting.py",
+    )
+    measured = {
+        (str(path.relative_to(ROOT)), ast.unparse(node))
+        for path in (ROOT / "tests").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr in ("monotonic", "perf_counter", "elapsed", "process_time")
+    }
+    # A delay has a lower bound, and no machine is too slow for that.
+    allowed = {("tests/events/harness.py", "time.monotonic")}
+    assert {(path, clock) for path, clock in measured - allowed if not path.startswith(own)} == set()
+
+
+def test_only_entry_points_and_settings_read_the_environment() -> None:
+    """Everything else is told what it needs."""
+    readers = {
+        str(path)
+        for path, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute | ast.alias)
+        and (node.attr if isinstance(node, ast.Attribute) else node.name) in ("environ", "getenv")
+        and ast.unparse(node) != "request.environ"
+    }
+    assert readers <= set(READ_THE_ENVIRONMENT)
+
+
+def test_what_is_deployable_is_visible() -> None:
+    """A folder of functions/ is a function with a main.py, or one of the rooms that functions share."""
+    folders = {path.name for path in (ROOT / "functions").iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert folders == {*FUNCTIONS, "model", "runtime", "secrets", "stores"}
+    assert [path.name for path in (ROOT / "functions").glob("*.py")] == ["__init__.py"]
+
+
+def test_every_module_is_a_noun_one_would_look_up() -> None:
+    """What is left over belongs somewhere."""
+    names = {part for path in MODULES for part in path.with_suffix("").parts}
+    assert not names & {"common", "core", "helper", "helpers", "lib", "misc", "shared", "util", "utils"}
+
+
+def test_the_catalogue_s_functions_are_those_in_the_code() -> None:
+    """Neither has one that the other lacks."""
+    assert {path.parent.name for path in MODULES if path.name == "main.py"} == set(FUNCTIONS)
+    assert {name.replace("-", "_") for name in (entry.name for entry in FUNCTIONS.values())} == set(FUNCTIONS)
+
+
+@pytest.mark.parametrize("target", FUNCTIONS)
+def test_a_function_s_handler_has_its_name_and_fits_on_a_screen(target: str) -> None:
+    """The framework finds it by that name."""
+    path = Path("functions", target, "main.py")
+    [handler] = [node for node in TREES[path].body if isinstance(node, ast.FunctionDef) and node.name == target]
+    assert [ast.unparse(decorator.func) for decorator in handler.decorator_list if isinstance(decorator, ast.Call)] == [
+        "web.serves"
+    ]
+    assert len((ROOT / path).read_text(encoding="utf-8").splitlines()) <= 100
+
+
+@pytest.mark.parametrize("target", FUNCTIONS)
+def test_a_function_is_given_the_secrets_it_needs_and_no_other(target: str) -> None:
+    """notify's mail server may want a password, and may not."""
+    needed = {name.replace("_", "-") for name in NEEDS[target] if name in SECRETS}
+    optional = {"smtp-password"} if target == "notify" else set()
+    assert set(FUNCTIONS[target].secrets) == needed | optional
+
+
+def test_convert_alone_gets_the_image_with_the_media_tools() -> None:
+    """The others start faster without."""
+    assert {target for target, entry in FUNCTIONS.items() if entry.image == "convert"} == {"convert"}
+    assert {entry.image for entry in FUNCTIONS.values()} == {"light", "convert"}
+
+
+def test_nothing_cites_what_is_not_in_the_repository() -> None:
+    """Who reads a comment has the repository and nothing else."""
+    folders = (*PARTS, "tests", "k8s", "gateway", "docs")
+    paths = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.suffix in TEXTS]
+    assert len(paths) > len(MODULES)
+    assert [path for path in paths if re.search(r"field[- ]notes|design\.md", path.read_text(encoding="utf-8"))] == []

@@ -1,0 +1,44 @@
+"""The composition root, as the threads of one worker see it: Python 3.12 took the lock out of cached_property."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from functions.runtime.settings import NEEDS
+from functions.runtime.wiring import Services
+
+SERVICES = (
+    *("database", "accounts", "jobs", "notifications", "expiry", "videos", "audios", "tokens", "links", "bearer"),
+    *("sink", "mailer"),
+)
+ENVIRON = {name.upper(): "x" * 32 + "://y/z" for names in NEEDS.values() for name in names} | {
+    "MONGO_URI": "mongodb://127.0.0.1:1/videos",
+    "MONGO_MP3_URI": "mongodb://127.0.0.1:1/mp3s",
+}
+
+
+@pytest.fixture
+def services(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Services]:
+    """Makes new ones."""
+    for name, value in ENVIRON.items():
+        monkeypatch.setenv(name, value)
+    return lambda: Services("sweep")
+
+
+def test_every_service_is_known_here() -> None:
+    """One that is added is tried like the others."""
+    lazy = {name for name, made in vars(Services).items() if not callable(made) and not name.startswith("_")}
+    assert lazy == set(SERVICES)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_the_first_requests_at_once_share_one_service(
+    name: str, services: Callable[[], Services], at_once: Callable[[Callable[[], Any]], list[Any]]
+) -> None:
+    """Two pools of connections, and a connection taken from one is given back to the other."""
+    several = 0
+    for _ in range(100):
+        fresh = services()
+        several += len({id(each) for each in at_once(lambda: getattr(fresh, name))}) > 1  # noqa: B023 -- called at once
+    assert several == 0

@@ -1,0 +1,147 @@
+"""What the functions' tests stand on: functions loaded as the framework loads them, and people who use them."""
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, BinaryIO, Self
+from uuid import UUID
+
+import functions_framework
+import pytest
+import requests
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+import functions
+from events import contract, envelope
+from functions.stores.gridfs import Bucket
+from tests.events.harness import free_port
+from tests.waiting import PATIENCE, until
+
+KEPT = {name: value for name, value in os.environ.items() if name == "PATH" or name.startswith("COVERAGE")}
+IMAGES = "HOSTED_IN_IMAGES"  # a tag of our two images that Docker has: then functions are tried in containers too
+APPLICATION = "functions_framework:create_app()"
+FUNCTIONS = Path(functions.__file__).parent
+PROBLEM = "urn:videotomp3:problem:"
+VIDEO = b"\0\0\0\x20ftypisom\0\0\2\0isomiso2avc1mp41" + bytes(range(256)) * 40  # begins like MP4
+
+
+def load(name: str, environ: dict[str, str]) -> Flask:
+    """The function's application, started with that in its environment."""
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, value in environ.items():
+            patch.setenv(variable, value)
+        application: Flask = functions_framework.create_app(target=name, source=str(FUNCTIONS / name / "main.py"))
+    return application
+
+
+class Served:
+    """A function behind gunicorn, as every platform starts it; for tests in which sockets matter."""
+
+    def __init__(self, name: str, environ: dict[str, str], log: Path) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = log
+        own = {"FUNCTION_TARGET": name, "HOST": "127.0.0.1", "PORT": str(self.port), "GRACE_SECONDS": "2"}
+        with log.open("wb") as output:
+            self.process = self._start(environ | own, output)
+
+    def _start(self, environ: dict[str, str], output: BinaryIO) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "gunicorn", "-c", str(FUNCTIONS / "gunicorn.conf.py"), APPLICATION],
+            env={**KEPT, "PYTHONPATH": str(FUNCTIONS.parent), **environ},
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+
+    def ready(self) -> Self:
+        until(self._answers)
+        return self
+
+    def _answers(self) -> bool:
+        assert self.process.poll() is None, self.log.read_text(encoding="utf-8")
+        try:
+            return requests.get(f"{self.url}/_/health", timeout=PATIENCE).ok
+        except requests.ConnectionError:
+            return False
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+
+class Contained(Served):
+    """A function in its image, as docker-compose.yml runs it: the image's user, nothing writable but /tmp."""
+
+    def _start(self, environ: dict[str, str], output: BinaryIO) -> subprocess.Popen[bytes]:
+        kind = "convert" if environ["FUNCTION_TARGET"] == "convert" else "light"
+        image = f"video-to-mp3/{kind}:{os.environ[IMAGES]}"
+        told = [word for pair in environ.items() for word in ("--env", "=".join(pair))]
+        jail = ["--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
+        self._container = f"hosted-{self.port}"
+        command = ["docker", "run", "--rm", "--name", self._container, "--network", "host", *jail, *told, image]
+        return subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
+
+    def stop(self) -> None:
+        super().stop()
+        subprocess.run(["docker", "rm", "--force", self._container], capture_output=True, check=False)
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody with an account and a token."""
+
+    id: UUID
+    username: str
+    token: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}
+
+
+def problem(answer: TestResponse | requests.Response, status: int, slug: str, **more: str) -> dict[str, Any]:
+    """The problem that the answer must be, in the one shape that all have (RFC 9457)."""
+    told = answer.json if isinstance(answer, TestResponse) else answer.json()
+    assert (answer.status_code, answer.headers["Content-Type"]) == (status, "application/problem+json"), told
+    assert isinstance(told, dict)
+    assert (told["type"], told["status"]) == (PROBLEM + slug, status)
+    assert told["title"]
+    assert told["detail"]
+    assert {name: told.get(name) for name in more} == more
+    assert set(told) <= {"type", "title", "status", "detail", "field", "reason"}
+    return told
+
+
+def deliver(client: FlaskClient, event: contract.Event) -> TestResponse:
+    """As the bridge delivers it."""
+    headers, body = envelope.to_http(event)
+    return client.post("/", data=body, headers={**headers, "Prefer": "reply"})
+
+
+def replied(answer: TestResponse) -> contract.Event:
+    """The event that the answer is."""
+    assert answer.status_code == HTTPStatus.OK, answer.text
+    return envelope.from_http(dict(answer.headers), answer.data)
+
+
+def nothing_follows(answer: TestResponse) -> bool:
+    """202, and no header of an event."""
+    tells = any(name.lower().startswith("ce-") for name, _ in answer.headers)
+    return answer.status_code == HTTPStatus.ACCEPTED and not tells
+
+
+def files(bucket: Bucket) -> tuple[int, int]:
+    """Files and chunks."""
+    database = bucket._database
+    return database["fs.files"].count_documents({}), database["fs.chunks"].count_documents({})
