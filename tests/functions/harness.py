@@ -53,7 +53,7 @@ class Served:
 
     def _start(self, environ: dict[str, str], output: BinaryIO) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", "-c", str(FUNCTIONS / "gunicorn.conf.py"), APPLICATION],
+            [sys.executable, "-m", "gunicorn", "-c", str(FUNCTIONS / "runtime" / "gunicorn.conf.py"), APPLICATION],
             env={**KEPT, "PYTHONPATH": str(FUNCTIONS.parent), **environ},
             stdout=output,
             stderr=output,

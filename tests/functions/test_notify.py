@@ -95,7 +95,7 @@ def test_a_doubled_event_brings_no_second_email(client: FlaskClient, office: Pos
     job = finish()
     assert nothing_follows(tell(client, job))
     assert nothing_follows(tell(client, job))
-    assert len(office.letters) == 1
+    assert len(office.emails) == 1
 
 
 def test_the_row_decides_what_is_told(client: FlaskClient, office: PostOffice, finish: Make, sql: Sql) -> None:
@@ -173,7 +173,7 @@ def test_one_address_gets_some_emails_an_hour(
     client = function("notify", SMTP_HOST="127.0.0.1", SMTP_PORT=str(office.port), MAILS_PER_HOUR="2")
     for _ in range(3):
         assert nothing_follows(tell(client, finish()))
-    assert len(office.letters) == 2
+    assert len(office.emails) == 2
     assert ("owed", "too many emails to this address in an hour") in sql(NOTIFICATION)
     tell(client, finish(owner=eve.id))
     assert office.emails[-1][0] == [eve.username]
@@ -238,7 +238,7 @@ def test_an_address_gets_no_more_for_passing_from_account_to_account(
     account.patch("/", json={"email": None}, headers=ada.headers)
     account.patch("/", json={"email": "victim@example.org"}, headers=eve.headers)
     assert nothing_follows(tell(client, finish(owner=eve.id)))
-    assert len(office.letters) == 2
+    assert len(office.emails) == 2
     assert ("owed", "too many emails to this address in an hour") in sql(NOTIFICATION)
 
 

@@ -57,14 +57,14 @@ def part(parameters: bytes, content: bytes = VIDEO) -> bytes:
     return parameters + b"\r\n\r\n" + content
 
 
-MINE = part(b'name="file"; filename="a.mp4"')
+FILE = part(b'name="file"; filename="a.mp4"')
 UNCHOSEN = part(b'name="file"; filename=""\r\nContent-Type: application/octet-stream', b"")
 WAYS = {
     "raw": {"data": VIDEO},
     "form": form(VIDEO),
-    "form with words around it": written(MINE, end=b"--xYz-- \r\nThat was all.\r\n")
+    "form with words around it": written(FILE, end=b"--xYz-- \r\nThat was all.\r\n")
     | {"content_type": 'Multipart/Form-Data; charset=utf-8; boundary="xYz"'},
-    "form with inputs nobody used": written(UNCHOSEN, MINE, UNCHOSEN),
+    "form with inputs nobody used": written(UNCHOSEN, FILE, UNCHOSEN),
     "form whose part says more": written(
         part(b'filename="a.mp4"; name=file\r\nContent-Type: video/mp4\r\nContent-Length: 9\r\nX: ' + b"x" * 9000)
     ),
@@ -187,10 +187,10 @@ REFUSED: dict[str, tuple[dict[str, Any], int, str]] = {
         {"data": b"--x\r\nContent-Type: video/mp4\r\n\r\n" + VIDEO + b"\r\n--x--\r\n",
          "content_type": "multipart/form-data; boundary=x"}, 400, "bad-request",
     ),
-    "a form whose last boundary is missing": (written(MINE, end=b""), 400, "bad-request"),
-    "a form that breaks off in its last boundary": (written(MINE, end=b"--xYz"), 400, "bad-request"),
-    "a form that announces a part more": (written(MINE, end=b"--xYz\r\n"), 400, "bad-request"),
-    "a form that breaks off in a second part": (written(MINE, part(b"name=x", b"y"), end=b""), 400, "bad-request"),
+    "a form whose last boundary is missing": (written(FILE, end=b""), 400, "bad-request"),
+    "a form that breaks off in its last boundary": (written(FILE, end=b"--xYz"), 400, "bad-request"),
+    "a form that announces a part more": (written(FILE, end=b"--xYz\r\n"), 400, "bad-request"),
+    "a form that breaks off in a second part": (written(FILE, part(b"name=x", b"y"), end=b""), 400, "bad-request"),
     "a form of which nobody chose a file": (written(UNCHOSEN, UNCHOSEN), 422, "unprocessable"),
     "a form of nothing": (written(), 400, "bad-request"),
     "a form with a head without an end": (written(part(b'name="file"; x="' + b"x" * LIMIT * 6)), 413, "too-large"),
@@ -211,31 +211,31 @@ def test_what_is_refused_leaves_nothing(
 
 
 SECOND = part(b'name="file"; filename="b.mp4"')
-VIDEO = part(b'name="video"; filename="b.mp4"')
+ELSEWHERE = part(b'name="video"; filename="b.mp4"')
 TITLE = part(b'name="title"', b"My video")
 # What the form holds, the answer's status and field, and what its words must name.
 LEFT_OVER: dict[str, tuple[list[bytes], int, str, tuple[str, ...]]] = {
-    "a second file": ([MINE, SECOND], 422, "file", ("`b.mp4`", "`file`")),
-    "a second file without a byte": ([MINE, part(b'name="file"; filename="b.mp4"', b"")], 422, "file", ("`b.mp4`",)),
-    "a second file without a name": ([MINE, part(b'name="file"; filename=""')], 422, "file", ("`file`",)),
-    "a file in another field": ([MINE, VIDEO], 422, "video", ("`b.mp4`", "`video`")),
-    "a file in another field before it": ([VIDEO, MINE], 422, "video", ("`b.mp4`", "`video`")),
-    "a file in another field alone": ([VIDEO], 400, "file", ("the form has no field `file`; it has `video`",)),
+    "a second file": ([FILE, SECOND], 422, "file", ("`b.mp4`", "`file`")),
+    "a second file without a byte": ([FILE, part(b'name="file"; filename="b.mp4"', b"")], 422, "file", ("`b.mp4`",)),
+    "a second file without a name": ([FILE, part(b'name="file"; filename=""')], 422, "file", ("`file`",)),
+    "a file in another field": ([FILE, ELSEWHERE], 422, "video", ("`b.mp4`", "`video`")),
+    "a file in another field before it": ([ELSEWHERE, FILE], 422, "video", ("`b.mp4`", "`video`")),
+    "a file in another field alone": ([ELSEWHERE], 400, "file", ("the form has no field `file`; it has `video`",)),
     "a large file in another field alone": (
         [part(b'name="files[]"; filename="b.mp4"', ALMOST)], 400, "file",
         ("the form has no field `file`; it has `files[]`, as far as it was read",),
     ),
-    "several others": ([VIDEO, TITLE], 400, "file", ("it has `video`, `title`",)),
-    "text behind it": ([MINE, TITLE], 400, "title", ("no form field `title`", "`file`")),
-    "text before it": ([TITLE, MINE], 400, "title", ("no form field `title`", "`file`")),
-    "text of a name like ours": ([MINE, part(b"name=Fille", b"x")], 400, "Fille", ("did you mean `file`?",)),
-    "text in its own field": ([MINE, part(b'name="file"', b"x")], 422, "file", ("`file` twice",)),
+    "several others": ([ELSEWHERE, TITLE], 400, "file", ("it has `video`, `title`",)),
+    "text behind it": ([FILE, TITLE], 400, "title", ("no form field `title`", "`file`")),
+    "text before it": ([TITLE, FILE], 400, "title", ("no form field `title`", "`file`")),
+    "text of a name like ours": ([FILE, part(b"name=Fille", b"x")], 400, "Fille", ("did you mean `file`?",)),
+    "text in its own field": ([FILE, part(b'name="file"', b"x")], 422, "file", ("`file` twice",)),
     "text instead of it": ([part(b'name="file"', b"x")], 400, "file", ("`file` is text",)),
-    "a part without a name": ([MINE, part(b"x=y", b"x")], 400, "file", ("a part without a name",)),
+    "a part without a name": ([FILE, part(b"x=y", b"x")], 400, "file", ("a part without a name",)),
     "a file without a field": ([part(b'filename="b.mp4"')], 400, "file", ("it has a part without a name",)),
-    "17 files": ([MINE, *[part(b'name="file"; filename="b.mp4"', b"x")] * 16], 422, "file", ("`b.mp4`",)),
-    "17 unused inputs": ([MINE, *[UNCHOSEN] * 16], 400, "file", ("more than 16 parts",)),
-    "17 texts": ([*[TITLE] * 17, MINE], 400, "file", ("more than 16 parts",)),
+    "17 files": ([FILE, *[part(b'name="file"; filename="b.mp4"', b"x")] * 16], 422, "file", ("`b.mp4`",)),
+    "17 unused inputs": ([FILE, *[UNCHOSEN] * 16], 400, "file", ("more than 16 parts",)),
+    "17 texts": ([*[TITLE] * 17, FILE], 400, "file", ("more than 16 parts",)),
 }  # fmt: skip
 
 
@@ -246,7 +246,7 @@ def test_a_form_from_which_something_would_be_lost_is_refused(
     upload: Callable[..., TestResponse], videos: Bucket, sink: harness.Function, sql: Sql,
 ) -> None:  # fmt: skip
     """It is named, before the job is made; nothing stays of the bytes that were stored by then."""
-    answer = upload(**written(*(each + bytes(padding if each is MINE else 0) for each in parts)))
+    answer = upload(**written(*(each + bytes(padding if each is FILE else 0) for each in parts)))
     told = problem(answer, status, "unprocessable" if status == 422 else "bad-request", field=field)
     assert [word for word in words if word not in told["detail"]] == []
     assert (files(videos), sql("SELECT * FROM jobs"), sink.asked) == ((0, 0), [], [])

@@ -45,8 +45,8 @@ def add(jobs: Jobs, owner: UUID) -> Callable[..., Job]:
 
     def make(**changes: Any) -> Job:
         columns = {
-            "id": uuid4(), "owner": owner, "fid": uuid4(), "filename": "a.mp4", "container": "mov", "video": uuid4(),
-            "video_size": 10, "video_sha256": "0" * 64, "idempotency_key": None, "traceparent": None,
+            "id": uuid4(), "owner": owner, "fid": uuid4(), "filename": "video.mp4", "container": "mov",
+            "video": uuid4(), "video_size": 10, "video_sha256": "0" * 64, "idempotency_key": None, "traceparent": None,
             "correlationid": None,
         }  # fmt: skip
         job = jobs.add(**columns | changes)
