@@ -1,7 +1,7 @@
-"""A video on disk in, an MP3 on disk out: one jailed ffmpeg to look, one to convert.
+"""A video on disk in, its audio on disk out: ffmpeg runs once to look at the video and once to convert it.
 
-Everything strangers' files can do to ffmpeg is met here: it sees local files only, through the one demuxer that was
-sniffed, within limits of time, memory and output, in a process group that dies with us.
+ffmpeg opens strangers' files, so it runs in a jail: it sees local files only, through the one demuxer that sniffing has
+found, has limits of time, memory and output, and belongs to a process group that dies with us.
 """
 
 import errno
@@ -17,20 +17,27 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, Self, cast
 
-from functions.convert.container import check_end, measure_mp3
+from functions.convert.container import check_end
 from functions.model.media import Container, MediaError, Reason
+from functions.model.options import Options
 
-BEAT = 0.4  # s; progress is called at least this often, so a cancel is learnt of soon
+if TYPE_CHECKING:
+    from functions.runtime.settings import Settings
+
+BEAT = 0.4  # seconds; `progress` is called at least this often, so that a cancel stops the work soon
+_MEMORY = 2**30  # bytes of address space for ffmpeg
 _PROBE_SECONDS = 60
 _KEPT = 2**18  # bytes of ffmpeg's messages kept from either end: a video of many tracks and tags is reported at length
-_UNWANTED_TAGS = (  # of the container, not of the sound; an MP3 is passed on, so it tells nobody where it was recorded
+# Tags that describe the container and not the sound, and those of the place: people pass their audio on, and it must
+# not tell where it was recorded.
+_UNWANTED_TAGS = (
     *("major_brand", "minor_version", "compatible_brands", "creation_time"),
     *("location", "location-eng", "com.apple.quicktime.location.ISO6709"),
 )
 _ERROR_RATE = 0.1  # the share of the sound that may be lost to damage
-_CUT = {  # what ffmpeg mentions, and then exits with 0
+_CUT = {  # what ffmpeg says of a video that lost its end, only to exit with 0
     Container.MP4: "partial file|Packet corrupt",
     Container.MATROSKA: "File ended prematurely",
 }
@@ -39,65 +46,71 @@ _REASONS = (
     ("does not contain any stream|matches no streams", Reason.NO_AUDIO),
     ("no decoder found|Decoder not found|not on whitelist|Not whitelisted|Not yet implemented", Reason.UNSUPPORTED),
 )
-# What is said when this machine fails. Without a decoder ffmpeg cannot open the output either, but says other words.
+# What is said when this machine fails and not the video. A video whose decoder is missing makes ffmpeg complain of the
+# output file too, but in other words.
 _OURS = re.compile(
     "^(setpriv|prlimit): |"
     "Error opening output files?: (No such file|Permission denied|Read-only|Input/output|Too many open)",
     re.MULTILINE,
 )
-_OUTSIDE = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+_FROM_OUTSIDE = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 _STREAM = re.compile(r"^ +Stream #0:(\d+)(?:\[0x[0-9a-f]+\])?(?:\((.*?)\))?: (Audio|Video): ((\w+).*)$")
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one video may cost: seconds it plays, bytes of MP3, bytes of ffmpeg's memory, seconds of work."""
+    """What the conversion of one video may cost. There are no defaults: the settings have them."""
 
-    duration: float = 4 * 3600
-    size: int = 512 * 2**20
-    memory: int = 2**30
-    work: float = 1800
+    duration: float  # seconds that the video plays
+    size: int  # bytes of the audio
+    work: float  # seconds that ffmpeg works
+    memory: int = _MEMORY  # bytes of ffmpeg's
+
+    @classmethod
+    def of(cls, settings: "Settings") -> Self:
+        return cls(settings.max_duration_seconds, settings.max_audio_bytes, settings.convert_seconds)
 
 
 @dataclass(frozen=True)
 class Audio:
-    """One audio stream: its index in the file, language or None, Hz or None, channel layout in ffmpeg's words."""
+    """One audio stream of a video."""
 
-    index: int
-    language: str | None
+    index: int  # among all streams of the file
+    language: str | None  # as the container writes it
     default: bool
     hertz: int | None
-    channels: str
+    channels: str  # the layout in ffmpeg's words: "mono", "stereo", "5.1(side)"
 
 
 @dataclass(frozen=True)
 class Description:
-    """What a video holds: seconds or None when it does not say, its audio streams, the index of its cover picture."""
+    """What a video holds, by its own account."""
 
     container: Container
-    duration: float | None
+    duration: float | None  # seconds; None where the file does not say
     audio: tuple[Audio, ...]
-    cover: int | None
+    cover: int | None  # the index of the stream that is its cover picture
 
 
 @dataclass(frozen=True)
 class Result:
-    """The finished MP3: seconds and bytes."""
+    """The finished audio."""
 
-    duration: float
-    size: int
+    duration: float  # seconds
+    size: int  # bytes
 
 
 class Interrupted(Exception):
-    """ffmpeg was killed from outside (a shutdown, the kernel short of memory): try again."""
+    """ffmpeg was killed from outside, by a shutdown or by a kernel short of memory: the next try may pass."""
 
 
 def describe(
     path: Path, container: Container, limits: Limits, progress: Callable[[float], None] = lambda _: None
 ) -> Description:
-    """Look at a video. Raises MediaError (its end is missing, nothing can be read), Interrupted, OSError.
+    """Looks at a video.
 
-    `progress` is called as by transcode().
+    `progress` is called as by transcode(). Raises MediaError where the video's end is missing or nothing can be read,
+    Interrupted, and OSError where this machine fails.
     """
     with path.open("rb") as file:
         check_end(file, path.stat().st_size, container)
@@ -114,12 +127,13 @@ def transcode(
     description: Description,
     limits: Limits,
     progress: Callable[[float], None],
-    quality: int = 2,
+    options: Options,
 ) -> Result:
-    """Write the video's sound to `target` as MP3, in LAME's VBR quality 0 (best) to 9.
+    """Writes the video's sound to `target`, as the options say.
 
-    `progress` gets the fraction done (0.0 while the length is unknown), from this thread, at least every BEAT seconds;
-    what it raises stops the work. Raises MediaError, OSError (disk full) or Interrupted; then no `target` is left.
+    `progress` is called from this thread at least every BEAT seconds with the fraction that is done, or with 0.0 while
+    the video's length is unknown. What it raises stops the work. Raises MediaError, Interrupted, and OSError where this
+    machine fails (a full disk). Whatever is raised, nothing is left at `target`.
     """
     audio = choose(description, limits)
 
@@ -130,9 +144,9 @@ def transcode(
 
     try:
         written = Path(target.name) if target.parent == source.parent else target.absolute()
-        command = transcode_command(Path(source.name), written, description, audio, limits, quality)
+        command = transcode_command(Path(source.name), written, description, audio, limits, options)
         run = _run(command, source.parent, allowed_seconds(description, limits), tick)
-        result = _check(run, target, description)
+        result = _check(run, target, description, options)
         tick(run.done)
     except BaseException:
         target.unlink(missing_ok=True)
@@ -141,7 +155,7 @@ def transcode(
 
 
 def choose(description: Description, limits: Limits) -> Audio:
-    """The stream to convert: the default one, else the first. Raises MediaError no_audio or too_long."""
+    """The stream to convert: the default one, else the first. Raises MediaError (no_audio, too_long)."""
     if not description.audio:
         raise MediaError(Reason.NO_AUDIO)
     if (description.duration or 0) > limits.duration:
@@ -150,23 +164,26 @@ def choose(description: Description, limits: Limits) -> Audio:
 
 
 def allowed_seconds(description: Description, limits: Limits) -> float:
-    """Time one conversion may take: half the video's length and a minute, though no longer than the limit."""
+    """How long one conversion may take: half the video's length and a minute, but no longer than the limit.
+
+    So a stuck ffmpeg is not waited for longer than its video deserves.
+    """
     return min(limits.work, 60 + description.duration / 2) if description.duration else limits.work
 
 
 def describe_command(path: Path, container: Container, limits: Limits) -> list[str]:
-    """The argument list that makes ffmpeg say what it sees in a file."""
+    """The argument list that makes ffmpeg report what a file holds."""
     return [*_jail(limits, _PROBE_SECONDS, 0), *_open(path, container)]
 
 
 def transcode_command(
-    source: Path, target: Path, description: Description, audio: Audio, limits: Limits, quality: int = 2
+    source: Path, target: Path, description: Description, audio: Audio, limits: Limits, options: Options
 ) -> list[str]:
-    """The argument list that converts one audio stream, keeping tags, chapters, cover and sample rate.
+    """The argument list that converts one audio stream, and keeps its tags, chapters, cover and sample rate.
 
-    The cover is mapped by its index and copied: a plain -vn would drop it.
+    The cover is mapped by its index and copied, for a plain -vn would drop it.
     """
-    cover = description.cover
+    cover, encoding = description.cover, options.encoding
     return [
         *_jail(limits, allowed_seconds(description, limits), limits.size),
         *("-loglevel", "level+warning", "-nostats", "-progress", "pipe:1", "-stats_period", "0.5"),
@@ -177,20 +194,22 @@ def transcode_command(
         *("-map_metadata", "0", "-map_chapters", "0"),
         *(("-map_metadata", f"0:s:{audio.index}") if description.container == Container.OGG else ()),  # its only tags
         *(word for tag in _UNWANTED_TAGS for word in ("-metadata", f"{tag}=")),
-        *("-c:a", "libmp3lame", "-q:a", str(quality), *(("-ar", "48000") if (audio.hertz or 0) > 48000 else ())),
-        *("-t", str(limits.duration + 2)),  # whatever the header says
+        *("-c:a", encoding.codec, "-q:a", str(options.vbr)),
+        *(("-ar", str(encoding.highest_rate)) if (audio.hertz or 0) > encoding.highest_rate else ()),
+        *("-t", str(limits.duration + 2)),  # whatever length the header claims
         *("-af", "asetpts=PTS-STARTPTS"),  # so that out_time is where the sound ends, counted from where it begins
-        *("-f", "mp3", "-id3v2_version", "3", "-write_xing", "1", "-y", f"file:{target}"),
+        *("-f", encoding.muxer, *encoding.muxer_arguments, "-y", f"file:{target}"),
     ]
 
 
 def read_description(messages: str, container: Container) -> Description:
-    """Read ffmpeg's report of its input with MoviePy's parser. Raises MediaError too_long.
+    """Reads ffmpeg's report of its input, with MoviePy's parser as far as that goes. Raises MediaError (too_long).
 
-    The parser trips over tags, chapters, subtitles, languages such as en-US and pictures without a frame rate; it
-    is shown only lines it can read. What it leaves out (cover, channels, defaults but the first) is read beside it.
+    The parser raises on tags, chapters, subtitles, languages such as en-US and pictures without a frame rate, so it is
+    shown only those lines that it can read. What it leaves out (cover, channels, all defaults but the first) is read
+    here.
     """
-    from moviepy.video.io.ffmpeg_reader import FFmpegInfosParser  # late: it takes 0.4 s
+    from moviepy.video.io.ffmpeg_reader import FFmpegInfosParser  # late: its import takes 0.4 s
 
     streams = {int(found[1]): found for line in messages.split("\n") if (found := _STREAM.match(line))}
     sounds = {at: found for at, found in streams.items() if found[3] == "Audio" and found[5] != "none"}
@@ -220,16 +239,20 @@ def read_description(messages: str, container: Container) -> Description:
 
 @cache
 def binary() -> str:
-    """Path of the ffmpeg that MoviePy uses; asked of imageio-ffmpeg, for importing moviepy.config loads all of it."""
+    """Path of the ffmpeg that MoviePy uses.
+
+    imageio-ffmpeg names it, which is where MoviePy asks too: importing moviepy.config would load all of MoviePy.
+    """
     from imageio_ffmpeg import get_ffmpeg_exe
 
     return shutil.which(path := str(get_ffmpeg_exe())) or path
 
 
 def _jail(limits: Limits, seconds: float, size: int) -> list[str]:
-    """What stands before ffmpeg's options: stay within limits, die with our thread, have and gain no rights.
+    """The front of every command: stay within limits, die with our thread, have no rights and gain none.
 
-    Rights go last: whoever is let through a closed directory by one (emulator/privileges.py) finds ffmpeg with it.
+    The rights are dropped last, because a process that needs one to get through a closed directory
+    (emulator/privileges.py) has to find ffmpeg with it. `size` is the largest file that may be written, in bytes.
     """
     cpu = int(seconds * (os.cpu_count() or 1)) + 1
     return [
@@ -254,11 +277,11 @@ class _Run:
 
 
 def _run(command: list[str], folder: Path, seconds: float, tick: Callable[[float], None]) -> _Run:
-    """Run ffmpeg to its end, calling `tick` every BEAT with the seconds of output so far.
+    """Runs ffmpeg to its end, and calls `tick` every BEAT seconds with the seconds of output so far.
 
-    It runs in the video's folder and knows the video by its name alone: what is above that folder may be closed to it.
-    Its process group is killed before any error leaves. All in this thread: the kernel kills the child when the
-    thread that started it ends.
+    It runs in the video's folder and knows the video by its name alone, for it may not be allowed to pass the folders
+    above. Its process group is killed before any error leaves. All happens in this thread, because the kernel kills the
+    child when the thread that started it ends.
     """
     began = beat = time.monotonic()
     output = messages = b""
@@ -303,44 +326,45 @@ def _check_time(began: float, seconds: float) -> None:
 
 
 def _read_progress(output: bytes) -> float:
-    """Seconds of output, from the last word of ffmpeg's -progress lines on it."""
+    """Seconds of output, by the last of ffmpeg's -progress lines."""
     return int((re.findall(rb"out_time_us=(\d+)\n", output) or [b"0"])[-1]) / 1e6
 
 
 def _shorten(messages: bytes) -> bytes:
-    """Keep the first and the last of what a damaged video makes ffmpeg say thousands of times."""
+    """The first and the last of ffmpeg's messages: a damaged video makes it repeat some of them thousands of times."""
     return messages if len(messages) <= 4 * _KEPT else messages[:_KEPT] + b"\n...\n" + messages[-_KEPT:]
 
 
 def _explain(run: _Run) -> Exception:
-    """Turn ffmpeg's end into the error it means."""
+    """The error that ffmpeg's exit status and messages mean."""
     said = run.messages.strip()[-500:]
     if run.status == -signal.SIGXFSZ:
-        return MediaError(Reason.TOO_LARGE, "the limit for the MP3 is reached")
-    caught = run.status == 255 and "Operation not permitted" not in run.messages  # else it is -1, a demuxer's EPERM
-    if -run.status in _OUTSIDE or caught:
+        return MediaError(Reason.TOO_LARGE, "the limit for the audio is reached")
+    # ffmpeg exits with 255 when it has caught a signal. A demuxer's EPERM (-1) looks the same but for its message.
+    caught = run.status == 255 and "Operation not permitted" not in run.messages
+    if -run.status in _FROM_OUTSIDE or caught:
         return Interrupted(f"ffmpeg was killed from outside (status {run.status}); the next try may pass")
     if "No space left on device" in run.messages:
-        return OSError(errno.ENOSPC, "no space left for the MP3; free some below the temporary directory")
+        return OSError(errno.ENOSPC, "no space left for the audio; free some below the temporary directory")
     if _OURS.search(run.messages):
         return OSError(f"ffmpeg cannot run here: {said}")
     reason = next((reason for words, reason in _REASONS if re.search(words, run.messages)), Reason.DAMAGED)
     return MediaError(reason, f"status {run.status}: {said}")
 
 
-def _check(run: _Run, target: Path, description: Description) -> Result:
-    """Measure what was written; what does not fit is an error, not a result."""
+def _check(run: _Run, target: Path, description: Description, options: Options) -> Result:
+    """Measures what was written. Raises MediaError where that is less than the video promised, and what _explain() says."""
     if run.status or (description.container in _CUT and re.search(_CUT[description.container], run.messages)):
         raise _explain(run)
     with target.open("rb") as file:
         try:
-            seconds = measure_mp3(file)
+            seconds = options.encoding.measure(file)
         except ValueError as error:
             raise MediaError(Reason.DAMAGED, str(error)) from error
     length = description.duration or 0.0
     if description.container == Container.FLAC and run.done < length - 0.1:
         raise MediaError(Reason.TRUNCATED, f"it ends at {run.done:.2f} s of {length:.2f} s")
-    # Sound may lack when nothing is wrong: it ends before the picture, or was not sent while it was silent.
+    # Missing sound alone is no damage: it may end before the picture, and some recorders write none while it is silent.
     due = max(run.done, length) if re.search(r"^\[in#0.*\[error\]", run.messages, re.MULTILINE) else run.done
     if seconds < (1 - _ERROR_RATE) * due and re.search(r"\[error\]|Packet corrupt", run.messages):
         raise MediaError(Reason.DAMAGED, f"{seconds:.2f} s of {due:.2f} s: {run.messages[-500:]}")

@@ -8,6 +8,7 @@ from flask import Request, Response
 
 from functions.download import ranges
 from functions.model import media
+from functions.model.encoding import MP3
 from functions.model.errors import Conflict, Gone, NotFound
 from functions.model.jobs import CANCELLED, CONVERTING, DONE, EXPIRED, FAILED, QUEUED, Job
 from functions.runtime import metrics, preconditions, web, wiring
@@ -52,12 +53,12 @@ def _audio(job: Job) -> tuple[UUID, int]:
 
 def _answer(request: Request, job: Job, audio: UUID, size: int) -> Response:
     here = preconditions.Representation(audio.hex, _made(job))
-    response = Response(mimetype="audio/mpeg")
+    response = Response(mimetype=MP3.mime_type)
     response.set_etag(here.etag)
     response.last_modified = here.modified
     response.headers["Accept-Ranges"] = "bytes"
     response.headers["Cache-Control"] = "private, no-cache"
-    response.headers["Content-Disposition"] = _disposition(media.audio_name(job.filename))
+    response.headers["Content-Disposition"] = _disposition(media.audio_name(job.filename, MP3))
     if not preconditions.wanted(request.headers, here):
         response.status_code = 304
         return response

@@ -1,4 +1,4 @@
-"""What an owner is written: text and HTML, with a link or with the reason in plain words."""
+"""The email that tells an owner how a job has ended, in text and in HTML: with a link, or with the reason."""
 
 import re
 from email.errors import MessageError
@@ -9,15 +9,16 @@ from html import escape
 from uuid import uuid5
 
 from functions.model import media
+from functions.model.encoding import MP3
 from functions.model.errors import MailRefused
 from functions.model.jobs import DONE
 from functions.model.media import Reason
 from functions.model.notifications import Notification
 
 READY = """\
-<p>Your MP3 of <b>{video}</b> is ready.</p>
-<p><a href="{link}">Download {mp3}</a></p>
-<p>The link opens without a login until it expires. Whoever has it can download the MP3.</p>"""
+<p>Your {format} of <b>{video}</b> is ready.</p>
+<p><a href="{link}">Download {audio}</a></p>
+<p>The link opens without a login until it expires. Whoever has it can download the {format}.</p>"""
 FAILED = """\
 <p><b>{video}</b> could not be converted.</p>
 <p>{why}</p>
@@ -25,14 +26,15 @@ FAILED = """\
 
 
 def compose(owed: Notification, sender: str, link: str) -> EmailMessage:
-    """The email that is owed; its Message-ID is the same however often it is written (RFC 5322, 3.6.4).
+    """The email that is owed, as `sender`, with `link` to the audio or (of a job that failed) to the page.
 
+    Its Message-ID is the same however often it is composed, so that a mail program may show it once (RFC 5322, 3.6.4).
     Raises MailRefused for an address that no email can carry.
     """
     video, name = _inert(media.video_name(owed.filename)), _inert(media.printable(owed.name))
     done = owed.outcome == DONE
     message = EmailMessage(policy=SMTP)
-    message["Subject"] = f"Your MP3 is ready: {video}" if done else f"No MP3 from {video}"
+    message["Subject"] = f"Your {MP3.name} is ready: {video}" if done else f"No {MP3.name} from {video}"
     message["From"] = sender
     try:
         message["To"] = Address(display_name=_phrase(name), addr_spec=owed.email)
@@ -48,27 +50,28 @@ def compose(owed: Notification, sender: str, link: str) -> EmailMessage:
 
 
 def _inert(text: str) -> str:
-    """Without encoded words: Python decodes one it finds in a header, line ends that hide in it too (CVE-2024-6923)."""
+    """Text that holds no encoded word: Python would decode one in a header, line ends within it too (CVE-2024-6923)."""
     return text.replace("=?", "= ?")
 
 
 def _phrase(name: str) -> str:
-    """Without what would have to stand in quotes: Python loses them where it breaks a long line (cpython#80222)."""
+    """A name without what needs quotes in a header: Python loses them when it folds a long line (cpython#80222)."""
     return " ".join(re.sub(r'[()<>\[\]:;@\\,."]', " ", name).split())
 
 
 def _text(owed: Notification, video: str, link: str) -> str:
     if owed.outcome == DONE:
         return (
-            f"your MP3 of {video} is ready:\n\n{link}\n\n"
-            "The link opens without a login until it expires. Whoever has it can download the MP3."
+            f"your {MP3.name} of {video} is ready:\n\n{link}\n\n"
+            f"The link opens without a login until it expires. Whoever has it can download the {MP3.name}."
         )
     return f"{video} could not be converted.\n\n{_why(owed)}\n\nYour videos: {link}"
 
 
 def _page(owed: Notification, video: str, link: str) -> str:
     page = READY if owed.outcome == DONE else FAILED
-    values = {"video": video, "link": link, "mp3": media.audio_name(video), "why": _why(owed)}
+    audio = media.audio_name(video, MP3)
+    values = {"video": video, "link": link, "audio": audio, "format": MP3.name, "why": _why(owed)}
     return page.format_map({name: escape(value) for name, value in values.items()})
 
 

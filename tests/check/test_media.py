@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from functions.model.encoding import MP3
 from functions.model.media import SNIFF_BYTES, Container, MediaError, Reason, audio_name, sniff, text, video_name
 
 TS_PACKET = b"\x47\x40\x11\x10" + b"\xff" * 184
@@ -127,12 +128,12 @@ def test_sniffing_survives_a_head_of_any_length(name: str) -> None:
 )
 def test_an_mp3_is_called_after_its_video(video: str, audio: str) -> None:
     """Whatever a stranger names a video, its MP3 gets one plain path component."""
-    assert audio_name(video) == audio
+    assert audio_name(video, MP3) == audio
 
 
 def test_a_long_name_is_cut_between_letters() -> None:
     """200 bytes at most, no half character at the end, and a suffix stays one."""
-    assert audio_name("映" * 300 + ".mp4") == "映" * 65 + ".mp3"
+    assert audio_name("映" * 300 + ".mp4", MP3) == "映" * 65 + ".mp3"
     assert video_name("映" * 300 + ".webm") == "映" * 65 + ".webm"
     assert video_name("a." * 150) == "a." * 100
 
@@ -155,11 +156,11 @@ def test_any_bytes_are_a_name(sent: bytes, name: str) -> None:
 @given(some.text(some.characters(), max_size=300))
 def test_no_name_makes_a_name_that_a_file_system_or_a_header_refuses(sent: str) -> None:
     """Nor one that Postgres does, and it is the same whether a video's name was cleaned before or not."""
-    name = audio_name(sent)
+    name = audio_name(sent, MP3)
     assert len(name.encode()) <= 200  # which fails for half a surrogate pair
     assert not set(name) & set("/\\\0\r\n")
     assert not name.startswith(".")
-    assert name == audio_name(video_name(sent))
+    assert name == audio_name(video_name(sent), MP3)
 
 
 @pytest.mark.parametrize("reason", Reason)

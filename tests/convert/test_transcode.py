@@ -2,15 +2,17 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from functions.convert import transcode
-from functions.convert.transcode import Audio, Description, Limits
+from functions.convert.transcode import Audio, Description
 from functions.model.media import Container, sniff
+from functions.model.options import Options
 from tests import videos
-from tests.convert.conftest import Convert
+from tests.convert.conftest import LIMITS, Convert
 
 
 @pytest.mark.parametrize("kind", videos.WHOLE)
@@ -113,9 +115,9 @@ def test_of_two_tracks_the_default_one_is_converted(shelf: Path, tmp_path: Path,
     assert "48000 Hz, mono" in videos.look(tmp_path / "audio.mp3")
 
 
-def test_quality_is_a_setting(shelf: Path, convert: Convert) -> None:
+def test_quality_is_an_option(shelf: Path, convert: Convert) -> None:
     """LAME's -V: 0 is best and largest, 9 smallest."""
-    best, smallest = (convert(videos.plain(shelf), quality=quality).size for quality in (0, 9))
+    best, smallest = (convert(videos.plain(shelf), vbr=vbr).size for vbr in (0, 9))
     assert best > 2 * smallest
 
 
@@ -124,14 +126,15 @@ def test_a_name_that_looks_like_an_option_or_a_protocol_is_only_a_name(shelf: Pa
     for name in ("-i.mp4", "concat:a|b.mp4", "http:x.mp4", "50%d.mp4"):
         video = tmp_path / name
         video.write_bytes(videos.plain(shelf).read_bytes())
-        seen = transcode.describe(video, Container.MP4, Limits())
+        seen = transcode.describe(video, Container.MP4, LIMITS)
         target = tmp_path / f"{name}.out"
-        assert transcode.transcode(video, target, seen, Limits(), lambda _: None).size == target.stat().st_size
+        result = transcode.transcode(video, target, seen, LIMITS, lambda _: None, Options())
+        assert result.size == target.stat().st_size
 
 
 def test_what_two_tracks_hold_is_described(shelf: Path) -> None:
     """Index, language, default, sample rate and channels of every audio stream."""
-    assert transcode.describe(videos.two_tracks(shelf), Container.MP4, Limits()) == Description(
+    assert transcode.describe(videos.two_tracks(shelf), Container.MP4, LIMITS) == Description(
         Container.MP4,
         videos.SECONDS,
         (Audio(1, "eng", False, 44100, "stereo"), Audio(2, "deu", True, 48000, "mono")),
@@ -172,7 +175,7 @@ def test_a_report_that_trips_moviepys_parser_is_read() -> None:
 
 def test_a_long_report_is_read_whole(shelf: Path) -> None:
     """Length and streams stand behind whatever tags, chapters and fonts a video has."""
-    seen = transcode.describe(videos.talkative(shelf), Container.MATROSKA, Limits())
+    seen = transcode.describe(videos.talkative(shelf), Container.MATROSKA, LIMITS)
     assert seen.duration == pytest.approx(videos.SECONDS, abs=0.1)
     assert len(seen.audio) == 1
 
@@ -188,10 +191,10 @@ def test_streams_that_belong_to_two_programs_are_counted_once() -> None:
 
 def test_both_runs_are_jailed(tmp_path: Path) -> None:
     """On the look as on the conversion: local files only, one demuxer only, limits, no rights, the parent's death."""
-    limits = Limits(size=1000, memory=2**30)
+    limits = replace(LIMITS, size=1000, memory=2**30)
     seen = Description(Container.FLV, 10.0, (Audio(1, None, True, 44100, "stereo"),), None)
     look = transcode.describe_command(tmp_path / "video", Container.FLV, limits)
-    run = transcode.transcode_command(tmp_path / "video", tmp_path / "mp3", seen, seen.audio[0], limits)
+    run = transcode.transcode_command(tmp_path / "video", tmp_path / "mp3", seen, seen.audio[0], limits, Options())
     for command in (look, run):
         setpriv = command.index("setpriv")
         assert command[setpriv : setpriv + 6] == [
@@ -212,7 +215,7 @@ def test_progress_rises_to_one_and_comes_from_the_calling_thread(shelf: Path, co
     told: list[tuple[float, threading.Thread]] = []
     convert(
         videos.long(shelf, hours=1),
-        Limits(),
+        LIMITS,
         lambda fraction: told.append((fraction, threading.current_thread())),
     )
     fractions = [fraction for fraction, _ in told]

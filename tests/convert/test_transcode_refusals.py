@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from functions.convert import transcode
 from functions.convert.container import check_end
 from functions.convert.transcode import Limits
 from functions.model.media import SNIFF_BYTES, Container, MediaError, Reason, sniff
+from functions.model.options import Options
+from functions.runtime.settings import Settings
 from tests import videos
 from tests.convert.conftest import LIMITS, Convert
 
@@ -39,7 +42,7 @@ def reason(video: Path, convert: Convert, tmp_path: Path, limits: Limits = LIMIT
 def force(video: Path, container: Container, tmp_path: Path) -> None:
     """Converts `video` as if sniffing had found `container`."""
     description = transcode.describe(video, container, LIMITS)
-    transcode.transcode(video, tmp_path / "audio.mp3", description, LIMITS, lambda _: None)
+    transcode.transcode(video, tmp_path / "audio.mp3", description, LIMITS, lambda _: None, Options())
 
 
 @pytest.mark.parametrize("share", [0.3, 0.97])
@@ -115,12 +118,12 @@ def test_a_video_without_sound_has_no_audio(shelf: Path, tmp_path: Path, convert
 
 def test_ten_hours_of_silence_are_too_long(shelf: Path, tmp_path: Path, convert: Convert) -> None:
     """80 kB that would become 200 MB: the length is limited, not only the upload."""
-    assert reason(videos.long(shelf), convert, tmp_path) is Reason.TOO_LONG
+    assert reason(videos.long(shelf), convert, tmp_path, replace(LIMITS, duration=9 * 3600)) is Reason.TOO_LONG
 
 
 def test_a_header_that_lies_about_the_length_is_found_out(shelf: Path, tmp_path: Path, convert: Convert) -> None:
     """It says one second and plays thirty; ten are allowed."""
-    assert reason(videos.lying(shelf), convert, tmp_path, Limits(duration=10)) is Reason.TOO_LONG
+    assert reason(videos.lying(shelf), convert, tmp_path, replace(LIMITS, duration=10)) is Reason.TOO_LONG
 
 
 def test_a_length_of_a_hundred_hours_is_too_long() -> None:
@@ -135,18 +138,27 @@ def test_a_length_of_a_hundred_hours_is_too_long() -> None:
 
 def test_an_mp3_beyond_the_limit_is_too_large(shelf: Path, tmp_path: Path, convert: Convert) -> None:
     """The kernel stops ffmpeg at the byte."""
-    assert reason(videos.plain(shelf), convert, tmp_path, Limits(size=20_000)) is Reason.TOO_LARGE
+    assert reason(videos.plain(shelf), convert, tmp_path, replace(LIMITS, size=20_000)) is Reason.TOO_LARGE
 
 
 def test_work_beyond_the_limit_times_out(shelf: Path, tmp_path: Path, convert: Convert) -> None:
     """ffmpeg is killed and what it wrote removed."""
-    assert reason(videos.long(shelf), convert, tmp_path, Limits(duration=40000, work=0.5)) is Reason.TIMED_OUT
+    assert reason(videos.long(shelf), convert, tmp_path, replace(LIMITS, work=0.5)) is Reason.TIMED_OUT
+
+
+def test_the_limits_are_those_of_the_settings_and_no_others() -> None:
+    """They had defaults of their own once, which said something else."""
+    settings = Settings(max_duration_seconds=1, max_audio_bytes=2, convert_seconds=3)
+    limits = Limits.of(settings)
+    assert (limits.duration, limits.size, limits.work) == (1, 2, 3)
+    with pytest.raises(TypeError, match=r"duration.*size.*work"):
+        Limits()  # type: ignore[call-arg]
 
 
 def test_the_time_allowed_follows_the_length() -> None:
     """A stuck ffmpeg on a short video is not waited for as on a long one; an unknown length gets the limit."""
     allowed = [
-        transcode.allowed_seconds(transcode.Description(Container.MP4, length, (), None), Limits(work=1800))
+        transcode.allowed_seconds(transcode.Description(Container.MP4, length, (), None), replace(LIMITS, work=1800))
         for length in (10.0, 3600.0, 14400.0, None)
     ]
     assert allowed == [65.0, 1800.0, 1800.0, 1800.0]

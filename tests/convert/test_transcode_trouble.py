@@ -6,18 +6,20 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from functions.convert import transcode
-from functions.convert.transcode import Interrupted, Limits
+from functions.convert.transcode import Interrupted
 from functions.model.media import Container
+from functions.model.options import Options
 from tests import videos
-from tests.convert.conftest import Convert
+from tests.convert.conftest import LIMITS, Convert
 from tests.waiting import until
 
-LONG = Limits(duration=40000)
+LONG = replace(LIMITS, duration=40000)
 
 
 class Cancelled(Exception):
@@ -96,9 +98,11 @@ def test_a_full_disk_is_trouble_that_may_pass(shelf: Path, tmp_path: Path, conve
 
 def test_a_directory_that_is_gone_is_trouble_that_may_pass(shelf: Path, tmp_path: Path) -> None:
     """Ours, not the video's."""
-    seen = transcode.describe(videos.plain(shelf), Container.MP4, Limits())
+    seen = transcode.describe(videos.plain(shelf), Container.MP4, LIMITS)
     with pytest.raises(OSError, match="cannot run here"):
-        transcode.transcode(videos.plain(shelf), tmp_path / "gone" / "audio.mp3", seen, Limits(), lambda _: None)
+        transcode.transcode(
+            videos.plain(shelf), tmp_path / "gone" / "audio.mp3", seen, LIMITS, lambda _: None, Options()
+        )
 
 
 def test_ffmpeg_dies_with_the_function(shelf: Path, tmp_path: Path) -> None:
@@ -119,14 +123,15 @@ def test_ffmpeg_dies_with_the_function(shelf: Path, tmp_path: Path) -> None:
 WORKER = """
 import sys, threading
 from pathlib import Path
-from functions.convert.transcode import Limits, describe, transcode
+from functions.convert.transcode import describe, transcode
 from functions.model.media import Container
+from functions.model.options import Options
+from tests.convert.test_transcode_trouble import LONG
 source, target = map(Path, sys.argv[1:])
-limits = Limits(duration=40000)
 def progress(fraction):
     print(Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text(encoding="utf-8"), flush=True)
 def work():
-    transcode(source, target, describe(source, Container.MP4, limits), limits, progress)
+    transcode(source, target, describe(source, Container.MP4, LONG), LONG, progress, Options())
 thread = threading.Thread(target=work)
 thread.start()
 thread.join()

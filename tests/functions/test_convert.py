@@ -17,7 +17,7 @@ from prometheus_client import REGISTRY
 
 from events import envelope
 from events.contract import AUDIO_CONVERTED, CONVERSION_FAILED
-from functions.convert.container import measure_mp3
+from functions.model.encoding import MP3
 from functions.model.jobs import CANCELLED, CONVERTING, DONE, FAILED, QUEUED, Job
 from functions.runtime import announcement
 from functions.stores.gridfs import Bucket
@@ -72,7 +72,7 @@ def test_a_video_becomes_an_mp3_and_the_reply_says_so(
     target = tmp_path / "audio.mp3"
     target.write_bytes(b"".join(mp3s.read(done.audio)))
     with target.open("rb") as mp3:
-        assert measure_mp3(mp3) == pytest.approx(makers.SECONDS, abs=0.1)
+        assert MP3.measure(mp3) == pytest.approx(makers.SECONDS, abs=0.1)
     assert event.data["duration"] == pytest.approx(makers.SECONDS, abs=0.1)
     assert files(mp3s)[0] == 1
     assert list(Path(tempfile.gettempdir()).glob(f"convert-{os.getpid()}-*")) == []
