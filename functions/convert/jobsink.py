@@ -22,7 +22,7 @@ EVENT_PATH = "/etc/jobsink-event"  # where JobSink mounts the event unless $K_EV
 
 
 def main() -> int:
-    """Gives the exit status: 0 done or nothing to do, 1 trouble that may pass (the Job tries again), 2 no event of ours."""
+    """The exit status: 0 done or nothing to do, 1 trouble that may pass (the Job tries again), 2 no event of ours."""
     logging.config.dictConfig(logs.configuration(os.environ.get("LOG_LEVEL") or logs.LEVEL))
     log = logging.getLogger("functions")
     path = Path(os.environ.get("K_EVENT_PATH", EVENT_PATH), "event")

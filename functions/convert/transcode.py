@@ -353,7 +353,7 @@ def _explain(run: _Run) -> Exception:
 
 
 def _check(run: _Run, target: Path, description: Description, options: Options) -> Result:
-    """Measures what was written. Raises MediaError where that is less than the video promised, and what _explain() says."""
+    """Measures what was written. Raises MediaError where that falls short of the video, and what _explain() says."""
     if run.status or (description.container in _CUT and re.search(_CUT[description.container], run.messages)):
         raise _explain(run)
     with target.open("rb") as file:

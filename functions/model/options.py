@@ -72,7 +72,7 @@ class Options:
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Self:
-        """The options that as_json() wrote: those of an older version lack some, those of a newer one have some more."""
+        """What as_json() wrote: an older version knew fewer options, a newer one may have written more."""
         return cls(**{name: row[name] for name in NAMES if name in row})
 
 
