@@ -9,15 +9,15 @@ from flask import Request, Response
 from functions.download import ranges
 from functions.model import media
 from functions.model.errors import Conflict, Gone, NotFound
-from functions.model.jobs import CANCELLED, CONVERTING, DONE, EXPIRED, FAILED, QUEUED, Job
+from functions.model.jobs import Job, State
 from functions.runtime import metrics, preconditions, web, wiring
 
 services = wiring.Services("download")
 NOT_READY = {
-    QUEUED: "the job is queued; ask /jobs/{id} until it is done",
-    CONVERTING: "the job is converting; ask /jobs/{id} until it is done",
-    FAILED: "the job has failed; /jobs/{id} says why",
-    CANCELLED: "the job was cancelled; POST /jobs/{id}/retry takes it up again",
+    State.QUEUED: "the job is queued; ask /jobs/{id} until it is done",
+    State.CONVERTING: "the job is converting; ask /jobs/{id} until it is done",
+    State.FAILED: "the job has failed; /jobs/{id} says why",
+    State.CANCELLED: "the job was cancelled; POST /jobs/{id}/retry takes it up again",
 }
 
 
@@ -43,9 +43,9 @@ def _owner(request: Request, fid: UUID) -> UUID | None:
 
 def _audio(job: Job) -> tuple[UUID, int]:
     """The MP3's file and size. Raises Conflict while there is none, Gone when there is none any more."""
-    if job.state == EXPIRED:
-        raise Gone("the MP3 was kept for its time and is removed; upload the video again", reason=EXPIRED)
-    if job.state != DONE or job.audio is None or job.audio_size is None:
+    if job.state == State.EXPIRED:
+        raise Gone("the MP3 was kept for its time and is removed; upload the video again", reason=State.EXPIRED)
+    if job.state != State.DONE or job.audio is None or job.audio_size is None:
         raise Conflict(NOT_READY[job.state].format(id=job.id), reason=job.state)
     return job.audio, job.audio_size
 

@@ -10,7 +10,7 @@ from uuid import uuid5
 
 from functions.model import media
 from functions.model.errors import MailRefused
-from functions.model.jobs import DONE
+from functions.model.jobs import State
 from functions.model.media import Reason
 from functions.model.notifications import Notification
 
@@ -30,7 +30,7 @@ def compose(owed: Notification, sender: str, link: str) -> EmailMessage:
     Raises MailRefused for an address that no email can carry.
     """
     video, name = _inert(media.video_name(owed.filename)), _inert(media.printable(owed.name))
-    done = owed.outcome == DONE
+    done = owed.outcome == State.DONE
     message = EmailMessage(policy=SMTP)
     message["Subject"] = f"Your MP3 is ready: {video}" if done else f"No MP3 from {video}"
     message["From"] = sender
@@ -58,7 +58,7 @@ def _phrase(name: str) -> str:
 
 
 def _text(owed: Notification, video: str, link: str) -> str:
-    if owed.outcome == DONE:
+    if owed.outcome == State.DONE:
         return (
             f"your MP3 of {video} is ready:\n\n{link}\n\n"
             "The link opens without a login until it expires. Whoever has it can download the MP3."
@@ -67,7 +67,7 @@ def _text(owed: Notification, video: str, link: str) -> str:
 
 
 def _page(owed: Notification, video: str, link: str) -> str:
-    page = READY if owed.outcome == DONE else FAILED
+    page = READY if owed.outcome == State.DONE else FAILED
     values = {"video": video, "link": link, "mp3": media.audio_name(video), "why": _why(owed)}
     return page.format_map({name: escape(value) for name, value in values.items()})
 
