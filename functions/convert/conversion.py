@@ -16,9 +16,8 @@ from functions.convert import transcode
 from functions.convert.disk import Disk, Reservation
 from functions.convert.lease import Lease, LeaseLost
 from functions.model.errors import Missing, Unavailable
-from functions.model.jobs import DONE, FAILED, Job
+from functions.model.jobs import Job, State
 from functions.model.media import Container, MediaError, Reason
-from functions.model.options import Options
 from functions.runtime import metrics, shutdown
 from functions.runtime.wiring import Services
 
@@ -47,7 +46,7 @@ def convert(services: Services, disk: Disk, job_id: UUID) -> Job | None:
     claimed = services.jobs.claim(job_id)
     if claimed is None:
         job = services.jobs.find(job_id)
-        return job if job is not None and job.state in (DONE, FAILED) else None
+        return job if job is not None and job.state in (State.DONE, State.FAILED) else None
     try:
         return _work(services, disk, claimed)
     except MediaError as error:
@@ -103,7 +102,7 @@ def _transcode(
     services: Services, claimed: Job, reservation: Reservation, source: Path, target: Path, checkpoint: Checkpoint
 ) -> transcode.Result:
     settings = services.settings
-    options = Options(vbr=settings.mp3_quality)
+    options = claimed.options
     limits = transcode.Limits.of(settings)
     limits = replace(limits, size=min(limits.size, reservation.largest_audio))
     description = transcode.describe(source, Container(claimed.container), limits, checkpoint)

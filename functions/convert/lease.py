@@ -24,16 +24,16 @@ class Renewer(Protocol):
 
     lease_seconds: int
 
-    def renew(self, job: Job, progress: float, /) -> bool:
+    def renew(self, claimed: Job, progress: float, /) -> bool:
         """Whether the row still carries the job's fence. Raises Unavailable where Postgres is away."""
 
 
 class Lease:
     """Held as long as the `with` block lasts; the work calls check() wherever it can stop."""
 
-    def __init__(self, jobs: Renewer, job: Job) -> None:
+    def __init__(self, jobs: Renewer, claimed: Job) -> None:
         self._jobs = jobs
-        self._job = job  # as it was claimed, so with the fence of that claim
+        self._claimed = claimed
         self._progress = 0.0
         self._lost = threading.Event()
         self._over = threading.Event()
@@ -63,7 +63,7 @@ class Lease:
         while not self._over.wait(BEAT):
             asked = time.monotonic()
             try:
-                if not self._jobs.renew(self._job, self._progress):
+                if not self._jobs.renew(self._claimed, self._progress):
                     self._lost.set()
                     return
             except Unavailable:

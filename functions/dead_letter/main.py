@@ -3,7 +3,7 @@
 from flask import Request, Response
 
 from events import contract
-from functions.model.jobs import FAILED
+from functions.model.jobs import State
 from functions.runtime import announcement, metrics, web, wiring
 
 services = wiring.Services("dead_letter")
@@ -19,7 +19,7 @@ def dead_letter(request: Request) -> Response:
     for failed in services.jobs.give_up(event.job):
         metrics.count_failure(failed.reason)
     job = services.jobs.find(event.job)
-    if job is None or job.state != FAILED:
+    if job is None or job.state != State.FAILED:
         return web.nothing_follows("a lease is live or tries are left: sweep goes on with it")
     web.note(reason=job.reason)
     return web.reply(announcement.result(job, SOURCE))

@@ -8,17 +8,16 @@ from flask import Request, Response
 
 from functions.download import ranges
 from functions.model import media
-from functions.model.encoding import MP3
 from functions.model.errors import Conflict, Gone, NotFound
-from functions.model.jobs import CANCELLED, CONVERTING, DONE, EXPIRED, FAILED, QUEUED, Job
+from functions.model.jobs import Job, State
 from functions.runtime import metrics, preconditions, web, wiring
 
 services = wiring.Services("download")
 NOT_READY = {
-    QUEUED: "the job is queued; ask /jobs/{id} until it is done",
-    CONVERTING: "the job is converting; ask /jobs/{id} until it is done",
-    FAILED: "the job has failed; /jobs/{id} says why",
-    CANCELLED: "the job was cancelled; POST /jobs/{id}/retry takes it up again",
+    State.QUEUED: "the job is queued; ask /jobs/{id} until it is done",
+    State.CONVERTING: "the job is converting; ask /jobs/{id} until it is done",
+    State.FAILED: "the job has failed; /jobs/{id} says why",
+    State.CANCELLED: "the job was cancelled; POST /jobs/{id}/retry takes it up again",
 }
 
 
@@ -44,21 +43,21 @@ def _owner(request: Request, fid: UUID) -> UUID | None:
 
 def _audio(job: Job) -> tuple[UUID, int]:
     """The MP3's file and size. Raises Conflict while there is none, Gone when there is none any more."""
-    if job.state == EXPIRED:
-        raise Gone("the MP3 was kept for its time and is removed; upload the video again", reason=EXPIRED)
-    if job.state != DONE or job.audio is None or job.audio_size is None:
+    if job.state == State.EXPIRED:
+        raise Gone("the MP3 was kept for its time and is removed; upload the video again", reason=State.EXPIRED)
+    if job.state != State.DONE or job.audio is None or job.audio_size is None:
         raise Conflict(NOT_READY[job.state].format(id=job.id), reason=job.state)
     return job.audio, job.audio_size
 
 
 def _answer(request: Request, job: Job, audio: UUID, size: int) -> Response:
     here = preconditions.Representation(audio.hex, _made(job))
-    response = Response(mimetype=MP3.mime_type)
+    response = Response(mimetype=job.options.encoding.mime_type)
     response.set_etag(here.etag)
     response.last_modified = here.modified
     response.headers["Accept-Ranges"] = "bytes"
     response.headers["Cache-Control"] = "private, no-cache"
-    response.headers["Content-Disposition"] = _disposition(media.audio_name(job.filename, MP3))
+    response.headers["Content-Disposition"] = _disposition(media.audio_name(job.filename, job.options.encoding))
     if not preconditions.wanted(request.headers, here):
         response.status_code = 304
         return response

@@ -6,7 +6,7 @@ from uuid import UUID
 from flask import Request, Response
 
 from functions.model.errors import BadRequest, Conflict, NotFound
-from functions.model.jobs import CANCELLED, FAILED, Job
+from functions.model.jobs import Job, State
 from functions.runtime import announcement, responses, web, wiring
 
 services = wiring.Services("jobs")
@@ -47,7 +47,7 @@ def _remove(id_: UUID, owner: UUID) -> Response:
     """Cancels what is not finished; hides what is."""
     cancelled = services.jobs.cancel(id_, owner)
     if cancelled is not None:
-        web.note(job=id_, state=CANCELLED)
+        web.note(job=id_, state=State.CANCELLED)
         return responses.json(cancelled.public())
     if services.jobs.delete(id_, owner) is None:
         raise _unknown()
@@ -59,7 +59,7 @@ def _retry(id_: UUID, owner: UUID) -> Response:
     job = services.jobs.retry(id_, owner)
     if job is None:
         found = _own(id_, owner)
-        if found.state in (FAILED, CANCELLED):
+        if found.state in (State.FAILED, State.CANCELLED):
             raise Conflict("the uploaded video is no longer kept; upload it again")
         raise Conflict(f"a job that is {found.state} cannot be tried again; only one that failed or was cancelled can")
     web.note(job=id_)

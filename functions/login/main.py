@@ -17,9 +17,9 @@ def login(request: Request) -> Response:
     username, password = credentials(request.headers.get("Authorization"))
     services.accounts.count_login_attempt(username)
     user = services.accounts.find(username)
-    if not password_matches(password, user["password_hash"] if user else None) or user is None:
+    if not password_matches(password, user.password_hash if user else None) or user is None:
         raise Unauthorized("the username or the password is wrong", scheme="Basic")
     services.accounts.forget_login_attempts(username)
-    web.note(user=user["id"])
-    token = services.tokens.issue(user["id"], user["username"])
+    web.note(user=user.id)
+    token = services.tokens.issue(user.id, user.username)
     return responses.json({"access_token": token, "token_type": "Bearer", "expires_in": services.tokens.seconds})

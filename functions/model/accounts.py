@@ -3,9 +3,10 @@
 import re
 from base64 import b64decode
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from unicodedata import normalize
+from uuid import UUID
 
 from passlib.hash import bcrypt_sha256
 
@@ -24,10 +25,27 @@ UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")  # JSON can spell them; UTF-8 an
 
 @dataclass(frozen=True)
 class Registration:
+    """What somebody registers with, checked and normalized."""
+
     name: str
     username: str
-    password: str
-    email: str | None  # None: this person gets no mail
+    password: str = field(repr=False)  # in plain text: it must not reach a log by way of a traceback
+    email: str | None  # None: this person gets no emails
+
+
+@dataclass(frozen=True)
+class User:
+    """A user's row."""
+
+    id: UUID
+    username: str
+    name: str
+    email: str | None  # None: this person gets no emails
+    password_hash: str = field(repr=False)
+
+    def public(self) -> dict[str, object]:
+        """What the user may see, as JSON values."""
+        return {"id": str(self.id), "username": self.username, "name": self.name, "email": self.email}
 
 
 def registration(body: dict[str, Any]) -> Registration:

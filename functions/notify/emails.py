@@ -9,9 +9,8 @@ from html import escape
 from uuid import uuid5
 
 from functions.model import media
-from functions.model.encoding import MP3
 from functions.model.errors import MailRefused
-from functions.model.jobs import DONE
+from functions.model.jobs import State
 from functions.model.media import Reason
 from functions.model.notifications import Notification
 
@@ -32,9 +31,9 @@ def compose(owed: Notification, sender: str, link: str) -> EmailMessage:
     Raises MailRefused for an address that no email can carry.
     """
     video, name = _inert(media.video_name(owed.filename)), _inert(media.printable(owed.name))
-    done = owed.outcome == DONE
+    done, format_ = owed.outcome == State.DONE, owed.options.encoding.name
     message = EmailMessage(policy=SMTP)
-    message["Subject"] = f"Your {MP3.name} is ready: {video}" if done else f"No {MP3.name} from {video}"
+    message["Subject"] = f"Your {format_} is ready: {video}" if done else f"No {format_} from {video}"
     message["From"] = sender
     try:
         message["To"] = Address(display_name=_phrase(name), addr_spec=owed.email)
@@ -60,18 +59,20 @@ def _phrase(name: str) -> str:
 
 
 def _text(owed: Notification, video: str, link: str) -> str:
-    if owed.outcome == DONE:
+    if owed.outcome == State.DONE:
+        format_ = owed.options.encoding.name
         return (
-            f"your {MP3.name} of {video} is ready:\n\n{link}\n\n"
-            f"The link opens without a login until it expires. Whoever has it can download the {MP3.name}."
+            f"your {format_} of {video} is ready:\n\n{link}\n\n"
+            f"The link opens without a login until it expires. Whoever has it can download the {format_}."
         )
     return f"{video} could not be converted.\n\n{_why(owed)}\n\nYour videos: {link}"
 
 
 def _page(owed: Notification, video: str, link: str) -> str:
-    page = READY if owed.outcome == DONE else FAILED
-    audio = media.audio_name(video, MP3)
-    values = {"video": video, "link": link, "audio": audio, "format": MP3.name, "why": _why(owed)}
+    page = READY if owed.outcome == State.DONE else FAILED
+    encoding = owed.options.encoding
+    audio = media.audio_name(video, encoding)
+    values = {"video": video, "link": link, "audio": audio, "format": encoding.name, "why": _why(owed)}
     return page.format_map({name: escape(value) for name, value in values.items()})
 
 

@@ -3,7 +3,7 @@
 from flask import Request, Response
 
 from functions.model.errors import MailRefused, Unavailable
-from functions.model.jobs import DONE
+from functions.model.jobs import State
 from functions.notify import emails
 from functions.runtime import web, wiring
 
@@ -21,7 +21,9 @@ def notify(request: Request) -> Response:
         return web.nothing_follows("too many emails to this address in an hour; later")
     home = services.settings.public_url.rstrip("/")
     link = (
-        f"{home}/download?fid={owed.fid}&token={services.links.sign(owed.fid)}" if owed.outcome == DONE else f"{home}/"
+        f"{home}/download?fid={owed.fid}&token={services.links.sign(owed.fid)}"
+        if owed.outcome == State.DONE
+        else f"{home}/"
     )
     try:
         services.mailer.send(emails.compose(owed, services.settings.mail_from, link))

@@ -13,5 +13,5 @@ def register(request: Request) -> Response:
     web.query(request)
     body = web.json_body(request, "name", "username", "password", "email")
     user = services.accounts.add(accounts.registration(body))
-    web.note(user=user["id"])
-    return responses.json(user | {"id": str(user["id"])}, 201)
+    web.note(user=user.id)
+    return responses.json(user.public(), 201)

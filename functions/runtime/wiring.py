@@ -2,18 +2,20 @@
 
 from collections.abc import Callable
 from threading import RLock
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from functions.runtime import settings
 from functions.runtime.settings import Settings
 
 if TYPE_CHECKING:
     from events.sink import Sink
+    from functions.model.files import FileStore
+    from functions.model.jobs import JobCount
+    from functions.model.notifications import NotificationCount
     from functions.model.tokens import Links, Tokens
     from functions.runtime.bearer import Bearer
     from functions.stores.accounts import Accounts
     from functions.stores.expiry import Expiry
-    from functions.stores.gridfs import Bucket
     from functions.stores.jobs import Jobs
     from functions.stores.mail import Mailer
     from functions.stores.notifications import Notifications
@@ -80,13 +82,13 @@ class Services:
         return Expiry(self.database)
 
     @built_once
-    def videos(self) -> "Bucket":
+    def videos(self) -> "FileStore":
         from functions.stores.gridfs import Bucket
 
         return Bucket(self.settings.mongo_uri)
 
     @built_once
-    def audios(self) -> "Bucket":
+    def audios(self) -> "FileStore":
         from functions.stores.gridfs import Bucket
 
         return Bucket(self.settings.mongo_mp3_uri)
@@ -123,9 +125,9 @@ class Services:
 
         return mail.mailer(self.settings)
 
-    def counts(self) -> "dict[str, list[dict[str, Any]]]":
-        """Rows by state, for /_/metrics."""
-        return {"jobs": self.jobs.counts(), "notifications": self.notifications.counts()}
+    def counts(self) -> "tuple[list[JobCount], list[NotificationCount]]":
+        """Jobs and notifications by state, for /_/metrics."""
+        return self.jobs.counts(), self.notifications.counts()
 
     def ready(self) -> None:
         """Asks each store that the function needs. Raises Unavailable."""

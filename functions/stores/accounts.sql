@@ -4,16 +4,16 @@ SELECT 1 FROM migrations LIMIT 1;
 -- name: add_user
 INSERT INTO users (username, name, email, password_hash)
 VALUES (%(username)s, %(name)s, %(email)s, %(password_hash)s)
-RETURNING id, username, name, email;
+RETURNING id, username, name, email, password_hash;
 
 -- name: find_user
 SELECT id, username, name, email, password_hash FROM users WHERE lower(username) = lower(%(username)s);
 
 -- name: find_account
-SELECT id, username, name, email FROM users WHERE id = %(id)s;
+SELECT id, username, name, email, password_hash FROM users WHERE id = %(id)s;
 
 -- name: set_email
-UPDATE users SET email = %(email)s WHERE id = %(id)s RETURNING id, username, name, email;
+UPDATE users SET email = %(email)s WHERE id = %(id)s RETURNING id, username, name, email, password_hash;
 
 -- name: count_login_attempt
 -- Counted before the password is looked at, so that many at once cannot slip through. Returns nothing while the name is blocked.

@@ -3,9 +3,9 @@
 
 -- name: add_job
 INSERT INTO jobs (id, owner, fid, filename, container, video, video_size, video_sha256, idempotency_key,
-                  next_hint_at, traceparent, correlationid)
+                  options, next_hint_at, traceparent, correlationid)
 VALUES (%(id)s, %(owner)s, %(fid)s, %(filename)s, %(container)s, %(video)s, %(video_size)s, %(video_sha256)s, %(idempotency_key)s,
-        now() + interval '30 seconds', %(traceparent)s, %(correlationid)s)
+        %(options)s, now() + interval '30 seconds', %(traceparent)s, %(correlationid)s)
 ON CONFLICT (owner, idempotency_key) DO NOTHING
 RETURNING *;
 

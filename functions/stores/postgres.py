@@ -50,12 +50,12 @@ class NothingThere(Exception):
 
 
 class Database:
-    """Runs the named queries of one .sql file after the other; connections are made when the first is needed."""
+    """Runs the named queries of the .sql files beside this module; connects when the first of them is run."""
 
     def __init__(self, url: str, connections: int = 16) -> None:
         psycopg2.extras.register_uuid()  # type: ignore[no-untyped-call] # the stubs leave it untyped
         psycopg2.extensions.set_wait_callback(_wait)
-        self._queries = {name: text for path in sorted(HERE.glob("*.sql")) for name, text in queries(path)}
+        self._queries = load_queries()
         # The pool opens as many as `minconn` when it is made, and keeps as many: none yet, KEPT from now on.
         self._pool = psycopg2.pool.ThreadedConnectionPool(0, connections, url, **CONNECT)
         self._pool.minconn = KEPT
@@ -108,11 +108,19 @@ class Database:
             self._pool.putconn(connection, close=True)
 
 
-def queries(path: Path) -> Iterator[tuple[str, str]]:
-    """(name, text) of each query below a line `-- name: …`."""
-    for part in path.read_text(encoding="utf-8").split("-- name: ")[1:]:
-        name, _, text = part.partition("\n")
-        yield name.strip(), text.strip()
+def load_queries(folder: Path = HERE) -> dict[str, str]:
+    """The text of each query in the folder's .sql files, by the name in the line `-- name: …` above it.
+
+    Raises ValueError where two have one name: the later would replace the earlier without a word.
+    """
+    loaded: dict[str, str] = {}
+    for path in sorted(folder.glob("*.sql")):
+        for part in path.read_text(encoding="utf-8").split("-- name: ")[1:]:
+            name, _, text = part.partition("\n")
+            if name in loaded:
+                raise ValueError(f"{path}: there is another query named {name}")
+            loaded[name] = text.strip()
+    return loaded
 
 
 def migrate(url: str) -> list[str]:

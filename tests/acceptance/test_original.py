@@ -194,7 +194,7 @@ def test_its_users_come_along_with_their_passwords(database: str, sql: Callable[
         user = accounts.find(username)
         assert user
         assert user["email"] == email
-        assert password_matches("password", user["password_hash"])
+        assert password_matches("password", user.password_hash)
 
 
 def test_tokens_can_be_checked_where_auth_svc_addr_says(system: System, bearer: dict[str, str], tmp_path: Path):

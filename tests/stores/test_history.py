@@ -38,7 +38,7 @@ EVERY_MINUTE = {
 @pytest.fixture(scope="module")
 def explain(database_url: str, template: str) -> Iterator[Callable[[str, dict[str, Any]], dict[str, Any]]]:
     """How Postgres goes about a query where much has been, counted while it does."""
-    texts = {name: text for path in sorted(postgres.HERE.glob("*.sql")) for name, text in postgres.queries(path)}
+    texts = postgres.load_queries()
     with database_like(database_url, template) as url, closing(psycopg2.connect(url)) as connection:
         connection.autocommit = True
         cursor = connection.cursor()

@@ -7,10 +7,11 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from functions.model.jobs import CANCELLED, CONVERTING, DONE, EXPIRED, FAILED, QUEUED, Job
+from functions.model.jobs import Job, State
 from functions.stores.expiry import Expiry
 from functions.stores.jobs import Jobs
 from functions.stores.postgres import Database
+from tests.jobs import new_job
 from tests.stores.conftest import MAX_TRIES, add_user
 
 Add = Callable[..., Job]
@@ -35,27 +36,27 @@ MOVES: dict[str, Move] = {
     "retry": lambda jobs, job: jobs.retry(job.id, job.owner),
 }
 LEGAL = {
-    (QUEUED, "claim"): CONVERTING,
-    (QUEUED, "cancel"): CANCELLED,
-    (CONVERTING, "renew"): CONVERTING,
-    (CONVERTING, "finish"): DONE,
-    (CONVERTING, "fail"): FAILED,
-    (CONVERTING, "hand back"): QUEUED,
-    (CONVERTING, "cancel"): CANCELLED,
-    (DONE, "delete"): DONE,
-    (FAILED, "delete"): FAILED,
-    (FAILED, "retry"): QUEUED,
-    (CANCELLED, "delete"): CANCELLED,
-    (CANCELLED, "retry"): QUEUED,
-    (EXPIRED, "delete"): EXPIRED,
+    (State.QUEUED, "claim"): State.CONVERTING,
+    (State.QUEUED, "cancel"): State.CANCELLED,
+    (State.CONVERTING, "renew"): State.CONVERTING,
+    (State.CONVERTING, "finish"): State.DONE,
+    (State.CONVERTING, "fail"): State.FAILED,
+    (State.CONVERTING, "hand back"): State.QUEUED,
+    (State.CONVERTING, "cancel"): State.CANCELLED,
+    (State.DONE, "delete"): State.DONE,
+    (State.FAILED, "delete"): State.FAILED,
+    (State.FAILED, "retry"): State.QUEUED,
+    (State.CANCELLED, "delete"): State.CANCELLED,
+    (State.CANCELLED, "retry"): State.QUEUED,
+    (State.EXPIRED, "delete"): State.EXPIRED,
 }
 PATHS = {
-    QUEUED: (),
-    CONVERTING: ("claim",),
-    DONE: ("claim", "finish"),
-    FAILED: ("claim", "fail"),
-    CANCELLED: ("claim", "cancel"),
-    EXPIRED: ("claim", "finish"),
+    State.QUEUED: (),
+    State.CONVERTING: ("claim",),
+    State.DONE: ("claim", "finish"),
+    State.FAILED: ("claim", "fail"),
+    State.CANCELLED: ("claim", "cancel"),
+    State.EXPIRED: ("claim", "finish"),
 }
 
 
@@ -68,7 +69,7 @@ def bring(jobs: Jobs, add: Add, postgres: Database) -> Callable[[str], Job]:
         for move in PATHS[state]:
             seen = MOVES[move](jobs, job)
             job = seen if move == "claim" else job
-        if state == EXPIRED:
+        if state == State.EXPIRED:
             Expiry(postgres).expire_jobs(-1, 10)
         return job
 
@@ -152,7 +153,7 @@ def test_freeing_a_lapsed_lease_makes_the_next_event_a_new_one(jobs: Jobs, late:
     """Somebody may have answered the old one already."""
     late.claim(add().id)
     [freed] = jobs.free_lapsed(10)
-    assert (freed.state, freed.generation, freed.last_error) == (QUEUED, 1, "the worker was lost")
+    assert (freed.state, freed.generation, freed.last_error) == (State.QUEUED, 1, "the worker was lost")
 
 
 def test_a_live_lease_is_not_freed(jobs: Jobs, add: Add) -> None:
@@ -185,7 +186,7 @@ def test_a_job_without_tries_left_is_given_up_and_its_owner_is_owed_an_email(
     jobs.hand_back(last, "killed", refund=False)
     assert jobs.claim(job.id) is None
     [failed] = jobs.give_up(None, 10)
-    assert (failed.state, failed.reason, failed.last_error) == (FAILED, "retries_exhausted", "killed")
+    assert (failed.state, failed.reason, failed.last_error) == (State.FAILED, "retries_exhausted", "killed")
     assert sql("SELECT outcome, state FROM notifications") == [("failed", "owed")]
 
 
@@ -223,7 +224,7 @@ def test_retrying_starts_over_under_a_new_generation(jobs: Jobs, late: Jobs, add
     jobs.give_up(job.id)
     retried = jobs.retry(job.id, job.owner)
     assert retried
-    assert (retried.state, retried.tries, retried.reason, retried.generation) == (QUEUED, 0, None, MAX_TRIES)
+    assert (retried.state, retried.tries, retried.reason, retried.generation) == (State.QUEUED, 0, None, MAX_TRIES)
     assert sql("SELECT state FROM notifications") == [("given_up",)]
     attempt = jobs.claim(job.id)
     assert attempt
@@ -254,16 +255,10 @@ def test_a_deleted_job_is_found_by_nobody(jobs: Jobs, add: Add) -> None:
     assert jobs.list_own(job.owner, None, 10) == []
 
 
-def test_an_idempotency_key_makes_one_job_however_many_come_at_once(jobs: Jobs, add: Add, owner: UUID) -> None:
+def test_an_idempotency_key_makes_one_job_however_many_come_at_once(jobs: Jobs, owner: UUID) -> None:
     """The others are led to it; another owner's same key is another key."""
-    columns = {name: getattr(add(), name) for name in ("owner", "filename", "container", "video_size", "video_sha256")}
-
-    def make(_: int) -> Job | None:
-        more = {"id": uuid4(), "fid": uuid4(), "video": uuid4(), "traceparent": None, "correlationid": None}
-        return jobs.add(**columns, **more, idempotency_key="k")
-
     with ThreadPoolExecutor(8) as pool:
-        made = [job for job in pool.map(make, range(8)) if job]
+        made = [job for job in pool.map(jobs.add, [new_job(owner, idempotency_key="k") for _ in range(8)]) if job]
     assert made == [jobs.by_key(owner, "k")]
 
 

@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 
 from functions.model.jobs import Job
+from functions.model.notifications import NotificationCount
 from functions.stores.jobs import Jobs
 from functions.stores.notifications import Notifications
 
@@ -52,7 +53,7 @@ def test_where_nobody_can_be_told_nothing_is_owed(
     assert notifications.claim(job.id) is None
     assert (notifications.take_owed(10), notifications.give_up_old(3600)) == ([], 0)
     assert not notifications.note_dead_letter(job.id, "given up")
-    assert notifications.counts() == [{"state": "unwanted", "notifications": 1}]
+    assert notifications.counts() == [NotificationCount("unwanted", 1)]
 
 
 def test_a_job_given_up_for_somebody_without_an_address_owes_nothing(
@@ -62,7 +63,7 @@ def test_a_job_given_up_for_somebody_without_an_address_owes_nothing(
     sql("UPDATE users SET email = NULL")
     sql("UPDATE jobs SET tries = 3 WHERE id = %s", add().id)
     assert len(jobs.give_up(None, 10)) == 1
-    assert [row["state"] for row in notifications.counts()] == ["unwanted"]
+    assert [count.state for count in notifications.counts()] == ["unwanted"]
 
 
 @pytest.mark.parametrize("before", ["owed", "claimed"])
