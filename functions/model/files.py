@@ -23,8 +23,10 @@ class FileStore(Protocol):
     def append(self, file_id: UUID, pieces: Iterable[bytes], offset: int = 0) -> int:
         """Stores a part of a file that begins at `offset` bytes, and gives the file's size with it.
 
-        What a writer that died has left behind that offset is written over. Raises Missing where less than `offset`
-        bytes are there. Whatever is raised, what was there before the offset stays, for the next append.
+        What a writer that died has left behind that offset goes. Where the pieces raise, what lies before the offset
+        stays, and how much of the rest does is not known: whoever wants to keep all that came before a connection broke
+        lets the pieces end there instead. Raises Missing where fewer than `offset` bytes are there, as far as the store
+        can tell without reading them all; read() tells the rest.
         """
 
     def finish(self, file_id: UUID, size: int) -> None:

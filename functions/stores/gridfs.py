@@ -57,7 +57,7 @@ class Bucket:
         Whatever `pieces` raises leaves as it was raised, after the chunks that were stored are removed.
         """
         try:
-            size = self.append(file_id, pieces)
+            size = self._store(file_id, 0, _chunked(pieces))
             self.finish(file_id, size)
         except BaseException:
             self.abort(file_id)
@@ -68,24 +68,17 @@ class Bucket:
         """Stores the pieces from that offset on, in place of whatever chunks lie there, and gives the size of all.
 
         Chunk n holds the bytes from n × CHUNK on. Where the offset lies within a chunk, that chunk is replaced by a
-        longer one in a single step: its first bytes can be read at any time. While one batch of chunks is being stored
-        the next one arrives. Raises Missing where the bytes before the offset are not there.
+        longer one in a single step, so that its first bytes are there at any time. Raises Missing where the bytes
+        between the border of that chunk and the offset are not there.
         """
         n, inside = divmod(offset, CHUNK)
         begun = self._chunk(file_id, n, inside) if inside else b""
         self._cut(file_id, n, keep=bool(inside))
         chunks = _chunked(chain([begun], pieces))
-        if inside:
-            self._replace(file_id, n, first := next(chunks))
-            offset, n = offset - inside + len(first), n + 1
-        with ThreadPoolExecutor(1, "gridfs-writer") as writer:
-            stored = writer.submit(self._insert, [])
-            for batch in _groups(_documents(file_id, n, chunks), BATCH):
-                offset += sum(len(chunk["data"]) for chunk in batch)
-                stored.result()
-                stored = writer.submit(self._insert, batch)
-            stored.result()
-        return offset
+        if not inside:
+            return offset + self._store(file_id, n, chunks)
+        self._replace(file_id, n, first := next(chunks))
+        return n * CHUNK + len(first) + self._store(file_id, n + 1, chunks)
 
     def finish(self, file_id: UUID, size: int) -> None:
         """Makes the chunks a file of `size` bytes."""
@@ -98,6 +91,18 @@ class Bucket:
         """Removes what was stored; what cannot be removed now is an orphan, which sweep removes by its age."""
         with suppress(Unavailable):
             self.delete(file_id)
+
+    def _store(self, file_id: UUID, n: int, chunks: Iterable[bytes]) -> int:
+        """Stores new chunks, numbered from n on, and gives their bytes. While one batch is stored the next arrives."""
+        size = 0
+        with ThreadPoolExecutor(1, "gridfs-writer") as writer:
+            stored = writer.submit(self._insert, [])
+            for batch in _groups(_documents(file_id, n, chunks), BATCH):
+                size += sum(len(chunk["data"]) for chunk in batch)
+                stored.result()
+                stored = writer.submit(self._insert, batch)
+            stored.result()
+        return size
 
     def _chunk(self, file_id: UUID, n: int, size: int) -> bytes:
         """The first `size` bytes of a chunk. Raises Missing where it has fewer."""
