@@ -82,7 +82,7 @@ NAMES = tuple(each.name for each in fields(Options))
 def _parsed(option: Any, text: str) -> Any:
     kind, meaning = option.metadata["kind"], option.metadata["meaning"]
     try:
-        return kind.parse(text)
+        return kind.parse(text.strip())
     except ValueError as error:
         raise Unprocessable(
             f"`{option.name}` must be {kind}, not `{printable(text)[:SHOWN]}` ({meaning})", field=option.name

@@ -3,12 +3,14 @@
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 
 from functions.convert import transcode
 from functions.convert.transcode import Audio, Description
+from functions.model import mpeg_audio
 from functions.model.media import Container, sniff
 from functions.model.options import Options
 from tests import videos
@@ -95,6 +97,23 @@ def test_the_sample_rate_is_kept_as_far_as_mp3_goes(
     """No resampling but from above 48 kHz, where MP3 ends."""
     convert(videos.sampled(shelf, hertz))
     assert f"{kept} Hz, stereo" in videos.look(tmp_path / "audio.mp3")
+
+
+@pytest.mark.parametrize("hertz", [8000, 11025, 16000, 22050, 32000, 44100, 48000])
+def test_every_frame_leads_to_the_next_and_all_are_counted(
+    hertz: int, shelf: Path, tmp_path: Path, convert: Convert
+) -> None:
+    """Of every version of MPEG audio: the lengths in the headers add up to the file, as its first frame says."""
+    convert(videos.sampled(shelf, hertz))
+    whole = (tmp_path / "audio.mp3").read_bytes()
+    count = mpeg_audio.find_count(BytesIO(whole))
+    assert count
+    position, frames = count.start, 0
+    while frame := mpeg_audio.read_frame(whole[position:]):
+        assert (frame.hertz, frame.samples) == (hertz, 1152 if hertz >= 32000 else 576)
+        position, frames = position + frame.length, frames + 1
+    assert position == len(whole) == count.start + count.size
+    assert frames == count.frames + 1  # the one that counts holds no sound
 
 
 def test_mono_stays_mono(shelf: Path, tmp_path: Path, convert: Convert) -> None:

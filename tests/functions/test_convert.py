@@ -19,6 +19,7 @@ from events import envelope
 from events.contract import AUDIO_CONVERTED, CONVERSION_FAILED
 from functions.model.encoding import MP3
 from functions.model.jobs import Job, State
+from functions.model.options import Options
 from functions.runtime import announcement
 from functions.stores.gridfs import Bucket
 from functions.stores.jobs import Jobs
@@ -102,6 +103,24 @@ def test_a_video_that_can_never_be_converted_fails_its_job(
     assert (failed.state, failed.reason) == (State.FAILED, reason)
     assert replied(tell(client, job)) == event
     assert files(mp3s) == (0, 0)
+
+
+def test_a_job_is_converted_as_its_row_says(function: Function, video: bytes, add: Make, jobs: Jobs, sql: Sql) -> None:
+    """Whatever convert's own settings are by then; a job from before the options has their defaults."""
+    client = function("convert", MP3_QUALITY="0")
+    sizes = []
+    for options in (Options(vbr=0), Options(vbr=9), Options(), None):
+        job = add(video, options=options or Options())
+        if options is None:
+            sql("UPDATE jobs SET options = '{}' WHERE id = %s", job.id)
+        replied(tell(client, job))
+        done = jobs.find(job.id)
+        assert done
+        assert done.options == (options or Options())
+        sizes.append(done.audio_size or 0)
+    best, smallest, usual, before_options = sizes
+    assert best > usual > smallest
+    assert before_options == usual
 
 
 def test_a_video_that_is_too_long_is_refused(function: Function, video: bytes, add: Make) -> None:

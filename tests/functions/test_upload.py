@@ -9,12 +9,15 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
+from functions.model.errors import Unprocessable
 from functions.model.jobs import State
+from functions.model.options import Options
 from functions.model.tokens import Tokens
 from functions.stores.gridfs import Bucket
 from functions.stores.jobs import Jobs
@@ -195,6 +198,9 @@ REFUSED: dict[str, tuple[dict[str, Any], int, str]] = {
     "a form of nothing": (written(), 400, "bad-request"),
     "a form with a head without an end": (written(part(b'name="file"; x="' + b"x" * LIMIT * 6)), 413, "too-large"),
     "a query that asks twice": ({"data": VIDEO, "query_string": "filename=a&filename=b"}, 400, "bad-request"),
+    "an option beyond its bounds": ({"data": VIDEO, "query_string": "vbr=10"}, 422, "unprocessable"),
+    "an option that is no number": ({"data": VIDEO, "query_string": "vbr=best"}, 422, "unprocessable"),
+    "an option that is asked for twice": ({"data": VIDEO, "query_string": "vbr=1&vbr=1"}, 400, "bad-request"),
     "an empty idempotency key": ({"data": VIDEO, "headers": {"Idempotency-Key": ""}}, 400, "bad-request"),
     "a long idempotency key": ({"data": VIDEO, "headers": {"Idempotency-Key": "k" * 201}}, 400, "bad-request"),
 }  # fmt: skip
@@ -254,8 +260,34 @@ def test_a_form_from_which_something_would_be_lost_is_refused(
 
 def test_a_query_is_not_half_heard(upload: Callable[..., TestResponse]) -> None:
     """A parameter that is not known is named, with the one that was meant."""
-    told = problem(upload(data=VIDEO, query_string="filname=a.mp4"), 400, "bad-request", field="filname")
-    assert told["detail"] == "there is no query parameter `filname`; did you mean `filename`?"
+    for meant, written_ in (("filename", "filname"), ("vbr", "vrb")):
+        told = problem(upload(data=VIDEO, query_string={written_: "4"}), 400, "bad-request", field=written_)
+        assert told["detail"] == f"there is no query parameter `{written_}`; did you mean `{meant}`?"
+
+
+@pytest.mark.parametrize("request_", [{"data": VIDEO}, form(VIDEO)], ids=["raw", "form"])
+def test_what_is_asked_of_the_conversion_stands_on_the_job(
+    request_: dict[str, Any], upload: Callable[..., TestResponse], jobs: Jobs, ada: Person
+) -> None:
+    """Resolved: every option with its value, whether it was asked for or not."""
+    answer = upload(**request_, query_string={"vbr": "4"})
+    job = jobs.find_own(UUID(answer.json["id"]), ada.id)
+    assert job
+    assert job.options == Options(vbr=4)
+    assert answer.json["options"] == Options(vbr=4).as_json()
+
+
+def test_an_operator_chooses_what_is_not_asked_for(function: Function, ada: Person) -> None:
+    """Once, when the video comes: a change of the setting changes no job that waits."""
+    client = function("upload", MP3_QUALITY="6")
+    assert client.post("/", data=VIDEO, headers=ada.headers).json["options"]["vbr"] == 6
+    assert client.post("/?vbr=1", data=VIDEO, headers=ada.headers).json["options"]["vbr"] == 1
+
+
+def test_an_operator_who_chooses_what_no_option_takes_is_told_at_the_start(loaded: Callable[..., Flask]) -> None:
+    """And not by jobs that fail."""
+    with pytest.raises(Unprocessable, match="from 0 to 9, not `12`"):
+        loaded("upload", MP3_QUALITY="12")
 
 
 def test_a_video_of_just_the_limit_is_taken(upload: Callable[..., TestResponse]) -> None:
@@ -332,6 +364,15 @@ def test_a_key_is_for_one_video_of_one_person(
     problem(upload(data=VIDEO + b"x", headers=KEY), 422, "unprocessable", field="Idempotency-Key")
     assert function("upload").post("/", data=VIDEO, headers=KEY | eve.headers).status_code == 202
     assert files(videos)[0] == 2
+
+
+def test_a_key_is_for_one_set_of_options(upload: Callable[..., TestResponse], videos: Bucket) -> None:
+    """Whoever asks for something else would take the first answer for what was asked; a default may be spelt out."""
+    first = upload(data=VIDEO, headers=KEY)
+    told = problem(upload(data=VIDEO, headers=KEY, query_string="vbr=9"), 422, "unprocessable", field="Idempotency-Key")
+    assert "other options" in told["detail"]
+    assert upload(data=VIDEO, headers=KEY, query_string="vbr=2").json["id"] == first.json["id"]
+    assert files(videos)[0] == 1
 
 
 def test_a_key_is_free_again_when_its_job_is_deleted(
