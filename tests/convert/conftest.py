@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ def convert(tmp_path: Path) -> Convert:
         video: Path,
         limits: transcode.Limits = LIMITS,
         progress: Callable[[float], None] = lambda _: None,
-        **options: int,  # by the names that Options has
+        **options: Any,  # by the names that Options has
     ) -> transcode.Result:
         with video.open("rb") as file:
             container = sniff(file.read(SNIFF_BYTES))
