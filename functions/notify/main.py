@@ -34,4 +34,4 @@ def notify(request: Request) -> Response:
         services.notifications.postpone(owed, 60, str(error))
         raise
     services.notifications.sent(owed)
-    return web.nothing_follows("told")
+    return web.nothing_follows("the email was sent")

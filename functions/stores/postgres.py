@@ -3,6 +3,7 @@
 The only user of psycopg2.
 """
 
+import re
 import select
 import time
 from collections.abc import Iterator
@@ -20,6 +21,9 @@ import psycopg2.pool
 from functions.model.errors import Unavailable
 
 HERE = Path(__file__).parent
+HEADING = re.compile(r"^-- (name|part): (\w+)\n", re.MULTILINE)
+PLACEHOLDER = re.compile(r"\{(\w+)\}")
+COMMENT = re.compile(r"^--.*\n", re.MULTILINE)
 ANSWER_WITHIN = 10.0  # seconds; a server that stalls without closing must not hold a request for ever
 KEPT = 2  # connections that wait for the next query; a Postgres has about 100 for all instances of all functions
 CONNECT: dict[str, Any] = {
@@ -111,16 +115,22 @@ class Database:
 def load_queries(folder: Path = HERE) -> dict[str, str]:
     """The text of each query in the folder's .sql files, by the name in the line `-- name: …` above it.
 
-    Raises ValueError where two have one name: the later would replace the earlier without a word.
+    What several queries share is written once, below a line `-- part: …`, and stands as `{…}` where it belongs.
+    Raises ValueError where two have one name, for the later would replace the earlier without a word, and where a part
+    is missing.
     """
-    loaded: dict[str, str] = {}
+    loaded: dict[str, dict[str, str]] = {"name": {}, "part": {}}
     for path in sorted(folder.glob("*.sql")):
-        for part in path.read_text(encoding="utf-8").split("-- name: ")[1:]:
-            name, _, text = part.partition("\n")
-            if name in loaded:
-                raise ValueError(f"{path}: there is another query named {name}")
-            loaded[name] = text.strip()
-    return loaded
+        _, *found = HEADING.split(path.read_text(encoding="utf-8"))
+        for kind, name, text in zip(found[::3], found[1::3], found[2::3], strict=True):
+            if name in loaded[kind]:
+                raise ValueError(f"{path}: there is another {kind} {name}")
+            loaded[kind][name] = text.strip()
+    parts = {name: COMMENT.sub("", text) for name, text in loaded["part"].items()}
+    try:
+        return {name: PLACEHOLDER.sub(lambda found: parts[found[1]], text) for name, text in loaded["name"].items()}
+    except KeyError as error:
+        raise ValueError(f"{folder}: there is no part {error}") from error
 
 
 def migrate(url: str) -> list[str]:
