@@ -12,12 +12,15 @@ from functions.model.jobs import Job, State
 from functions.runtime import announcement, responses, web, wiring
 
 services = wiring.Services("jobs")
-ADDRESSES = {"/<id>": ("GET", "DELETE"), "/<id>/cancel": ("POST",), "/<id>/retry": ("POST",)}
 PAGE = "50"  # jobs, where the request does not say how many
 LIMIT = re.compile(r"[1-9][0-9]?|100")
 
 
-@web.serves("GET", below=ADDRESSES, ready=services.ready)
+@web.serves(
+    "GET",
+    below={"/<id>": ("GET", "DELETE"), "/<id>/cancel": ("POST",), "/<id>/retry": ("POST",)},
+    ready=services.ready,
+)
 def jobs(request: Request) -> Response:
     owner = services.bearer.claims(request.headers.get("Authorization")).user
     web.note(user=owner)
