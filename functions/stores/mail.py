@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from functions.model.errors import MailRefused, Unavailable
 
-PERMANENT = 500
+PERMANENT = 500  # SMTP reply codes from here on are for good
 TIMEOUT = 15.0  # seconds for each step of the conversation with the mail server
 
 
