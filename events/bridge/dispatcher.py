@@ -84,6 +84,7 @@ class Dispatcher:
             delivery.requeue()  # Beyond the queue's delivery limit the broker makes it a dead letter.
 
     def _dispatch(self, route: Route, delivery: Delivery) -> None:
+        """Posts the event to the function, does what the answer means, and only then acks the delivery."""
         message = delivery.message
         try:
             event = messages.event_in(message)

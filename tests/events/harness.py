@@ -24,6 +24,7 @@ import requests
 from events import contract, envelope
 from events.bridge.broker.connection import declare
 from events.bridge.settings import Settings
+from events.bridge.topology import Topology
 from events.catalogue import load
 from tests.events.wire import Wire
 from tests.waiting import PATIENCE, until
@@ -258,7 +259,7 @@ class Harness:
         self._topologies = [self.topology]  # all that was declared for this harness
 
     @property
-    def topology(self) -> Any:
+    def topology(self) -> Topology:
         return Settings.read(self.env, load()).topology
 
     def reset(self) -> None:

@@ -130,7 +130,10 @@ def test_what_dead_letter_cannot_handle_is_parked_until_replayed(harness: Harnes
     until(lambda: bridge.outcomes("dead-letter") == ["retry", "retry", "parked"])
     until(lambda: harness.depth(harness.topology.parked) == 1)
     assert harness.parked()[0]["knativeerrorcode"] == "400"
-    assert f'bridge_queue_messages{{queue="{harness.topology.parked}"}} 1.0' in bridge.metrics()
+    metrics = bridge.metrics()
+    assert f'bridge_queue_messages{{queue="{harness.topology.parked}"}} 1.0' in metrics
+    assert 'bridge_deliveries_total{function="convert",outcome="dead-letter"} 1.0' in metrics
+    assert 'bridge_deliveries_total{function="dead-letter",outcome="parked"} 1.0' in metrics
 
     harness.convert.behave = answers(503, 202)
     assert bridge.replay() == "1 parked event sent again\n"
