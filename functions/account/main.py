@@ -1,4 +1,4 @@
-"""Account: who I am to the system, and where it mails me."""
+"""Account: a user sees their own account, and changes the address that emails go to."""
 
 from flask import Request, Response
 

@@ -1,4 +1,7 @@
-"""Dead-letter: an event was given up. Its job fails only where that is the truth: no live lease, no try left."""
+"""Dead-letter: an event was given up. Its job is failed only if nobody works on it and it has no try left.
+
+Otherwise nothing needs doing: the row still says what is owed, and sweep sends the event again.
+"""
 
 from flask import Request, Response
 
@@ -15,7 +18,7 @@ def dead_letter(request: Request) -> Response:
     event = web.event(request)
     if event.type in contract.RESULTS:
         owed = services.notifications.note_dead_letter(event.job, "its event was given up")
-        return web.nothing_follows("noted; sweep tells again" if owed else "nothing is owed")
+        return web.nothing_follows("noted; sweep sends it again" if owed else "nothing is owed")
     for failed in services.jobs.give_up(event.job):
         metrics.count_failure(failed.reason)
     job = services.jobs.find(event.job)

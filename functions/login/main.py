@@ -1,6 +1,7 @@
-"""Login: Basic authentication comes in, an access token leaves.
+"""Login: username and password come in by Basic authentication, an access token leaves.
 
-Every refusal looks the same and takes the same time.
+An unknown username and a wrong password get the same answer after the same time, so that nobody can find out who has
+an account.
 """
 
 from flask import Request, Response

@@ -1,4 +1,4 @@
-"""The email that tells an owner how a job has ended, in text and in HTML: with a link, or with the reason."""
+"""The email about a job that has ended: as text and as HTML, with a link or with the reason in plain words."""
 
 import re
 from email.errors import MessageError
@@ -25,9 +25,9 @@ FAILED = """\
 
 
 def compose(owed: Notification, sender: str, link: str) -> EmailMessage:
-    """The email that is owed, as `sender`, with `link` to the audio or (of a job that failed) to the page.
+    """The email that is owed, with a link to the audio or, where the job failed, to the page.
 
-    Its Message-ID is the same however often it is composed, so that a mail program may show it once (RFC 5322, 3.6.4).
+    Its Message-ID is the same however often it is composed (RFC 5322, 3.6.4), so that a mail program can drop a second.
     Raises MailRefused for an address that no email can carry.
     """
     video, name = _inert(media.video_name(owed.filename)), _inert(media.printable(owed.name))
@@ -40,7 +40,7 @@ def compose(owed: Notification, sender: str, link: str) -> EmailMessage:
     except (MessageError, ValueError) as error:
         raise MailRefused("no email can carry the address") from error
     message["Message-ID"] = f"<{uuid5(owed.job, f'{owed.outcome}/{owed.generation}')}@{_domain(sender)}>"
-    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no vacation notes in answer
+    message["Auto-Submitted"] = "auto-generated"  # so that nobody's vacation notice answers it (RFC 3834)
     message.set_content(f"Hello {name},\n\n{_text(owed, video, link)}\n")
     message.add_alternative(
         f"<!doctype html>\n<p>Hello {escape(name)},</p>\n{_page(owed, video, link)}\n", subtype="html"
@@ -49,12 +49,12 @@ def compose(owed: Notification, sender: str, link: str) -> EmailMessage:
 
 
 def _inert(text: str) -> str:
-    """Text that holds no encoded word: Python would decode one in a header, line ends within it too (CVE-2024-6923)."""
+    """The text without encoded words, which Python decodes in headers, with the line ends in them (CVE-2024-6923)."""
     return text.replace("=?", "= ?")
 
 
 def _phrase(name: str) -> str:
-    """A name without what needs quotes in a header: Python loses them when it folds a long line (cpython#80222)."""
+    """The name without what needs quotes: Python loses the quotes where it folds a long line (cpython#80222)."""
     return " ".join(re.sub(r'[()<>\[\]:;@\\,."]', " ", name).split())
 
 

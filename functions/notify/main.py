@@ -1,4 +1,4 @@
-"""Notify: an event says that a job has ended; its owner gets one mail, with a link or with the reason."""
+"""Notify: an event says that a job has ended, and its owner gets one email, with a link or with the reason."""
 
 from flask import Request, Response
 
@@ -8,7 +8,7 @@ from functions.notify import emails
 from functions.runtime import web, wiring
 
 services = wiring.Services("notify")
-POSTPONED = 600  # seconds an email waits where its address has had enough for now
+POSTPONED = 600  # seconds an email waits where its address has had the emails of an hour
 
 
 @web.serves("POST", ready=services.ready)
@@ -34,4 +34,4 @@ def notify(request: Request) -> Response:
         services.notifications.postpone(owed, 60, str(error))
         raise
     services.notifications.sent(owed)
-    return web.nothing_follows("told")
+    return web.nothing_follows("the email was sent")

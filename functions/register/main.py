@@ -1,4 +1,4 @@
-"""Register: a name, a username and a password come in; a user goes to Postgres."""
+"""Register: a name, a username, a password and perhaps an address come in, and a user is added."""
 
 from flask import Request, Response
 

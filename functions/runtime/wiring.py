@@ -123,7 +123,16 @@ class Services:
     def mailer(self) -> "Mailer":
         from functions.stores import mail
 
-        return mail.mailer(self.settings)
+        wanted = self.settings
+        if wanted.mail_transport == "ses":
+            return mail.Ses()
+        return mail.Smtp(
+            wanted.smtp_host,
+            wanted.smtp_port,
+            user=wanted.smtp_user,
+            password=wanted.smtp_password,
+            starttls=wanted.smtp_starttls,
+        )
 
     def counts(self) -> "tuple[list[JobCount], list[NotificationCount]]":
         """Jobs and notifications by state, for /_/metrics."""

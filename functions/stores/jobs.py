@@ -45,8 +45,10 @@ class Jobs:
     def find_own(self, id_: UUID, owner: UUID) -> Job | None:
         return self._job("find_own_job", id=id_, owner=owner)
 
-    def list_own(self, owner: UUID, before: datetime | None, limit: int) -> list[Job]:
-        return self._jobs("list_jobs", owner=owner, before=before, limit=limit)
+    def list_own(self, owner: UUID, limit: int, after: tuple[datetime, UUID] | None = None) -> list[Job]:
+        """At most `limit` jobs, the newest first; `after` is created_at and id of the last job on the page before."""
+        created_at, id_ = after or (None, None)
+        return self._jobs("list_jobs", owner=owner, created_at=created_at, id=id_, limit=limit)
 
     def find_audio(self, fid: UUID, owner: UUID | None) -> Job | None:
         """The job whose audio has that public id, finished or not; without an owner for whoever holds a signed link."""
@@ -104,10 +106,15 @@ class Jobs:
         self._database.all("postpone_hint", id=job.id)
 
     def cancel(self, id_: UUID, owner: UUID) -> Job | None:
+        """The job, cancelled; None where it has ended already, was cancelled before, or is not the owner's."""
         return self._job("cancel_job", id=id_, owner=owner)
 
-    def delete(self, id_: UUID, owner: UUID) -> Job | None:
-        return self._job("delete_job", id=id_, owner=owner)
+    def delete(self, id_: UUID, owner: UUID) -> bool:
+        """Hides the job in whatever state, and cancels it if it has not ended.
+
+        True again for a job that is hidden already; False where the owner has no such job.
+        """
+        return self._database.one("delete_job", id=id_, owner=owner) is not None
 
     def retry(self, id_: UUID, owner: UUID) -> Job | None:
         """The job, queued again with all its tries; None unless it failed or was cancelled and its video is kept."""

@@ -193,7 +193,7 @@ def test_its_users_come_along_with_their_passwords(database: str, sql: Callable[
     for username, email in (("johndoe", None), ("ann@example.org", "ann@example.org")):
         user = accounts.find(username)
         assert user
-        assert user["email"] == email
+        assert user.email == email
         assert password_matches("password", user.password_hash)
 
 

@@ -50,9 +50,9 @@ def client(function: Function, office: PostOffice) -> FlaskClient:
 @pytest.fixture
 def fail(jobs: Jobs, add: Make) -> Make:
     def make(reason: Reason, **changes: Any) -> Job:
-        attempt = jobs.claim(add(**changes).id)
-        assert attempt
-        job = jobs.fail(attempt, reason, "")
+        claimed = jobs.claim(add(**changes).id)
+        assert claimed
+        job = jobs.fail(claimed, reason, "")
         assert job
         return job
 

@@ -261,9 +261,9 @@ def test_the_rows_can_be_watched(
     finish()
     add(owner=(john := person(email=None)).id)
     finish(owner=john.id)
-    attempt = jobs.claim(add().id)
-    assert attempt
-    jobs.fail(attempt, "no_audio", "")
+    claimed = jobs.claim(add().id)
+    assert claimed
+    jobs.fail(claimed, "no_audio", "")
     page = function("sweep").get("/_/metrics").text
     for state, count in ((State.QUEUED, 2), (State.DONE, 2), (State.FAILED, 1)):
         assert f'videotomp3_jobs{{state="{state}"}} {count}.0' in page

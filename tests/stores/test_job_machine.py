@@ -38,7 +38,7 @@ class Model:
     tries: int = 0
     lapsed: bool = False  # its lease
     deleted: bool = False
-    winner: int | None = None  # the fence of the attempt whose MP3 the row names
+    winner: int | None = None  # the fence of the worker whose audio the row names
     addressed: bool = True  # whether its owner can be told
     owed: frozenset[tuple[int, str, bool]] = frozenset()  # how it ever ended: generation, outcome, whether that is told
 
@@ -75,9 +75,9 @@ class Model:
     def cancel(self, _: int) -> "Model | None":
         return self._to(State.CANCELLED) if self.state in (State.QUEUED, State.CONVERTING) else None
 
-    def delete(self, _: int) -> "Model | None":
-        able = self.state in (State.DONE, State.FAILED, State.CANCELLED) and not self.deleted
-        return replace(self, deleted=True) if able else None
+    def delete(self, _: int) -> "Model":
+        ended = self._to(State.CANCELLED) if self.state in (State.QUEUED, State.CONVERTING) else self
+        return replace(ended, deleted=True)
 
     def retry(self, _: int) -> "Model | None":
         able = self.state in (State.FAILED, State.CANCELLED) and not self.deleted
@@ -159,7 +159,7 @@ class Machine(RuleBasedStateMachine):
             case "give_up":
                 return bool(jobs.give_up(id_))
             case _:
-                return getattr(jobs, name)(id_, worker.owner) is not None
+                return bool(getattr(jobs, name)(id_, worker.owner))
 
     def _replay(self, order: tuple[tuple[str, int, Said], ...]) -> Model | None:
         """The model after these moves, or None where somebody was told something else."""

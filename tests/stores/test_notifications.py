@@ -20,10 +20,10 @@ def end(jobs: Jobs, add: Callable[..., Job]) -> Callable[..., Job]:
     """A job that is done, or failed for the reason."""
 
     def make(reason: str | None = None) -> Job:
-        attempt = jobs.claim(add().id)
-        assert attempt
+        claimed = jobs.claim(add().id)
+        assert claimed
         job = (
-            jobs.fail(attempt, reason, "") if reason else jobs.finish(attempt, audio=uuid4(), audio_size=5, duration=1)
+            jobs.fail(claimed, reason, "") if reason else jobs.finish(claimed, audio=uuid4(), audio_size=5, duration=1)
         )
         assert job
         return job
@@ -164,9 +164,9 @@ def test_a_second_failure_after_a_retry_is_told_anew(
     assert first
     notifications.sent(first)
     jobs.retry(job.id, job.owner)
-    attempt = jobs.claim(job.id)
-    assert attempt
-    jobs.fail(attempt, "no_audio", "")
+    claimed = jobs.claim(job.id)
+    assert claimed
+    jobs.fail(claimed, "no_audio", "")
     second = notifications.claim(job.id)
     assert second
     assert (second.generation, second.mails_this_hour) == (1, 1)
