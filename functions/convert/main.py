@@ -12,7 +12,7 @@ from functions.runtime import announcement, web, wiring
 services = wiring.Services("convert")
 disk = Disk(services.settings.convert_disk_bytes)
 slots = Semaphore(services.settings.concurrency)
-RETRY_AFTER = 5  # seconds until the dispatcher brings the event again
+RETRY_AFTER = 5  # seconds, for the header of that name
 
 
 @web.serves("POST", ready=services.ready)

@@ -32,7 +32,7 @@ WITH_CHECKS = [
 
 
 def reason(video: Path, convert: Convert, tmp_path: Path, limits: Limits = LIMITS) -> Reason:
-    """Why `video` is refused; nothing may be left of the try."""
+    """Why the video is refused. Fails where a part of its MP3 is left."""
     with pytest.raises(MediaError) as refusal:
         convert(video, limits)
     assert not (tmp_path / "audio.mp3").exists()
@@ -50,7 +50,7 @@ def force(video: Path, container: Container, tmp_path: Path) -> None:
 def test_a_video_without_its_end_is_truncated(
     kind: str, share: float, shelf: Path, tmp_path: Path, convert: Convert
 ) -> None:
-    """ffmpeg itself exits 0 on most of them."""
+    """ffmpeg itself exits with 0 for most of them."""
     assert reason(videos.cut(videos.WHOLE[kind](shelf), share), convert, tmp_path) is Reason.TRUNCATED
 
 
@@ -64,13 +64,13 @@ def test_a_transport_stream_that_ends_inside_a_packet_is_truncated(
 
 @pytest.mark.parametrize("kind", WITH_CHECKS)
 def test_a_heavily_damaged_video_is_damaged(kind: str, shelf: Path, tmp_path: Path, convert: Convert) -> None:
-    """Much of its sound would be missing, and ffmpeg exits 0 on most of them."""
+    """Much of the sound would be missing, and ffmpeg exits with 0 for most of them."""
     assert reason(videos.damaged(videos.WHOLE[kind](shelf)), convert, tmp_path) is Reason.DAMAGED
 
 
 @pytest.mark.parametrize("kind", ["plain", "avi", "flv", "ogg", "m2ts", "wmv"])
 def test_a_scratch_is_no_reason_to_refuse(kind: str, shelf: Path, convert: Convert) -> None:
-    """Two hundredths of the bytes are noise: a click in the sound."""
+    """Where a fiftieth of the bytes is noise one hears a click."""
     assert convert(videos.damaged(videos.WHOLE[kind](shelf), 0.02)).duration > 4.5
 
 
@@ -78,7 +78,7 @@ def test_a_scratch_is_no_reason_to_refuse(kind: str, shelf: Path, convert: Conve
 def test_what_looks_like_trouble_of_ours_is_the_video_s(
     video: Callable[[Path], Path], shelf: Path, tmp_path: Path, convert: Convert
 ) -> None:
-    """It would be tried for ever: ffmpeg says that it cannot open the output, or exits as if it had been stopped."""
+    """ffmpeg cannot open its output, or exits as if it had been stopped: the job would be tried for ever."""
     assert reason(video(shelf), convert, tmp_path) is Reason.DAMAGED
 
 
@@ -99,7 +99,7 @@ edits = st.lists(
 def test_whatever_is_wrong_with_a_video_is_told(
     kind: str, edits: list[tuple[float, int, bytes]], shelf: Path, tmp_path: Path, convert: Convert
 ) -> None:
-    """It ends as an MP3 or with a reason: never as trouble of ours, for which a job is tried again and again."""
+    """It becomes an MP3 or gets a reason, and never counts as trouble of ours, for which a job is tried again."""
     whole = videos.WHOLE[kind](shelf).read_bytes()
     for share, gone, come in edits:
         at = int(share * len(whole))
@@ -112,7 +112,7 @@ def test_whatever_is_wrong_with_a_video_is_told(
 
 
 def test_a_video_without_sound_has_no_audio(shelf: Path, tmp_path: Path, convert: Convert) -> None:
-    """Said before any work."""
+    """That is known before any sound is converted."""
     assert reason(videos.silent(shelf), convert, tmp_path) is Reason.NO_AUDIO
 
 
@@ -137,12 +137,12 @@ def test_a_length_of_a_hundred_hours_is_too_long() -> None:
 
 
 def test_an_mp3_beyond_the_limit_is_too_large(shelf: Path, tmp_path: Path, convert: Convert) -> None:
-    """The kernel stops ffmpeg at the byte."""
+    """The kernel stops ffmpeg at that byte."""
     assert reason(videos.plain(shelf), convert, tmp_path, replace(LIMITS, size=20_000)) is Reason.TOO_LARGE
 
 
 def test_work_beyond_the_limit_times_out(shelf: Path, tmp_path: Path, convert: Convert) -> None:
-    """ffmpeg is killed and what it wrote removed."""
+    """ffmpeg is killed, and what it wrote is removed."""
     assert reason(videos.long(shelf), convert, tmp_path, replace(LIMITS, work=0.5)) is Reason.TIMED_OUT
 
 
@@ -156,7 +156,7 @@ def test_the_limits_are_those_of_the_settings_and_no_others() -> None:
 
 
 def test_the_time_allowed_follows_the_length() -> None:
-    """A stuck ffmpeg on a short video is not waited for as on a long one; an unknown length gets the limit."""
+    """Half the length and a minute, but no more than the limit, which is also for a video of unknown length."""
     allowed = [
         transcode.allowed_seconds(transcode.Description(Container.MP4, length, (), None), replace(LIMITS, work=1800))
         for length in (10.0, 3600.0, 14400.0, None)
@@ -169,14 +169,14 @@ def test_the_time_allowed_follows_the_length() -> None:
 def test_a_playlist_never_opens_another_file(
     make: Callable[[Path], Path], container: Container, shelf: Path, tmp_path: Path
 ) -> None:
-    """Even one that came past the sniffing: every demuxer we allow refuses it."""
+    """Every demuxer that we allow refuses it, even if sniffing had not."""
     with pytest.raises(MediaError):
         force(make(shelf), container, tmp_path)
 
 
 @pytest.mark.parametrize("container", Container)
 def test_noise_behind_a_true_signature_is_refused(container: Container, tmp_path: Path) -> None:
-    """No container makes a video of it, and nothing but a MediaError comes out."""
+    """Whatever the container, it is a MediaError and no other error."""
     video = tmp_path / "noise"
     video.write_bytes(bytes((at * at * 7919 >> 5) & 0xFF for at in range(20_000)))
     with pytest.raises(MediaError):
@@ -185,7 +185,7 @@ def test_noise_behind_a_true_signature_is_refused(container: Container, tmp_path
 
 @pytest.mark.parametrize("container", Container)
 def test_an_empty_video_is_refused(container: Container, tmp_path: Path) -> None:
-    """Nothing breaks on nothing."""
+    """It is a MediaError too, whatever its container is taken for."""
     video = tmp_path / "empty"
     video.touch()
     with pytest.raises(MediaError):
@@ -195,7 +195,7 @@ def test_an_empty_video_is_refused(container: Container, tmp_path: Path) -> None
 @pytest.mark.parametrize("length", [1, 5, 9, 13, 30, 100])
 @pytest.mark.parametrize("kind", videos.WHOLE)
 def test_the_walk_through_a_container_survives_any_end(kind: str, length: int, shelf: Path) -> None:
-    """It reads what strangers wrote: it finds the cut or passes it on to ffmpeg, and trips over nothing."""
+    """It reads what strangers wrote: it finds the cut or leaves the video to ffmpeg, and raises nothing else."""
     whole = videos.WHOLE[kind](shelf).read_bytes()
     container = sniff(whole[:SNIFF_BYTES])
     assert container

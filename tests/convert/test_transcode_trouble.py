@@ -1,4 +1,4 @@
-"""When the work is stopped, or the machine fails it, nothing is left running and nothing is left lying about."""
+"""When a conversion is stopped, or this machine fails, no process and no file is left of it."""
 
 import errno
 import os
@@ -27,14 +27,14 @@ class Cancelled(Exception):
 
 
 def child() -> int:
-    """The one ffmpeg this thread has started; servers of other tests may be its children too."""
+    """The one ffmpeg that this thread has started; servers of other tests may be children of it too."""
     children = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text(encoding="utf-8").split()
     (pid,) = (int(child) for child in children if b"ffmpeg" in Path(f"/proc/{child}/cmdline").read_bytes())
     return pid
 
 
 def state(pid: int) -> str:
-    """As the kernel abbreviates it; X of what is gone."""
+    """The kernel's letter for the state of a process; X where there is none."""
     try:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
     except FileNotFoundError:
@@ -47,7 +47,7 @@ def is_dead(pid: int) -> bool:
 
 
 def test_what_progress_raises_stops_the_work_at_once(shelf: Path, tmp_path: Path, convert: Convert) -> None:
-    """A cancel or a lost lease leaves as it was raised; ffmpeg is dead and the partial MP3 gone by then."""
+    """A cancel or a lost lease reaches the caller as it was raised, when ffmpeg is dead and the partial MP3 removed."""
     pids = []
 
     def progress(_: float) -> None:
@@ -62,7 +62,7 @@ def test_what_progress_raises_stops_the_work_at_once(shelf: Path, tmp_path: Path
 
 
 def test_progress_is_called_while_ffmpeg_says_nothing(shelf: Path, convert: Convert) -> None:
-    """A stuck ffmpeg must not keep a cancel from being heard."""
+    """Else a job could not be cancelled while its ffmpeg is stuck."""
     seen: list[str] = []
 
     def progress(_: float) -> None:
@@ -81,14 +81,14 @@ def test_progress_is_called_while_ffmpeg_says_nothing(shelf: Path, convert: Conv
 def test_ffmpeg_killed_from_outside_is_trouble_that_may_pass(
     blow: signal.Signals, shelf: Path, tmp_path: Path, convert: Convert
 ) -> None:
-    """The kernel short of memory, or a shutdown: not the video's fault."""
+    """It was a kernel short of memory, or a shutdown, and not the video's fault."""
     with pytest.raises(Interrupted):
         convert(videos.long(shelf), LONG, lambda _: os.kill(child(), blow))
     assert not (tmp_path / "audio.mp3").exists()
 
 
 def test_a_full_disk_is_trouble_that_may_pass(shelf: Path, tmp_path: Path, convert: Convert) -> None:
-    """/dev/full answers every write as a full disk does."""
+    """/dev/full answers every write as a full disk would."""
     (tmp_path / "audio.mp3").symlink_to("/dev/full")
     with pytest.raises(OSError, match="free some") as trouble:
         convert(videos.plain(shelf))
@@ -97,7 +97,7 @@ def test_a_full_disk_is_trouble_that_may_pass(shelf: Path, tmp_path: Path, conve
 
 
 def test_a_directory_that_is_gone_is_trouble_that_may_pass(shelf: Path, tmp_path: Path) -> None:
-    """Ours, not the video's."""
+    """The fault is this machine's, not the video's."""
     seen = transcode.describe(videos.plain(shelf), Container.MP4, LIMITS)
     with pytest.raises(OSError, match="cannot run here"):
         transcode.transcode(
@@ -106,7 +106,7 @@ def test_a_directory_that_is_gone_is_trouble_that_may_pass(shelf: Path, tmp_path
 
 
 def test_ffmpeg_dies_with_the_function(shelf: Path, tmp_path: Path) -> None:
-    """kill -9 of the worker leaves nobody to clean up: the kernel ends ffmpeg with the thread that started it."""
+    """After kill -9 of the worker nobody cleans up, so the kernel ends ffmpeg with the thread that started it."""
     worker = subprocess.Popen(
         [sys.executable, "-c", WORKER, str(videos.long(shelf)), str(tmp_path / "audio.mp3")],
         stdout=subprocess.PIPE,
@@ -139,7 +139,7 @@ thread.join()
 
 
 def test_ffmpeg_sees_none_of_our_environment(shelf: Path, convert: Convert, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It reads strangers' files: it gets no secret, and no FFREPORT that makes it write."""
+    """It reads strangers' files, so it gets no secret, and no FFREPORT, which would make it write."""
     monkeypatch.setenv("JWT_SECRET", "s3cret")
     seen = []
 
@@ -153,7 +153,7 @@ def test_ffmpeg_sees_none_of_our_environment(shelf: Path, convert: Convert, monk
 
 
 def test_ffmpeg_may_not_gain_rights_or_take_more_than_its_memory(shelf: Path, convert: Convert) -> None:
-    """As the kernel sees the running process."""
+    """The kernel tells so of the running process."""
     seen = []
 
     def progress(_: float) -> None:
@@ -171,7 +171,7 @@ def test_ffmpeg_may_not_gain_rights_or_take_more_than_its_memory(shelf: Path, co
 
 
 def test_thousands_of_complaints_do_not_fill_our_memory() -> None:
-    """The first and the last words say enough."""
+    """The first and the last of them are kept."""
     flood = b""
     for number in range(200):
         flood = transcode._shorten(flood + b"[aac] complaint %d\n" % number * 2000)

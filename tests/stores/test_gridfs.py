@@ -42,7 +42,7 @@ def stored(bucket: Bucket, content: bytes) -> UUID:
 @pytest.mark.parametrize("size", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, BATCH * CHUNK, BATCH * CHUNK + 1])
 @pytest.mark.parametrize("piece", [CHUNK // 3 + 1, 9 * CHUNK])
 def test_bytes_in_are_bytes_out(size: int, piece: int, bucket: Bucket) -> None:
-    """Around the borders of chunks and batches, in pieces smaller and larger."""
+    """For sizes around the borders of chunks and batches, in pieces smaller and larger than a chunk."""
     content = (PATTERN * 2)[:size]
     file_id = uuid4()
     assert bucket.write(file_id, (content[at : at + piece] for at in range(0, size, piece))) == size
@@ -54,21 +54,21 @@ def test_bytes_in_are_bytes_out(size: int, piece: int, bucket: Bucket) -> None:
     [(0, 1), (5, 10), (CHUNK - 1, 2), (CHUNK, CHUNK), (CHUNK + 1, None), (2 * CHUNK + 7, 10**9), (0, 0), (10**9, 5)],
 )
 def test_a_range_is_read_from_the_chunks_it_lies_in(start: int, length: int | None, bucket: Bucket) -> None:
-    """A player that jumps does not wait for what it skips."""
+    """A player that jumps ahead need not wait for what it skips."""
     content = PATTERN[: 2 * CHUNK + 100]
     wanted = content[start:] if length is None else content[start : start + length]
     assert b"".join(bucket.read(stored(bucket, content), start, length)) == wanted
 
 
 def test_the_driver_reads_what_we_write(bucket: Bucket, raw: Any) -> None:
-    """The documents are the specification's, so other tools can."""
+    """The documents are those of the specification, so other tools can read them too."""
     file_id = stored(bucket, PATTERN)
     file = gridfs.GridFS(raw).get(file_id)
     assert (file.length, file.read()) == (len(PATTERN), PATTERN)
 
 
 def test_we_read_what_the_driver_writes(bucket: Bucket, raw: Any) -> None:
-    """Its chunks are smaller."""
+    """Its chunks have another size than ours, which the file's document says."""
     file_id = uuid4()
     gridfs.GridFS(raw).put(PATTERN, _id=file_id)
     assert b"".join(bucket.read(file_id, 100, 10**6)) == PATTERN[100 : 100 + 10**6]
@@ -76,7 +76,7 @@ def test_we_read_what_the_driver_writes(bucket: Bucket, raw: Any) -> None:
 
 @pytest.mark.parametrize("trouble", [RuntimeError("the client hung up"), KeyboardInterrupt()])
 def test_a_writer_that_breaks_off_leaves_nothing(trouble: BaseException, bucket: Bucket, raw: Any) -> None:
-    """Neither a file nor a chunk, however much was stored before."""
+    """However much of the file was stored by then."""
 
     def pieces() -> Iterator[bytes]:
         yield PATTERN * 4
@@ -178,7 +178,7 @@ def test_to_abort_without_a_server_raises_nothing() -> None:
 def test_the_first_files_at_once_are_all_whole(
     mongo_uri: str, at_once: Callable[[Callable[[], Any]], list[Any]]
 ) -> None:
-    """They share one client, and its indexes are made once."""
+    """They all want to make the indexes, which must be made once."""
     bucket = Bucket(mongo_uri)
     for file_id in at_once(lambda: stored(bucket, b"video")):
         assert b"".join(bucket.read(file_id)) == b"video"
@@ -192,7 +192,7 @@ def test_no_file_is_missing_before_the_first_byte(bucket: Bucket) -> None:
 
 @pytest.mark.parametrize("lost", [0, 1, BATCH])
 def test_a_lost_chunk_is_noticed(lost: int, bucket: Bucket, raw: Any) -> None:
-    """A gap is never read over, nor an end taken for the end."""
+    """Whoever reads gets an error instead of a file with a gap, or of a shorter one."""
     file_id = stored(bucket, PATTERN + PATTERN)
     raw["fs.chunks"].delete_one({"files_id": file_id, "n": lost})
     with pytest.raises(Missing):
@@ -200,7 +200,7 @@ def test_a_lost_chunk_is_noticed(lost: int, bucket: Bucket, raw: Any) -> None:
 
 
 def test_deleting_removes_the_file_and_its_chunks_and_no_other(bucket: Bucket, raw: Any) -> None:
-    """What is not there is no trouble."""
+    """To delete what is not there is no error."""
     gone, kept = stored(bucket, PATTERN), stored(bucket, b"kept")
     bucket.delete(gone)
     bucket.delete(gone)
@@ -209,7 +209,7 @@ def test_deleting_removes_the_file_and_its_chunks_and_no_other(bucket: Bucket, r
 
 
 def test_old_files_and_unfinished_chunks_are_found_by_age(bucket: Bucket, raw: Any) -> None:
-    """A running upload looks just like what a crash left, so age is all that tells them apart."""
+    """A running upload looks just like what a crash has left, and only their age tells them apart."""
     finished = stored(bucket, PATTERN)
     unfinished = uuid4()
     raw["fs.chunks"].insert_many([{"files_id": unfinished, "n": n, "data": b"x"} for n in range(3)])
@@ -221,7 +221,7 @@ def test_old_files_and_unfinished_chunks_are_found_by_age(bucket: Bucket, raw: A
 
 @pytest.mark.parametrize("begun", [0, CHUNK // 2], ids=["at once", "behind a part"])
 def test_little_is_held_in_memory(begun: int, bucket: Bucket) -> None:
-    """However large the file: some batches on their way in, some on their way out."""
+    """A few batches of chunks at most, however large the file is."""
     file_id, size = uuid4(), 64 * CHUNK
     bucket.append(file_id, [bytes(begun)])
     tracemalloc.start()
@@ -246,7 +246,7 @@ ASK: dict[str, Callable[[Bucket], Any]] = {
 
 @pytest.mark.parametrize("ask", ASK.values(), ids=ASK)
 def test_no_server_is_unavailable_as_soon_as_the_uri_says(ask: Callable[[Bucket], Any]) -> None:
-    """For whatever is asked of it; an upload is then refused, not lost."""
+    """Whatever is asked for: an upload is refused then, and not lost."""
     with pytest.raises(Unavailable, match="try again") as trouble:
         ask(Bucket("mongodb://127.0.0.1:1/videos?serverSelectionTimeoutMS=300"))
     assert "Timeout: 0.3s" in str(trouble.value.__cause__)  # the driver's own words
