@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Protocol
 from uuid import UUID, uuid4
 
-from functions.convert import transcode
+from functions.convert import ffmpeg, transcode
+from functions.convert.arguments import Limits
 from functions.convert.disk import Disk, Reservation
 from functions.convert.lease import Lease, LeaseLost
 from functions.model.errors import Missing, Unavailable
@@ -24,13 +25,13 @@ from functions.runtime.wiring import Services
 PIECE = 1024 * 1024  # bytes of audio read at once
 EXPECTED_SHARE = 4  # until a video's length is known, its audio is taken for one part in so many of it: few are larger
 NOT_THE_VIDEOS_FAULT = (Unavailable, OSError)  # these give the try back, so that an outage fails nobody's job
-MAY_PASS = (*NOT_THE_VIDEOS_FAULT, transcode.Interrupted, Missing)
+MAY_PASS = (*NOT_THE_VIDEOS_FAULT, ffmpeg.Interrupted, Missing)
 
 
 class Checkpoint(Protocol):
-    """Called by the work between its steps, at least every second: what it raises stops the work.
+    """Called wherever the work can stop: with each piece that is fetched or stored, and often while ffmpeg runs.
 
-    Raises LeaseLost, and Unavailable where this process is being stopped and has no time left.
+    It raises what stops the work: LeaseLost, and Unavailable where this process is being stopped and has no time left.
     """
 
     def __call__(self, progress: float | None = None) -> None:
@@ -103,7 +104,7 @@ def _transcode(
 ) -> transcode.Result:
     settings = services.settings
     options = claimed.options
-    limits = transcode.Limits.of(settings)
+    limits = Limits.of(settings)
     limits = replace(limits, size=min(limits.size, reservation.largest_audio))
     description = transcode.describe(source, Container(claimed.container), limits, checkpoint)
     if description.duration and description.duration <= limits.duration:

@@ -1,7 +1,7 @@
 """What a person can ask of a conversion: one frozen value, made when the job is made and kept with it.
 
 A new option is one more field of Options, with what it takes and what it means beside it, and the place where it
-changes what ffmpeg is told (convert/transcode.py). Everything else follows from the fields: which names a request may
+changes what ffmpeg is told (convert/arguments.py). Everything else follows from the fields: which names a request may
 use, what is refused, what the row holds, what the job's document shows and what an Idempotency-Key covers.
 """
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from functions.convert import transcode
-from functions.convert.transcode import Limits
+from functions.convert.arguments import Limits, binary
 from functions.model.media import Container
 from functions.model.options import Options
 from functions.runtime.settings import Settings
@@ -37,7 +37,7 @@ def convert(video: Path, audio: Path) -> None:
 
 def run_plain(video: Path, audio: Path) -> None:
     settings = ("-vn", "-c:a", "libmp3lame", "-q:a", "2", "-id3v2_version", "3")
-    run([transcode.binary(), "-nostdin", "-v", "error", "-y", "-i", str(video), *settings, str(audio)])
+    run([binary(), "-nostdin", "-v", "error", "-y", "-i", str(video), *settings, str(audio)])
 
 
 def run(command: list[str]) -> None:

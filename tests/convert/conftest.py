@@ -5,11 +5,12 @@ from typing import Any
 import pytest
 
 from functions.convert import transcode
+from functions.convert.arguments import Limits
 from functions.model.media import SNIFF_BYTES, sniff
 from functions.model.options import Options
 from functions.runtime.settings import Settings
 
-LIMITS = transcode.Limits.of(Settings())  # those of a convert that is told nothing else
+LIMITS = Limits.of(Settings())  # those of a convert that is told nothing else
 Convert = Callable[..., transcode.Result]
 
 
@@ -25,7 +26,7 @@ def convert(tmp_path: Path) -> Convert:
 
     def run(
         video: Path,
-        limits: transcode.Limits = LIMITS,
+        limits: Limits = LIMITS,
         progress: Callable[[float], None] = lambda _: None,
         **options: Any,  # by the names that Options has
     ) -> transcode.Result:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from functions.convert import transcode
-from functions.convert.transcode import Audio, Description
+from functions.convert import arguments, transcode
+from functions.convert.description import Audio, Description, read_description
 from functions.model import mpeg_audio
 from functions.model.media import Container, sniff
 from functions.model.options import Options
@@ -187,7 +187,7 @@ Input #0, mov,mp4,m4a,3gp,3g2,mj2, from 'video':
 
 def test_a_report_that_trips_moviepys_parser_is_read() -> None:
     """Each of these makes it raise: empty lines, languages with a dash, odd chapters, pictures without a frame rate."""
-    assert transcode.read_description(HOSTILE_REPORT, Container.MP4) == Description(
+    assert read_description(HOSTILE_REPORT, Container.MP4) == Description(
         Container.MP4, 5.0, (Audio(1, "de-CH", True, 44100, "5.1(side)"),), cover=5
     )
 
@@ -203,7 +203,7 @@ def test_streams_that_belong_to_two_programs_are_counted_once() -> None:
     """A transport stream's report names a stream under each of its programs."""
     line = "  Stream #0:1[0x101](eng): Audio: aac (LC), 44100 Hz, stereo, fltp, 87 kb/s\n"
     report = f"Input #0, mpegts, from 'video':\n  Duration: N/A, bitrate: N/A\n  Program 1\n{line}  Program 2\n{line}"
-    seen = transcode.read_description(report, Container.MPEG_TS)
+    seen = read_description(report, Container.MPEG_TS)
     assert seen.duration is None
     assert [audio.index for audio in seen.audio] == [1]
 
@@ -212,8 +212,8 @@ def test_both_runs_are_jailed(tmp_path: Path) -> None:
     """The look and the conversion: local files and one demuxer only, limits, no rights, and an end with its parent."""
     limits = replace(LIMITS, size=1000, memory=2**30)
     seen = Description(Container.FLV, 10.0, (Audio(1, None, True, 44100, "stereo"),), None)
-    look = transcode.describe_command(tmp_path / "video", Container.FLV, limits)
-    run = transcode.transcode_command(tmp_path / "video", tmp_path / "mp3", seen, seen.audio[0], limits, Options())
+    look = arguments.look(tmp_path / "video", Container.FLV, limits)
+    run = arguments.convert(tmp_path / "video", tmp_path / "mp3", seen, seen.audio[0], limits, Options())
     for command in (look, run):
         setpriv = command.index("setpriv")
         assert command[setpriv : setpriv + 6] == [

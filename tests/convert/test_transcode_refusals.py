@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from functions.convert import transcode
+from functions.convert.arguments import Limits, allowed_seconds
 from functions.convert.container import check_end
-from functions.convert.transcode import Limits
+from functions.convert.description import Description, read_description
 from functions.model.media import SNIFF_BYTES, Container, MediaError, Reason, sniff
 from functions.model.options import Options
 from functions.runtime.settings import Settings
@@ -132,7 +133,7 @@ def test_a_length_of_a_hundred_hours_is_too_long() -> None:
         "Input #0, flv, from 'video':\n  Duration: 100:00:00.00, start: 0\n  Stream #0:0: Audio: mp3, 44100 Hz, mono\n"
     )
     with pytest.raises(MediaError) as refusal:
-        transcode.read_description(report, Container.FLV)
+        read_description(report, Container.FLV)
     assert refusal.value.reason is Reason.TOO_LONG
 
 
@@ -158,7 +159,7 @@ def test_the_limits_are_those_of_the_settings_and_no_others() -> None:
 def test_the_time_allowed_follows_the_length() -> None:
     """Half the length and a minute, but no more than the limit, which is also for a video of unknown length."""
     allowed = [
-        transcode.allowed_seconds(transcode.Description(Container.MP4, length, (), None), replace(LIMITS, work=1800))
+        allowed_seconds(Description(Container.MP4, length, (), None), replace(LIMITS, work=1800))
         for length in (10.0, 3600.0, 14400.0, None)
     ]
     assert allowed == [65.0, 1800.0, 1800.0, 1800.0]

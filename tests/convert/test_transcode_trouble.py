@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from functions.convert import transcode
-from functions.convert.transcode import Interrupted
+from functions.convert import ffmpeg, transcode
+from functions.convert.ffmpeg import Interrupted
 from functions.model.media import Container
 from functions.model.options import Options
 from tests import videos
@@ -174,7 +174,7 @@ def test_thousands_of_complaints_do_not_fill_our_memory() -> None:
     """The first and the last of them are kept."""
     flood = b""
     for number in range(200):
-        flood = transcode._shorten(flood + b"[aac] complaint %d\n" % number * 2000)
+        flood = ffmpeg._shorten(flood + b"[aac] complaint %d\n" % number * 2000)
     assert len(flood) <= 2**20
     assert flood.startswith(b"[aac] complaint 0\n")
     assert flood.endswith(b"complaint 199\n")
