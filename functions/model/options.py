@@ -7,7 +7,7 @@ use, what is refused, what the row holds, what the job's document shows and what
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Protocol, Self
 
 from functions.model.encoding import MP3, Encoding
@@ -68,7 +68,7 @@ class Options:
 
     def as_json(self) -> dict[str, Any]:
         """As a row keeps them and a job's document shows them."""
-        return asdict(self)
+        return dict(vars(self))
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Self:
