@@ -1,4 +1,4 @@
-"""What runs every minute costs the same however many jobs have ended long ago."""
+"""What runs every minute, or for every request, costs the same however many jobs ended long ago."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -41,7 +41,7 @@ EVERY_MINUTE = {
 
 @pytest.fixture(scope="module")
 def explain(database_url: str, template: str) -> Iterator[Callable[[str, dict[str, Any]], dict[str, Any]]]:
-    """How Postgres goes about a query where much has been, counted while it does."""
+    """The plan that Postgres carries out for a query beside a long history, with the rows it counted on the way."""
     texts = postgres.load_queries()
     with database_like(database_url, template) as url, closing(psycopg2.connect(url)) as connection:
         connection.autocommit = True
@@ -60,7 +60,7 @@ def explain(database_url: str, template: str) -> Iterator[Callable[[str, dict[st
 
 @pytest.mark.parametrize("query", EVERY_MINUTE)
 def test_nothing_looks_through_history(query: str, explain: Callable[[str, dict[str, Any]], dict[str, Any]]) -> None:
-    """Every step of every query meets next to no rows."""
+    """No step of any query reads more than a few rows, also when it passes them over."""
     assert max(met(explain(query, EVERY_MINUTE[query]))) < 10
 
 
@@ -77,7 +77,7 @@ def test_a_page_of_jobs_reads_little_more_than_itself(
 
 
 def met(plan: dict[str, Any]) -> Iterator[int]:
-    """Rows that a step and those below it gave and passed over."""
+    """For the step and each one below it: the rows it returned and those it filtered out."""
     yield plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)
     for step in plan.get("Plans", ()):
         yield from met(step)
