@@ -178,7 +178,8 @@ def add(jobs: Jobs, videos: Bucket, ada: Person) -> Callable[..., Job]:
     """A queued job of Ada's with its video stored; `changes` are columns of NewJob with another value."""
 
     def make(content: bytes = VIDEO, **changes: Any) -> Job:
-        new = new_job(**{"owner": ada.id, "video_size": len(content)} | changes)
+        columns: dict[str, Any] = {"owner": ada.id, "video_size": len(content)}
+        new = new_job(**columns | changes)
         videos.write(new.video, [content])
         job = jobs.add(new)
         assert job is not None

@@ -32,7 +32,7 @@ Said = int | bool | None  # what a move returned: the fence of a claim, or wheth
 class Model:
     """A job. Each move that docs/architecture.md draws gives the job after it, or None where it is not allowed now."""
 
-    state: str = State.QUEUED
+    state: State = State.QUEUED
     generation: int = 0
     fence: int = 0
     tries: int = 0
@@ -94,10 +94,10 @@ class Model:
     def _is_held_by(self, fence: int) -> bool:
         return self.state == State.CONVERTING and self.fence == fence
 
-    def _to(self, state: str, **changes: Any) -> "Model":
+    def _to(self, state: State, **changes: Any) -> "Model":
         return replace(self, state=state, lapsed=False, **changes)
 
-    def _end(self, state: str, **changes: Any) -> "Model":
+    def _end(self, state: State, **changes: Any) -> "Model":
         return self._to(state, owed=self.owed | {(self.generation, state, self.addressed)}, **changes)
 
 
@@ -150,7 +150,8 @@ class Machine(RuleBasedStateMachine):
             case "fail":
                 return jobs.fail(worker, "no_audio", "") is not None
             case "hand_back" | "interrupt":
-                return jobs.hand_back(worker, "", refund=name == "hand_back")
+                jobs.hand_back(worker, "", refund=name == "hand_back")
+                return None
             case "lapse":
                 return self._late.renew(worker, 0.5)
             case "free":
@@ -181,7 +182,7 @@ class Machine(RuleBasedStateMachine):
         [(*seen, audio)] = self._sql(f"SELECT {columns} FROM jobs WHERE id = %s", id_)
         [(addressed,)] = self._sql("SELECT email IS NOT NULL FROM users WHERE id = %s", self._workers[0].owner)
         owed = self._sql("SELECT generation, outcome, state <> 'unwanted' FROM notifications WHERE job = %s", id_)
-        return Model(*seen, self._winners.get(str(audio)), addressed, frozenset(owed))
+        return Model(*seen, winner=self._winners.get(str(audio)), addressed=addressed, owed=frozenset(owed))
 
 
 def test_moves_made_at_once_are_as_moves_made_in_turn(

@@ -63,10 +63,10 @@ PATHS = {
 
 
 @pytest.fixture
-def bring(jobs: Jobs, add: Add, postgres: Database) -> Callable[[str], Job]:
+def bring(jobs: Jobs, add: Add, postgres: Database) -> Callable[[State], Job]:
     """A job in that state, as its last worker saw it."""
 
-    def to(state: str) -> Job:
+    def to(state: State) -> Job:
         job = add()
         for move in PATHS[state]:
             seen = MOVES[move](jobs, job)
@@ -80,7 +80,7 @@ def bring(jobs: Jobs, add: Add, postgres: Database) -> Callable[[str], Job]:
 
 @pytest.mark.parametrize(("state", "move"), LEGAL, ids=lambda word: word)
 def test_a_legal_move_leads_where_the_design_says(
-    state: str, move: str, bring: Callable[[str], Job], jobs: Jobs, sql: Sql
+    state: State, move: str, bring: Callable[[State], Job], jobs: Jobs, sql: Sql
 ) -> None:
     """queued → converting → done | failed | cancelled, back to queued, and hidden at the end."""
     job = bring(state)
@@ -89,7 +89,7 @@ def test_a_legal_move_leads_where_the_design_says(
 
 
 @pytest.mark.parametrize("state", PATHS)
-def test_an_illegal_move_changes_nothing(state: str, bring: Callable[[str], Job], jobs: Jobs, sql: Sql) -> None:
+def test_an_illegal_move_changes_nothing(state: State, bring: Callable[[State], Job], jobs: Jobs, sql: Sql) -> None:
     """It finds no row, says so, and leaves every column as it was."""
     job = bring(state)
     before = sql("SELECT * FROM jobs"), sql("SELECT * FROM notifications")
@@ -240,7 +240,7 @@ def test_a_job_whose_video_is_no_longer_kept_cannot_be_retried(jobs: Jobs, add: 
 
 
 @pytest.mark.parametrize("state", PATHS)
-def test_deleting_again_changes_nothing(state: str, bring: Callable[[str], Job], jobs: Jobs, sql: Sql) -> None:
+def test_deleting_again_changes_nothing(state: State, bring: Callable[[State], Job], jobs: Jobs, sql: Sql) -> None:
     """It still finds the row, so that a request whose answer got lost can be repeated."""
     job = bring(state)
     assert jobs.delete(job.id, job.owner)

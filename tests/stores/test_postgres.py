@@ -6,7 +6,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -134,7 +134,7 @@ def test_a_server_that_stalls_is_waited_for_a_while(wired: Database, wire: Wire,
     wired.ping()
     wire.stall()
     with ThreadPoolExecutor() as pool:
-        stuck = [
+        stuck: list[Future[Any]] = [
             pool.submit(wired.ping),
             pool.submit(wired.ping),
             pool.submit(postgres.one, "find_user", username="ada"),
