@@ -10,14 +10,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from emulator.journey import Traveler
+from emulator.client import Client
 from emulator.servers.postgres import Postgres
 from emulator.system import System
 from tests import videos
 from tests.acceptance.terminal import ROOT, emulate, running_below
 
 ODD = 'it\'s "x" $z $$ %s:ü;#&*?[a]{b}~\\ `id`'  # what shells, make, Erlang, nginx and searches of paths take for more
-CODE = ("events", "functions", "gateway", "template.yml")
+CODE = ("emulator", "events", "functions", "gateway", "serving", "template.yml")
 
 
 @pytest.fixture
@@ -100,10 +100,10 @@ def test_a_name_from_an_old_disk_is_understood(system: System, tmp_path: Path) -
     """Break: its bytes are Windows'. Symptom: quotes, dashes and € went missing from the MP3's name."""
     video = Path(os.fsdecode(os.fsencode(tmp_path) + "/„5 €“ – Größe.mp4".encode("cp1252")))
     video.write_bytes(videos.bunny().read_bytes())
-    traveller = Traveler(system)
-    traveller.enter()
-    job = traveller.await_end(traveller.upload(video))
-    assert traveller.download(job, video, force=False) == tmp_path / "„5 €“ – Größe.mp3"
+    client = Client(system)
+    client.register()
+    job = client.await_end(client.upload(video))
+    assert client.download(job, video, force=False) == tmp_path / "„5 €“ – Größe.mp3"
 
 
 def test_a_video_whose_mp3_could_not_be_written_is_refused_before_the_work(tmp_path: Path) -> None:

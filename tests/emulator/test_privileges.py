@@ -57,7 +57,7 @@ def test_ffmpeg_converts_below_a_closed_directory_with_no_right_at_all(tmp_path:
     """Strangers' files are opened there; all it can see is the folder in which it was started."""
     tmp_path.chmod(0o700)
     folder = tmp_path / "folder"
-    privileges.give(folder)
+    privileges.make_writable_directory(folder)
     videos.long(tmp_path, hours=1).rename(folder / "video")
     Process("convert", python("-c", _CONVERT, str(folder)), tmp_path, {"PYTHONPATH": str(ROOT)}, cwd=ROOT).finish(60)
     said = (tmp_path / "convert.log").read_text(encoding="ascii")
@@ -73,9 +73,9 @@ def test_giving_a_directory_gives_what_is_in_it_and_nothing_that_it_points_at(tm
     (tmp_path / "data" / "deep").mkdir(parents=True)
     (tmp_path / "data" / "deep" / "file").touch()
     (tmp_path / "data" / "link").symlink_to(tmp_path / "ours")
-    privileges.give(tmp_path / "data")
+    privileges.make_writable_directory(tmp_path / "data")
     (tmp_path / "data" / "later").touch()
-    privileges.give(tmp_path / "data")
+    privileges.make_writable_directory(tmp_path / "data")
     assert (tmp_path / "data" / "deep" / "file").stat().st_uid != 0
     assert {path.stat().st_uid for path in (tmp_path / "ours", tmp_path / "ours" / "file")} == {0}
     assert (tmp_path / "data" / "later").stat().st_uid == 0
@@ -86,7 +86,7 @@ def test_what_is_kept_is_closed_to_others_whatever_the_umask(tmp_path: Path, uma
     """Passwords and logs, the parts' own files among them."""
     before = os.umask(umask)
     try:
-        privileges.keep(tmp_path / "password", "secret")
+        privileges.write_private_file(tmp_path / "password", "secret")
         Process("talker", ["echo", "hello"], tmp_path).finish(5)
     finally:
         os.umask(before)

@@ -14,7 +14,8 @@ import psycopg2
 import pymongo
 import pytest
 
-from emulator.processes import Part, PartFailed, running
+from emulator.parts import Part, running
+from emulator.processes import PartFailed
 from emulator.servers.mailbox import Mailbox
 from emulator.servers.mongo import Mongo
 from emulator.servers.postgres import Postgres

@@ -4,7 +4,7 @@ import signal
 from dataclasses import fields
 from pathlib import Path
 
-from emulator import system
+from emulator import settings
 from emulator.system import System
 from functions.runtime.settings import SECRETS, Settings
 
@@ -13,7 +13,7 @@ def test_every_setting_of_a_function_can_be_set_through_make_run():
     """All but what the catalogue says, where the parts find each other, and mail, which always goes to the mailbox."""
     ours = {"concurrency", "k_sink", "mail_transport", "smtp_host", "smtp_port", "smtp_user", "smtp_starttls"}
     names = {field.name for field in fields(Settings)} - set(SECRETS) - ours
-    assert set(system.FOR_FUNCTIONS) == {name.upper() for name in names}
+    assert set(settings.FOR_FUNCTIONS) == {name.upper() for name in names}
 
 
 def test_a_part_that_serves_has_the_time_to_end_by_itself(tmp_path: Path):
