@@ -1,6 +1,7 @@
 """The emulator as a person starts it at a terminal."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,19 @@ def emulate(directory: Path, **environ: str) -> subprocess.CompletedProcess[str]
     """Run it to its end, its state in that directory."""
     env = _environ(directory, **environ)
     return subprocess.run(EMULATOR, env=env, cwd=ROOT, capture_output=True, encoding="utf-8", errors="replace")
+
+
+def interrupt_while_loading(directory: Path) -> tuple[int, str]:
+    """Start it, press Ctrl-C while Python still loads its modules, and give the exit code and everything it printed."""
+    output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with subprocess.Popen(EMULATOR, env=_environ(directory), cwd=ROOT, encoding="utf-8", **output) as emulator:
+        loaded = Path(f"/proc/{emulator.pid}/maps")
+        until(
+            lambda: "_ssl" in loaded.read_text(encoding="utf-8")
+        )  # one of the first modules that are not Python's core
+        emulator.send_signal(signal.SIGINT)
+        said, _ = emulator.communicate(timeout=PATIENCE)
+    return emulator.returncode, said
 
 
 class Terminal:
@@ -53,9 +67,9 @@ class Terminal:
         shell = self.said.partition("paste these lines:\n")[2].partition("\nLogs")[0]
         return subprocess.run(["bash", "-c", shell], cwd=ROOT, capture_output=True, encoding="utf-8", check=True).stdout
 
-    def send(self, signal: int) -> int:
-        """Give its exit code."""
-        self.emulator.send_signal(signal)
+    def send(self, number: int) -> int:
+        """Send it a signal, wait for its end and give its exit code."""
+        self.emulator.send_signal(number)
         return self.emulator.wait(timeout=PATIENCE)
 
     def close(self) -> None:

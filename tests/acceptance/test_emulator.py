@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from emulator.ports import has_ipv6, reserve_port
-from tests.acceptance.terminal import Terminal, emulate, running_below
+from tests.acceptance.terminal import Terminal, emulate, interrupt_while_loading, running_below
 from tests.emulator.test_privileges import CAP_DAC_READ_SEARCH, rights
 from tests.waiting import PATIENCE, until
 
@@ -93,6 +93,14 @@ def test_a_kill_does_not_stand_in_the_way_of_the_next_start(tmp_path: Path):
     assert '"status": 409' in shown
     assert shown.count('"sample.mp4"') == 3
     assert second.send(signal.SIGINT) == 0
+    assert running_below(tmp_path) == []
+
+
+def test_ctrl_c_while_its_modules_are_loaded_is_quiet(tmp_path: Path):
+    """Break: Ctrl-C in the first half second. Symptom: a traceback from the middle of an import."""
+    code, said = interrupt_while_loading(tmp_path)
+    assert code in (-signal.SIGINT, 130)
+    assert "Traceback" not in said
     assert running_below(tmp_path) == []
 
 
