@@ -177,7 +177,7 @@ def test_its_queues_carry_the_names_they_are_given(system: System, amqp_url: str
 
 
 def test_its_users_come_along_with_their_passwords(database: str, sql: Callable[..., list[tuple[Any, ...]]]):
-    """By the SQL of docs/from-the-original.md, on a table like the original's, with a hash from passlib's documentation."""
+    """By the SQL of docs/from-the-original.md, on a table like the original's; passlib's manual shows the hash."""
     page = (catalogue.STACK_FILE.parent / "docs" / "from-the-original.md").read_text(encoding="utf-8")
     (statement,) = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
     hashed = "$bcrypt-sha256$v=2,t=2b,r=12$n79VH.0Q2TMWmt3Oqt9uku$Kq4Noyk3094Y2QlB8NdRT8SvGiI4ft2"
