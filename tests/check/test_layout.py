@@ -42,7 +42,7 @@ MAY_IMPORT = {
     "functions.runtime.settings": (),
     "functions.runtime.wiring": ("events.sink", "functions.model", "functions.runtime", "functions.stores"),
     "functions.secrets": ("events.catalogue", "functions.secrets"),
-    "functions.stores": ("functions.model", "functions.runtime.settings", "functions.stores"),
+    "functions.stores": ("functions.model", "functions.stores"),
     "serving": ("serving",),
 }
 FENCES = {
@@ -54,7 +54,7 @@ FENCES = {
     "jwt": "functions/model/tokens.py",
     "moviepy": "functions/convert/transcode.py",
     "passlib": "functions/model/accounts.py",
-    "pika": "events/bridge/broker.py",
+    "pika": "events/bridge/broker/",
     "prometheus_client": r"functions/runtime/metrics.py|events/bridge/",
     "psycopg2": "functions/stores/postgres.py",
     "pymongo": "functions/stores/gridfs.py",
