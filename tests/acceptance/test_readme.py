@@ -1,4 +1,4 @@
-"""What README.md shows works as it stands there."""
+"""The commands in README.md work as they stand there."""
 
 import re
 import shutil
@@ -17,7 +17,7 @@ SHELLS = ("sh", "bash")
 
 
 def paste(shell: str, system: System, directory: Path) -> subprocess.CompletedProcess[str]:
-    """What becomes of its lines where a video lies, only the port another."""
+    """Run them in a directory that has a `video.mp4`; only the gateway's port is replaced."""
     if not (directory / "video.mp4").exists():
         shutil.copyfile(videos.bunny(), directory / "video.mp4")
     lines = LINES.replace("localhost:8002", system.gateway.url.removeprefix("http://"))
@@ -26,7 +26,7 @@ def paste(shell: str, system: System, directory: Path) -> subprocess.CompletedPr
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_its_lines_make_an_mp3(shell: str, system: System, tmp_path: Path):
-    """Register, log in, upload, wait and download; also the second time, when Ann is there already."""
+    """In every shell, and also when they are run again and the user Ann is there already."""
     pasted = paste(shell, system, tmp_path)
     assert (pasted.returncode, pasted.stderr) == (0, "")
     assert videos.play(tmp_path / "video.mp3") == pytest.approx(videos.play(tmp_path / "video.mp4"), abs=0.1)
