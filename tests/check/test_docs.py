@@ -33,7 +33,7 @@ LINKING = {path: path.read_text(encoding="utf-8") for path in (*ROOT.glob("*.md"
 FUNCTIONS = catalogue.load()
 CODE = ("functions", "events", "serving", "emulator", "gateway")
 GATEWAY = (ROOT / "gateway/nginx.conf.template").read_text(encoding="utf-8")
-LOCATIONS = re.findall(r"location (=?) +(/[a-z]*/?) +\{.*?set \$function_host \$\{(\w+)_ADDR\}", GATEWAY, re.DOTALL)
+LOCATIONS = re.findall(r"location +(=?) *(/[a-z]*/?) +\{.*?set \$function_host \$\{(\w+)_ADDR\}", GATEWAY, re.DOTALL)
 PLATFORM = ("/_/health", "/_/ready", "/_/stores", "/_/metrics")
 
 
