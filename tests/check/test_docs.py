@@ -364,6 +364,18 @@ def test_every_standard_that_the_code_cites_is_among_the_facts():
     assert cited == {name.removeprefix("RFC ") for name in table("Standards", PAGES["facts.md"]) if "RFC" in name}
 
 
+def test_every_word_of_the_glossary_is_a_word_of_the_code():
+    """A word that only the glossary uses explains nothing."""
+    paths = [path for part in CODE for path in (ROOT / part).rglob("*") if path.suffix in (".py", ".sql")]
+    code = "\n".join(path.read_text(encoding="utf-8") for path in paths).lower()
+    words = list(table("Glossary", PAGES["glossary.md"]))
+    assert len(words) > 20
+    forms = {word: re.escape(word.removesuffix("y")).replace(r"\ ", "[-_ ]") for word in words}
+    assert [
+        word for word, form in forms.items() if not re.search(rf"(?<![a-z]){form}(?:y|s|ies)?(?![a-z])", code)
+    ] == []
+
+
 def test_it_is_a_video_everywhere():
     """One word for one thing; the changelog alone may call it what it was called."""
     texts = (".html", ".in", ".js", ".json", ".md", ".py", ".sh", ".sql", ".template", ".toml", ".txt", ".yaml", ".yml")
