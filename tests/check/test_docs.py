@@ -17,7 +17,9 @@ import events.bridge.metrics  # noqa: F401 -- registers what the bridge counts
 from events import catalogue, contract
 from events.bridge.settings import Settings as BridgeSettings
 from functions.model import errors
+from functions.model.jobs import JobCount, State
 from functions.model.media import Reason
+from functions.model.notifications import NotificationCount
 from functions.runtime import metrics
 from functions.runtime.settings import SECRETS, Settings
 
@@ -217,11 +219,12 @@ def test_every_setting_is_documented_with_its_default():
 
 
 def test_no_setting_is_documented_that_nobody_reads():
-    """Functions, the bridge, the gateway, docker compose and the emulator; nothing else reads one."""
+    """Functions, the bridge, the clock, the gateway, docker compose and the emulator; nothing else reads one."""
     readers = [*ROOT.glob("emulator/**/*.py"), ROOT / "functions/runtime/gunicorn.conf.py", ROOT / "docker-compose.yml"]
     readers += [ROOT / "functions/runtime/settings.py", ROOT / "serving/environment.py", ROOT / "Makefile"]
     texts = "\n".join(path.read_text(encoding="utf-8") for path in readers if path.exists())
     known = {field.name.upper() for field in fields(Settings)} | BRIDGE | set(re.findall(r"[A-Z][A-Z0-9_]+", texts))
+    known |= {f"{function.target.upper()}_URL" for function in FUNCTIONS if function.schedule}
     known |= {name.upper() for name in re.findall(r"^ {4}(\w+): (?:str|int)\b", texts, re.MULTILINE)}
     assert {name for name in settings_tables() if name not in known} == set()
 
@@ -267,8 +270,7 @@ def test_every_metric_is_listed():
     metrics.count_failure("no_audio")
     metrics.count_no_room()
     metrics.observe_conversion(1, 60)
-    jobs = [{"state": "queued", "jobs": 1, "tries": 1, "oldest_seconds": 1}]
-    page = metrics.page(lambda: {"jobs": jobs, "notifications": [{"state": "owed", "notifications": 1}]})
+    page = metrics.page(lambda: ([JobCount(State.QUEUED, 1, 1, 1.0)], [NotificationCount("owed", 1)]))
     kinds = re.findall(r"^# TYPE ((?:videotomp3|bridge)_\w+) (\w+)", (page + generate_latest()).decode(), re.MULTILINE)
     assert {name for name, _ in kinds if not name.endswith("_created")} == set(table("Metrics", OPERATIONS))
 
