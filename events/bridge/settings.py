@@ -24,7 +24,7 @@ class Route:
     function: str
     url: str
     queue: str
-    beyond: str  # queue
+    dead_letter_queue: str
     timeout: float  # seconds one request may take
     parallelism: int  # requests at once
     last: bool = False  # what fails here is parked, never dead-lettered again
@@ -71,7 +71,7 @@ class Settings:
         return settings
 
 
-def _route(function: Function, queue: str, beyond: str, env: "_Environment") -> Route:
+def _route(function: Function, queue: str, dead_letter_queue: str, env: "_Environment") -> Route:
     template = env.text("FUNCTION_URL", "http://{name}:8080")
     url = env.text(f"{function.target.upper()}_URL", template.replace("{name}", function.name))
     if urlsplit(url).scheme not in ("http", "https"):
@@ -80,7 +80,7 @@ def _route(function: Function, queue: str, beyond: str, env: "_Environment") -> 
         function=function.name,
         url=url,
         queue=queue,
-        beyond=beyond,
+        dead_letter_queue=dead_letter_queue,
         timeout=function.timeout,
         parallelism=env.number(f"{function.target.upper()}_PARALLELISM", function.concurrency),
         last=function.dead_letter,

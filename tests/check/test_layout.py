@@ -53,7 +53,7 @@ FENCES = {
     "jwt": "functions/model/tokens.py",
     "moviepy": "functions/convert/transcode.py",
     "passlib": "functions/model/accounts.py",
-    "pika": "events/bridge/broker.py",
+    "pika": "events/bridge/broker/",
     "prometheus_client": r"functions/runtime/metrics.py|events/bridge/",
     "psycopg2": "functions/stores/postgres.py",
     "pymongo": "functions/stores/gridfs.py",
