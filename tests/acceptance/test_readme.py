@@ -30,7 +30,7 @@ def paste(shell: str, system: System, directory: Path) -> subprocess.CompletedPr
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_its_lines_make_an_mp3(shell: str, system: System, tmp_path: Path):
+def test_its_lines_make_an_mp3(shell: str, system: System, tmp_path: Path) -> None:
     """Register, log in, upload, wait and download; also the second time, when Ann is there already."""
     pasted = paste(shell, system, tmp_path)
     assert (pasted.returncode, pasted.stderr) == (0, "")
@@ -38,7 +38,7 @@ def test_its_lines_make_an_mp3(shell: str, system: System, tmp_path: Path):
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_its_lines_save_nothing_that_is_no_mp3(shell: str, system: System, tmp_path: Path):
+def test_its_lines_save_nothing_that_is_no_mp3(shell: str, system: System, tmp_path: Path) -> None:
     """Break: the video has no sound. Symptom: the last line fails with 409, and no problem is saved as `download`."""
     shutil.copyfile(videos.silent(tmp_path), tmp_path / "video.mp4")
     pasted = paste(shell, system, tmp_path)
@@ -47,7 +47,7 @@ def test_its_lines_save_nothing_that_is_no_mp3(shell: str, system: System, tmp_p
     assert not {path.name for path in tmp_path.iterdir()} & {"download", "video.mp3"}
 
 
-def test_its_sample_answers_are_what_the_system_says(person: Person):
+def test_its_sample_answers_are_what_the_system_says(person: Person) -> None:
     """The same video is answered with the same members; only ids, times and sizes may differ."""
     with videos.bunny().open("rb") as video:
         accepted = person.ask("POST", "/upload", files={"file": ("video.mp4", video)})
@@ -61,7 +61,7 @@ def test_its_sample_answers_are_what_the_system_says(person: Person):
     assert (done["mp3_size"], done["duration"]) == pytest.approx((DONE["mp3_size"], DONE["duration"]), rel=0.05)
 
 
-def test_every_member_of_a_job_is_told_with_when_it_is_there(person: Person, tmp_path: Path):
+def test_every_member_of_a_job_is_told_with_when_it_is_there(person: Person, tmp_path: Path) -> None:
     """Of one that is done, and of one that has failed: docs/api.md names these and no others."""
     answers = []
     for path in (videos.bunny(), videos.silent(tmp_path)):

@@ -132,7 +132,7 @@ def declared(target: str) -> dict[str, tuple[str, ...]]:
         if isinstance(decorator, ast.Call)
     ]
     below = next(
-        (keyword.value for keyword in served.keywords if keyword.arg == "below"), ast.parse("{}").body[0].value
+        (keyword.value for keyword in served.keywords if keyword.arg == "below"), ast.parse("{}", mode="eval").body
     )
     if ast.unparse(below).startswith("dict.fromkeys(FILES"):  # the page for people
         below = ast.parse(repr(dict.fromkeys(page_files(), ("GET",))), mode="eval").body
@@ -145,19 +145,19 @@ def page_files() -> list[str]:
     return [f"/{path.name}" for path in (ROOT / "functions/ui").iterdir() if path.suffix in (".css", ".js", ".svg")]
 
 
-def test_the_readme_can_be_read_at_one_sitting():
+def test_the_readme_can_be_read_at_one_sitting() -> None:
     """What is it, two commands, a sample answer, when not, where next: more than that belongs into docs/."""
     assert len(README.splitlines()) <= 120
     assert len(README.split()) <= 800
 
 
-def test_every_function_of_the_catalogue_stands_in_the_api_in_the_same_order():
+def test_every_function_of_the_catalogue_stands_in_the_api_in_the_same_order() -> None:
     """The table of functions is the catalogue's."""
     assert list(table("The functions", API)) == [function.name for function in FUNCTIONS]
 
 
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.name)
-def test_a_functions_row_says_what_the_catalogue_says(function):
+def test_a_functions_row_says_what_the_catalogue_says(function: catalogue.Function) -> None:
     """Trigger, path, limits and memory are those that every platform is given."""
     trigger, path, _, limit, at_once, memory = table("The functions", API)[function.name]
     assert quoted(trigger) == [*function.events, *([function.schedule] if function.schedule else [])]
@@ -165,7 +165,7 @@ def test_a_functions_row_says_what_the_catalogue_says(function):
     assert (limit, at_once, memory) == (f"{function.timeout} s", str(function.concurrency), function.memory)
 
 
-def test_every_route_of_every_function_has_its_heading_in_the_api_and_no_other():
+def test_every_route_of_every_function_has_its_heading_in_the_api_and_no_other() -> None:
     """With each of its methods; HEAD is said once for all of them."""
     headings = re.findall(r"^### `([A-Z]+) (/\S*)`$", API, re.MULTILINE)
     assert len(headings) == len(set(headings))
@@ -175,7 +175,7 @@ def test_every_route_of_every_function_has_its_heading_in_the_api_and_no_other()
 @pytest.mark.parametrize(
     ("target", "heading"), [("upload", "`POST /upload`"), ("jobs", "`GET /jobs`"), ("download", "`GET /download`")]
 )
-def test_every_query_parameter_that_a_function_reads_is_told(target, heading):
+def test_every_query_parameter_that_a_function_reads_is_told(target: str, heading: str) -> None:
     """An upload's options among them."""
     tree = ast.parse((ROOT / "functions" / target / "main.py").read_text(encoding="utf-8"))
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "web.query"]
@@ -187,7 +187,7 @@ def test_every_query_parameter_that_a_function_reads_is_told(target, heading):
     assert {cells[0].strip("`") for cells in rows(heading, API)} == read
 
 
-def test_every_problem_is_listed_with_its_status():
+def test_every_problem_is_listed_with_its_status() -> None:
     """Programs match on its type."""
     real = {(kind.slug, kind.status) for kind in subclasses(errors.Problem)} | {("internal", 500)}
     listed = {(name, int(cells[0])) for name, cells in table("Errors", API).items()}
@@ -202,7 +202,7 @@ def subclasses(kind: type[errors.Problem]) -> Iterator[type[errors.Problem]]:
             yield from subclasses(each)
 
 
-def test_every_event_says_who_takes_it_and_what_its_data_are():
+def test_every_event_says_who_takes_it_and_what_its_data_are() -> None:
     """As template.yml and the schemas have it."""
     for name, (data, _, to) in table("Events", API).items():
         schema = json.loads((ROOT / "events/schemas" / f"{name}.json").read_text(encoding="utf-8"))
@@ -211,14 +211,14 @@ def test_every_event_says_who_takes_it_and_what_its_data_are():
     assert list(table("Events", API)) == list(contract.TYPES)
 
 
-def test_every_setting_is_documented_with_its_default():
+def test_every_setting_is_documented_with_its_default() -> None:
     """A setting that nobody can look up does not exist."""
     said = {name: cells[0].replace("–", "") for name, cells in settings_of_functions().items()}
     real = {field.name.upper(): str(field.default).replace("False", "false") for field in fields(Settings)}
     assert said == real
 
 
-def test_no_setting_is_documented_that_nobody_reads():
+def test_no_setting_is_documented_that_nobody_reads() -> None:
     """Functions, the bridge, the clock, the gateway, docker compose and the emulator; nothing else reads one."""
     readers = [*ROOT.glob("emulator/**/*.py"), ROOT / "functions/runtime/gunicorn.conf.py", ROOT / "docker-compose.yml"]
     readers += [ROOT / "functions/runtime/settings.py", ROOT / "serving/environment.py", ROOT / "Makefile"]
@@ -229,7 +229,7 @@ def test_no_setting_is_documented_that_nobody_reads():
     assert {name for name in settings_tables() if name not in known} == set()
 
 
-def test_every_setting_of_the_bridge_is_documented_and_its_default_is_true():
+def test_every_setting_of_the_bridge_is_documented_and_its_default_is_true() -> None:
     """Set to what the page says, the bridge is as it is with nothing set."""
     assert "BRIDGE_DELAYS" in BRIDGE
     said = settings_tables()
@@ -241,7 +241,7 @@ def test_every_setting_of_the_bridge_is_documented_and_its_default_is_true():
     assert BridgeSettings.read(broker | written, FUNCTIONS) == BridgeSettings.read(broker, FUNCTIONS)
 
 
-def test_everything_that_docker_compose_takes_from_its_environment_is_documented():
+def test_everything_that_docker_compose_takes_from_its_environment_is_documented() -> None:
     """With the port or name that it has without."""
     compose = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
     taken = dict(re.findall(r"\$\{([A-Z0-9_]+):-([^}$]*)\}", compose))
@@ -251,19 +251,19 @@ def test_everything_that_docker_compose_takes_from_its_environment_is_documented
         assert [taken[name] for name in quoted(cells[0])] == cells[1].split(", ")
 
 
-def test_every_secret_is_marked_as_one():
+def test_every_secret_is_marked_as_one() -> None:
     """Which settings may come from a file is said where they are listed."""
     marked = {name.lower() for name, cells in settings_tables().items() if "*secret*" in cells[1]}
     assert marked == {*SECRETS, "amqp_url"}
 
 
-def test_every_reason_of_failure_is_listed():
+def test_every_reason_of_failure_is_listed() -> None:
     """Clients match on these words."""
     listed = API.partition("one of these reasons:")[2].partition("\n\n")[0]
     assert set(quoted(listed)) == set(Reason)
 
 
-def test_every_metric_is_listed():
+def test_every_metric_is_listed() -> None:
     """Of the functions and of the bridge; what a dashboard asks for and is never told looks like a quiet system."""
     metrics.count_request("ui", 200)
     metrics.count_bytes("in", 1)
@@ -275,7 +275,7 @@ def test_every_metric_is_listed():
     assert {name for name, _ in kinds if not name.endswith("_created")} == set(table("Metrics", OPERATIONS))
 
 
-def test_every_make_target_the_documents_name_exists():
+def test_every_make_target_the_documents_name_exists() -> None:
     """`make help` and the documents speak of the same targets."""
     listed = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, encoding="utf-8", check=True).stdout
     for target in set(re.findall(r"(?:`|\$ )make ([a-z][a-z-]*)", DOCUMENTS)):
@@ -283,7 +283,7 @@ def test_every_make_target_the_documents_name_exists():
 
 
 @pytest.mark.parametrize("file", [".github/workflows/ci.yml", ".devcontainer/devcontainer.json", ".ci/run"])
-def test_what_others_run_is_a_target_of_the_makefile(file):
+def test_what_others_run_is_a_target_of_the_makefile(file: str) -> None:
     """A machine that has nothing but the checkout runs these lines; none of us sees them fail."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     rules = re.findall(r"^([a-z.][\w./ -]*):(?!=)", makefile, re.MULTILINE)
@@ -304,7 +304,7 @@ def commands(file: str) -> str:
     return "\n".join(line for line in text.splitlines() if not line.startswith("#"))
 
 
-def test_the_workflow_may_only_read():
+def test_the_workflow_may_only_read() -> None:
     """Whatever a pull request runs there cannot write to the repository."""
     workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
     assert workflow["permissions"] == {"contents": "read"}
@@ -312,7 +312,7 @@ def test_the_workflow_may_only_read():
 
 
 @pytest.mark.parametrize("document", LINKING, ids=lambda path: str(path.relative_to(ROOT)))
-def test_every_link_of_a_document_leads_somewhere(document):
+def test_every_link_of_a_document_leads_somewhere(document: Path) -> None:
     """To a file that is there, and to a heading that it has."""
     for path, _, anchor in (link.partition("#") for link in re.findall(r"\]\(([^):\s]+)\)", LINKING[document])):
         target = (document.parent / path).resolve() if path else document
@@ -326,13 +326,13 @@ def anchors(document: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_every_page_of_docs_is_reached_from_the_readme():
+def test_every_page_of_docs_is_reached_from_the_readme() -> None:
     """A page that nothing leads to is read by nobody."""
     linked = set(re.findall(r"\]\((docs/\w[\w-]*\.md)", README))
     assert linked == {str(path.relative_to(ROOT)) for path in ROOT.glob("docs/*.md")}
 
 
-def test_the_readme_shows_the_page():
+def test_the_readme_shows_the_page() -> None:
     """In a picture that whoever cannot see it is told about, and that loads at once."""
     [(told, picture)] = re.findall(r"!\[([^]]+)\]\(([^)]+)\)", README)
     assert len(told.split()) > 10
@@ -340,7 +340,7 @@ def test_the_readme_shows_the_page():
     assert (ROOT / picture).stat().st_size <= 150_000
 
 
-def test_every_path_the_documents_name_exists():
+def test_every_path_the_documents_name_exists() -> None:
     """A reader who follows a path arrives."""
     rooms = "functions|events|serving|emulator|gateway|k8s|docs|requirements|tests"
     named = re.findall(rf"`((?:{rooms})/[\w./-]+)`", DOCUMENTS)
@@ -349,7 +349,7 @@ def test_every_path_the_documents_name_exists():
         assert (ROOT / path).exists(), path
 
 
-def test_every_door_the_documents_name_opens():
+def test_every_door_the_documents_name_opens() -> None:
     """With that method, at that path, by the function that has it."""
     doors = set(re.findall(r"`(GET|HEAD|POST|PATCH|PUT|DELETE) (/[^`?]*)(?:\?[^`]*)?`", DOCUMENTS))
     assert doors >= {("POST", "/register"), ("PATCH", "/account"), ("POST", "/jobs/<id>/retry"), ("GET", "/")}
@@ -358,7 +358,7 @@ def test_every_door_the_documents_name_opens():
     assert doors - inside <= routes()
 
 
-def test_every_standard_that_the_code_cites_is_among_the_facts():
+def test_every_standard_that_the_code_cites_is_among_the_facts() -> None:
     """With its number, so that who reads a comment finds what we take from it."""
     paths = [path for part in CODE for path in (ROOT / part).rglob("*") if path.suffix in (".py", ".sql", ".template")]
     cited = {number for path in paths for number in re.findall(r"RFC (\d+)", path.read_text(encoding="utf-8"))}
@@ -366,7 +366,7 @@ def test_every_standard_that_the_code_cites_is_among_the_facts():
     assert cited == {name.removeprefix("RFC ") for name in table("Standards", PAGES["facts.md"]) if "RFC" in name}
 
 
-def test_every_word_of_the_glossary_is_a_word_of_the_code():
+def test_every_word_of_the_glossary_is_a_word_of_the_code() -> None:
     """A word that only the glossary uses explains nothing."""
     paths = [path for part in CODE for path in (ROOT / part).rglob("*") if path.suffix in (".py", ".sql")]
     code = "\n".join(path.read_text(encoding="utf-8") for path in paths).lower()
@@ -378,7 +378,7 @@ def test_every_word_of_the_glossary_is_a_word_of_the_code():
     ] == []
 
 
-def test_it_is_a_video_everywhere():
+def test_it_is_a_video_everywhere() -> None:
     """One word for one thing; the changelog alone may call it what it was called."""
     texts = (".html", ".in", ".js", ".json", ".md", ".py", ".sh", ".sql", ".template", ".toml", ".txt", ".yaml", ".yml")
     places = (*CODE, "tests", "k8s", "docs", "requirements", ".github", ".devcontainer")
@@ -392,7 +392,7 @@ def test_it_is_a_video_everywhere():
 ORIGINAL_DOORS = ["POST /register", "POST /login", "POST /validate", "POST /upload", "GET /download?fid="]
 
 
-def test_every_door_of_the_original_has_its_row_and_the_function_that_answers_it():
+def test_every_door_of_the_original_has_its_row_and_the_function_that_answers_it() -> None:
     """What stood there stands here, and the file is that function's."""
     doors = table("Doors", ORIGINAL)
     assert [door for door in doors if door] == ORIGINAL_DOORS
@@ -403,7 +403,7 @@ def test_every_door_of_the_original_has_its_row_and_the_function_that_answers_it
         assert quoted(cells[2]) == [f"functions/{function.target}/main.py"]
 
 
-def test_every_setting_of_the_original_has_its_row_and_what_is_set_in_its_place():
+def test_every_setting_of_the_original_has_its_row_and_what_is_set_in_its_place() -> None:
     """The seven of its README keep their names; what the others became is a setting of ours."""
     said = table("Settings", ORIGINAL)
     kept = ("JWT_SECRET", "DATABASE_URL", "MONGO_URI", "MONGO_MP3_URI", "AUTH_SVC_ADDR", "VIDEO_QUEUE", "MP3_QUEUE")
@@ -414,7 +414,7 @@ def test_every_setting_of_the_original_has_its_row_and_what_is_set_in_its_place(
     assert named | set(re.findall(r"`([A-Z_]+)`", below)) <= ours
 
 
-def test_every_file_of_the_original_has_its_row_and_where_it_went():
+def test_every_file_of_the_original_has_its_row_and_where_it_went() -> None:
     """Each part, and nothing that is not there."""
     files = rows("Files", ORIGINAL)
     assert {path.split("/")[1] for cells in files for path in quoted(cells[0]) if path.startswith("src/")} == {
