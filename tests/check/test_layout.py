@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "emulator": ("emulator", "events.catalogue"),
     "events": ("events",),
     "events.bridge": ("events", "serving"),
+    "events.clock": ("events.catalogue", "serving.logs"),
     "functions": (),
     **{f"functions.{name}": (*SHARED, f"functions.{name}") for name in FUNCTIONS},
     # An entry point besides gunicorn:
@@ -63,7 +64,7 @@ FENCES = {
 # Entry points, and settings, which they read.
 READ_THE_ENVIRONMENT = (
     *("functions/runtime/settings.py", "functions/runtime/gunicorn.conf.py", "functions/convert/jobsink.py"),
-    *("events/bridge/__main__.py", "emulator/__main__.py"),
+    *("events/bridge/__main__.py", "events/clock.py", "emulator/__main__.py"),
 )
 
 

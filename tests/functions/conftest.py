@@ -63,7 +63,7 @@ def environ(kept_database: str, videos_uri: str, mp3s_uri: str, kept_sink: event
 
 @pytest.fixture(scope="session")
 def loaded(environ: dict[str, str]) -> Callable[..., Flask]:
-    """A function's application, with what it is told otherwise; each is loaded once."""
+    """The application of a function, with changes to its environment; each is loaded once."""
     applications: dict[Any, Flask] = {}
 
     def get(name: str, **changes: str) -> Flask:
@@ -77,7 +77,7 @@ def loaded(environ: dict[str, str]) -> Callable[..., Flask]:
 
 @pytest.fixture
 def function(loaded: Callable[..., Flask], database: str) -> Callable[..., FlaskClient]:  # noqa: ARG001 -- it is emptied afterwards
-    """A client of a function, with what the function is told otherwise."""
+    """A client of a function, with changes to the function's environment."""
 
     def client(name: str, **changes: str) -> FlaskClient:
         return loaded(name, **changes).test_client()
@@ -175,10 +175,11 @@ def emptied(bucket: Bucket) -> Iterator[Bucket]:
 
 @pytest.fixture
 def add(jobs: Jobs, videos: Bucket, ada: Person) -> Callable[..., Job]:
-    """A queued job of Ada's, its video stored; with what it is told otherwise."""
+    """A queued job of Ada's with its video stored; `changes` are columns of NewJob with another value."""
 
     def make(content: bytes = VIDEO, **changes: Any) -> Job:
-        new = new_job(**{"owner": ada.id, "video_size": len(content)} | changes)
+        columns: dict[str, Any] = {"owner": ada.id, "video_size": len(content)}
+        new = new_job(**columns | changes)
         videos.write(new.video, [content])
         job = jobs.add(new)
         assert job is not None

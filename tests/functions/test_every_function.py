@@ -137,7 +137,7 @@ def test_rows_cannot_be_watched_while_postgres_is_away(function: Function) -> No
 
 SLIPS = {
     "upload": ("POST", "filname", "did you mean `filename`?"),
-    "jobs": ("GET", "befor", "did you mean `before`?"),
+    "jobs": ("GET", "cursr", "did you mean `cursor`?"),
     "download": ("GET", "id", "did you mean `fid`?"),
     "register": ("POST", "name", "what is known here is nothing"),
 }
