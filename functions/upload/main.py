@@ -14,7 +14,8 @@ from functions.runtime import announcement, metrics, responses, web, wiring
 from functions.upload import incoming
 
 services = wiring.Services("upload")
-DEFAULTS = options.Options().changed({"vbr": str(services.settings.mp3_quality)})  # what an operator can choose of them
+# What a request gets that asks for nothing: MP3_QUALITY, and for the rest the options' own defaults.
+DEFAULTS = options.Options().changed({"vbr": str(services.settings.mp3_quality)})
 KEY = "Idempotency-Key"
 KEY_LENGTH = 200
 
