@@ -123,15 +123,14 @@ class Services:
     def mailer(self) -> "Mailer":
         from functions.stores import mail
 
-        wanted = self.settings
-        if wanted.mail_transport == "ses":
+        if self.settings.mail_transport == "ses":
             return mail.Ses()
         return mail.Smtp(
-            wanted.smtp_host,
-            wanted.smtp_port,
-            user=wanted.smtp_user,
-            password=wanted.smtp_password,
-            starttls=wanted.smtp_starttls,
+            self.settings.smtp_host,
+            self.settings.smtp_port,
+            user=self.settings.smtp_user,
+            password=self.settings.smtp_password,
+            starttls=self.settings.smtp_starttls,
         )
 
     def counts(self) -> "tuple[list[JobCount], list[NotificationCount]]":
