@@ -11,8 +11,9 @@ from events import catalogue
 from events.bridge.broker import BrokerError, Publisher, Subscriber, move
 from events.bridge.dispatcher import Dispatcher, released
 from events.bridge.ingress import Ingress
-from events.bridge.settings import Misconfigured, Settings
+from events.bridge.settings import Settings
 from serving import logs
+from serving.environment import SettingsError
 
 
 def main(arguments: list[str]) -> int | str:
@@ -26,7 +27,7 @@ def main(arguments: list[str]) -> int | str:
                 sys.stdout.write(f"{count} parked event{'' if count == 1 else 's'} sent again\n")
             case _:
                 return "use: python -m events.bridge [replay]"
-    except (Misconfigured, BrokerError) as error:
+    except (SettingsError, BrokerError) as error:
         return str(error)
     return 0
 

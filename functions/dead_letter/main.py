@@ -7,7 +7,6 @@ from functions.model.jobs import FAILED
 from functions.runtime import announcement, metrics, web, wiring
 
 services = wiring.Services("dead_letter")
-SOURCE = "/functions/dead-letter"
 
 
 @web.serves("POST", ready=services.ready)
@@ -22,4 +21,4 @@ def dead_letter(request: Request) -> Response:
     if job is None or job.state != FAILED:
         return web.nothing_follows("a lease is live or tries are left: sweep goes on with it")
     web.note(reason=job.reason)
-    return web.reply(announcement.result(job, SOURCE))
+    return web.reply(announcement.result(job, services.source))

@@ -27,7 +27,7 @@ def upload(request: Request) -> Response:
     job = _add(request, owner, key, video, file_id)
     web.note(job=job.id, user=owner, bytes=video.size)
     metrics.count_bytes("in", video.size)
-    announcement.announce(services, job, "/functions/upload")
+    announcement.announce(services, job)
     return responses.json(job.public(), 202, Location=f"/jobs/{job.id}")
 
 

@@ -20,7 +20,7 @@ def read_by(function: str) -> set[str]:
     for module in _modules(f"functions.{function}.main"):
         found |= _settings(module)
         used |= {name for base, name in _attributes(_tree(module)) if base == "services"}
-    for name in used - {"ready", "settings"}:  # it asks the stores of NEEDS
+    for name in used - {"ready", "settings", "source"}:  # the first asks the stores of NEEDS
         found |= _behind(name)
     # Who imports functions.runtime.announcement need not announce; and validate does not ask itself.
     return found - ({"k_sink"} - set(NEEDS[function])) - (set() if function in ASK_VALIDATE else {"auth_svc_addr"})

@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "functions": (),
     **{f"functions.{name}": (*SHARED, f"functions.{name}") for name in FUNCTIONS},
     # An entry point besides gunicorn:
-    "functions.convert.jobsink": (*SHARED, "events.envelope", "functions.convert", "serving.logs"),
+    "functions.convert.jobsink": (*SHARED, "events.envelope", "functions.convert", "serving"),
     "functions.model": ("functions.model",),
     "functions.runtime": (
         "events.contract",
@@ -37,8 +37,10 @@ MAY_IMPORT = {
         "functions.runtime",
         "serving",
     ),
-    "functions.runtime.migrate": ("functions.model", "functions.runtime.settings", "functions.stores"),
-    "functions.runtime.settings": (),
+    "functions.runtime.migrate": (
+        *("functions.model", "functions.runtime.settings", "functions.stores", "serving.environment"),
+    ),
+    "functions.runtime.settings": ("serving.environment", "serving.logs"),
     "functions.runtime.wiring": ("events.sink", "functions.model", "functions.runtime", "functions.stores"),
     "functions.secrets": ("events.catalogue", "functions.secrets"),
     "functions.stores": ("functions.model", "functions.runtime.settings", "functions.stores"),

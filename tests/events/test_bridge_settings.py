@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from events.bridge.settings import Misconfigured, Settings
+from events.bridge.settings import Settings
 from events.catalogue import load
+from serving.environment import SettingsError
 from tests.events.harness import Harness, free_port, run, uploaded
 from tests.waiting import until
 
@@ -50,17 +51,24 @@ def test_the_bridge_says_no_more_than_log_level_asks_for(harness: Harness) -> No
 def test_everything_wrong_is_named_at_once(tmp_path: Path) -> None:
     """One start tells all, not one mistake per start."""
     env = {"SECRETS_DIR": str(tmp_path), "PORT": "http", "NOTIFY_URL": "notify:8080", "BRIDGE_DELAYS": "1 soon"}
-    env["LOG_LEVEL"] = "loud"
-    with pytest.raises(Misconfigured) as caught:
+    env |= {"LOG_LEVEL": "loud", "BRIDGE_RETRIES": "-1", "CONVERT_PARALLELISM": "two"}
+    with pytest.raises(SettingsError) as caught:
         Settings.read(env, load())
-    for name in ("AMQP_URL", "PORT", "NOTIFY_URL", "BRIDGE_DELAYS", "LOG_LEVEL"):
+    for name in ("AMQP_URL", "PORT", "NOTIFY_URL", "BRIDGE_DELAYS", "LOG_LEVEL", "BRIDGE_RETRIES", "CONVERT_P"):
         assert name in str(caught.value)
+
+
+@pytest.mark.parametrize("delays", ["soon", "0 1", "-1", "inf", "nan", "1 nan 2"])
+def test_a_delay_is_a_time_that_ends(delays: str) -> None:
+    """It becomes the time to live of a queue."""
+    with pytest.raises(SettingsError, match="BRIDGE_DELAYS must be seconds such as"):
+        Settings.read({"AMQP_URL": "amqp://localhost/", "BRIDGE_DELAYS": delays}, load())
 
 
 @pytest.mark.parametrize("url", ["localhost:5672", "http://localhost/", "amqp://me:s3cret@host:port/"])
 def test_a_wrong_broker_is_refused_and_its_password_kept(url: str) -> None:
     """The address may hold a password, so the message shows an example instead."""
-    with pytest.raises(Misconfigured, match="AMQP_URL must look like") as caught:
+    with pytest.raises(SettingsError, match="AMQP_URL must look like") as caught:
         Settings.read({"AMQP_URL": url}, load())
     assert "s3cret" not in str(caught.value)
 
@@ -68,7 +76,7 @@ def test_a_wrong_broker_is_refused_and_its_password_kept(url: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "env", "says"),
     [
-        ([], {"AMQP_URL": "", "SECRETS_DIR": "nowhere"}, "AMQP_URL is missing"),
+        ([], {"AMQP_URL": "", "SECRETS_DIR": "nowhere"}, "AMQP_URL is not set"),
         (["replay"], {"AMQP_URL": f"amqp://127.0.0.1:{free_port()}/"}, "see that it runs"),
         (["reply"], {"AMQP_URL": "amqp://127.0.0.1/"}, "use: python -m events.bridge"),
     ],
