@@ -131,7 +131,7 @@ class Services:
         return mail.mailer(self.settings)
 
     def counts(self) -> "dict[str, list[dict[str, Any]]]":
-        """How many jobs and notifications there are, by state: for /_/metrics."""
+        """Rows by state, for /_/metrics."""
         return {"jobs": self.jobs.counts(), "notifications": self.notifications.counts()}
 
     def ready(self) -> None:

@@ -24,14 +24,14 @@ def upload(request: Request) -> Response:
     video = incoming.receive(request, named, services.settings.max_upload_bytes, services.settings.upload_seconds)
     file_id = uuid4()
     services.videos.write(file_id, video.pieces())
-    job = _add(request, owner, key, video, file_id)
+    job = _add(owner, key, video, file_id)
     web.note(job=job.id, user=owner, bytes=video.size)
     metrics.count_bytes("in", video.size)
     announcement.announce(services, job)
     return responses.json(job.public(), 202, Location=f"/jobs/{job.id}")
 
 
-def _add(request: Request, owner: UUID, key: str | None, video: incoming.IncomingVideo, file_id: UUID) -> Job:
+def _add(owner: UUID, key: str | None, video: incoming.IncomingVideo, file_id: UUID) -> Job:
     """The job of this upload, or the one that its idempotency key has made before."""
     id_ = uuid4()
     try:
@@ -45,8 +45,8 @@ def _add(request: Request, owner: UUID, key: str | None, video: incoming.Incomin
             video_size=video.size,
             video_sha256=video.sha256,
             idempotency_key=key,
-            traceparent=web.traceparent(request),
-            correlationid=web.request_id(request) or str(id_),
+            traceparent=web.identity().traceparent,
+            correlationid=web.identity().request_id,
         )
     except Unauthorized:
         services.videos.delete(file_id)

@@ -1,5 +1,7 @@
 """What the functions' tests stand on: functions loaded as the framework loads them, and people who use them."""
 
+import importlib
+import json
 import os
 import signal
 import subprocess
@@ -19,6 +21,7 @@ from werkzeug.test import TestResponse
 
 import functions
 from events import contract, envelope
+from functions.runtime.routes import Routes
 from functions.stores.gridfs import Bucket
 from tests.events.harness import free_port
 from tests.waiting import PATIENCE, until
@@ -38,6 +41,15 @@ def load(name: str, environ: dict[str, str]) -> Flask:
             patch.setenv(variable, value)
         application: Flask = functions_framework.create_app(target=name, source=str(FUNCTIONS / name / "main.py"))
     return application
+
+
+def routes(name: str, environ: dict[str, str]) -> Routes:
+    """Which routes the function declares."""
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, value in environ.items():
+            patch.setenv(variable, value)
+        declared: Routes = getattr(importlib.import_module(f"functions.{name}.main"), name).routes
+    return declared
 
 
 class Served:
@@ -70,6 +82,15 @@ class Served:
             return requests.get(f"{self.url}/_/health", timeout=PATIENCE).ok
         except requests.ConnectionError:
             return False
+
+    def lines(self, **wanted: Any) -> list[dict[str, Any]]:
+        """Of its log, those that hold all of that."""
+        written = [
+            json.loads(line)
+            for line in self.log.read_text(encoding="utf-8").splitlines(keepends=True)
+            if line.startswith("{") and line.endswith("}\n")
+        ]
+        return [line for line in written if wanted.items() <= line.items()]
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)

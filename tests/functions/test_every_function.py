@@ -17,12 +17,13 @@ from flask.testing import FlaskClient
 from events import catalogue
 from functions.runtime.settings import NEEDS
 from tests.events.harness import uploaded
-from tests.functions.harness import FUNCTIONS, PROBLEM, Person, Served, deliver, problem
+from tests.functions.harness import FUNCTIONS, PROBLEM, Person, Served, deliver, problem, routes
 from tests.waiting import PATIENCE, until
 
 Function = Callable[..., FlaskClient]
 
 ALL = [entry.target for entry in catalogue.load()]
+NAMES = {entry.target: entry.name for entry in catalogue.load()}
 EVENT_FUNCTIONS = [entry.target for entry in catalogue.load() if entry.events or entry.dead_letter]
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND")
 ID = "00000000-0000-4000-8000-000000000000"
@@ -48,16 +49,23 @@ DRIVERS = ("psycopg2", "pymongo", "boto3", "moviepy", "numpy", "urllib3", "fastj
 def test_it_is_ready_where_its_stores_are(name: str, function: Function) -> None:
     """Asked once, believed for two seconds."""
     answer = function(name).get("/_/ready")
-    assert (answer.status_code, answer.json) == (200, {"function": name, "ready": True})
+    assert (answer.status_code, answer.json) == (200, {"function": NAMES[name], "ready": True})
 
 
 @pytest.mark.parametrize("name", [name for name in ALL if "database_url" in NEEDS[name]])
 def test_it_is_healthy_and_not_ready_where_they_are_away(name: str, function: Function) -> None:
     """A platform must not restart it for that, nor send it work."""
     client = function(name, **AWAY)
-    assert client.get("/_/health").json == {"function": name}
+    assert client.get("/_/health").json == {"function": NAMES[name]}
     told = problem(client.get("/_/ready"), 503, "unavailable")
     assert "127.0.0.1" not in told["detail"]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_routes_it_declares_are_those_it_has(name: str, environ: dict[str, str]) -> None:
+    """ADDRESSES has each with an id in its place, so what the next test asks is asked of every declared route."""
+    declared = {path.replace("<id>", ID): set(methods) for path, methods in routes(name, environ).items()}
+    assert {path.rstrip("/") or "/": methods for path, methods in ADDRESSES[name].items()} == declared
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -123,7 +131,7 @@ def test_what_it_counts_can_be_watched(name: str, function: Function) -> None:
     client.get("/")
     page = client.get("/_/metrics")
     assert (page.status_code, page.mimetype) == (200, "text/plain")
-    assert f'videotomp3_requests_total{{function="{name}"' in page.text
+    assert f'videotomp3_requests_total{{function="{NAMES[name]}"' in page.text
 
 
 def test_rows_cannot_be_watched_while_postgres_is_away(function: Function) -> None:
@@ -175,7 +183,7 @@ ILL_FORMED = {
 def test_what_its_server_refuses_is_a_problem_too(
     request_: bytes, status: int, slug: str, served: Callable[..., Served]
 ) -> None:
-    """Before any code of ours: not in HTML, and nothing of it stands in the answer or in the log."""
+    """Before any code of ours: not in HTML, with its line in the log, and nothing of it in either."""
     server = served("ui")
     with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as connection:
         connection.sendall(request_)
@@ -187,7 +195,9 @@ def test_what_its_server_refuses_is_a_problem_too(
     assert (told["status"], told["type"]) == (status, PROBLEM + slug)
     assert told.keys() == {"type", "title", "status", "detail"}
     assert b"hush" not in body
-    until(lambda: "request refused" in server.log.read_text(encoding="utf-8"))
+    [line] = until(lambda: server.lines(request=answer.headers["X-Request-Id"]))
+    assert (line["status"], line["reason"]) == (status, slug)
+    assert line["message"].startswith("request refused")
     assert "hush" not in server.log.read_text(encoding="utf-8")
     assert requests.get(f"{server.url}/_/health", timeout=PATIENCE).ok
 
@@ -256,6 +266,15 @@ def test_a_start_without_its_settings_names_them_all_and_ends(tmp_path: Path) ->
     [line] = log.read_text(encoding="utf-8").splitlines()
     for name in ("DATABASE_URL", "MONGO_URI", "K_SINK", "JWT_SECRET is shorter"):
         assert name in line
+
+
+@pytest.mark.parametrize("wrong", [{"LOG_LEVEL": "loud"}, {"CONCURRENCY": "many"}])
+def test_a_start_with_a_wrong_setting_of_its_server_says_so_in_one_line(wrong: dict[str, str], tmp_path: Path) -> None:
+    """Each of them was a traceback."""
+    log = tmp_path / "log"
+    assert Served("ui", wrong, log).process.wait(PATIENCE) != 0
+    [line] = log.read_text(encoding="utf-8").splitlines()
+    assert line.startswith(f"ui cannot start: {next(iter(wrong))} must be ")
 
 
 def test_a_start_without_a_target_names_those_there_are(tmp_path: Path) -> None:
