@@ -4,6 +4,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import wraps
 from http import HTTPStatus
 from typing import Any, Protocol, cast
@@ -32,6 +33,8 @@ JSON_LIMIT = 64 * 1024  # bytes of a JSON body or an event
 LOGGED_FIELDS = frozenset(
     {"before", "body", "email", "fid", "file", "filename", "name", "password", "token", "username", "Idempotency-Key"}
 )
+
+NOWHERE = "there is nothing at this address"
 
 log = logging.getLogger("functions")
 
@@ -73,8 +76,8 @@ def serves(
             except Problem as problem:
                 response = _refused(problem)
             except Exception as error:
-                response = _broken(error)
-            return _recorded(response)
+                response = _broken(error, name)
+            return _recorded(response, name)
 
         made = cast(Function, function)
         made.routes = declared
@@ -85,39 +88,47 @@ def serves(
 
 def _take_over(app: flask.Flask, name: str) -> None:
     """Has the framework's application answer nothing but what is ours, and every error as a problem."""
-    app.name = name
     # A map of our own: Flask's begins with /static/, the files of any folder of that name, and answers //x in HTML.
     app.url_map = Map(merge_slashes=False)
     app.before_request(_begin)
-    app.register_error_handler(Problem, lambda problem: _recorded(_refused(problem)))
-    app.register_error_handler(
-        HTTPException, lambda _: _recorded(_refused(NotFound("there is nothing at this address")))
-    )
-    app.register_error_handler(Exception, lambda error: _recorded(_broken(error)))
+    app.register_error_handler(Problem, lambda problem: _recorded(_refused(problem), name))
+    app.register_error_handler(HTTPException, lambda _: _recorded(_refused(NotFound(NOWHERE)), name))
+    app.register_error_handler(Exception, lambda error: _recorded(_broken(error, name), name))
+
+
+@dataclass(slots=True)
+class Entry:
+    """What the log will say of a request, and what its answer is named by."""
+
+    identity: Identity
+    began: float  # by the monotonic clock
+    fields: dict[str, Any]
 
 
 def _begin() -> None:
     # In place of the framework's, which would read the whole body into memory (its read_request).
     flask.current_app.after_request_funcs[None] = [_name_request]
-    flask.g.began = time.monotonic()
-    flask.g.identity = tracing.identity(flask.request.environ)
-    flask.g.fields = {}
+    flask.g.entry = Entry(tracing.identity(flask.request.environ), time.monotonic(), {})
 
 
 def _name_request(response: Response) -> Response:
-    response.headers[tracing.REQUEST_ID] = identity().request_id
+    response.headers[tracing.REQUEST_ID] = _entry().identity.request_id
     return response
 
 
-def identity() -> Identity:
-    """The present request's id and trace: the caller's where it has named them, and the same for all of its time."""
-    found: Identity = flask.g.identity
+def _entry() -> Entry:
+    found: Entry = flask.g.entry
     return found
+
+
+def identity() -> Identity:
+    """The present request's id and trace: the caller's, where it has named them."""
+    return _entry().identity
 
 
 def note(**values: Any) -> None:
     """Adds fields to this request's line in the log: ids, numbers, reasons; never a token or an address."""
-    flask.g.fields.update(values)
+    _entry().fields.update(values)
 
 
 class Broken(Problem):
@@ -139,22 +150,23 @@ def _refused(problem: Problem) -> Response:
     return responses.problem(problem)
 
 
-def _broken(error: Exception) -> Response:
-    known = logs.fields(function=flask.current_app.name, request=identity().request_id, trace=identity().trace_id)
-    log.error("it broke", exc_info=error, extra=known)
+def _broken(error: Exception, function: str) -> Response:
+    known = identity()
+    fields = logs.fields(function=function, request=known.request_id, trace=known.trace_id)
+    log.error("it broke", exc_info=error, extra=fields)
     return _refused(Broken())
 
 
-def _recorded(response: Response) -> Response:
+def _recorded(response: Response, function: str) -> Response:
     """The answer to this request, once it is counted and its outcome has its line in the log."""
-    function, status = flask.current_app.name, response.status_code
+    entry, status = _entry(), response.status_code
     fields = logs.fields(
         function=function,
         status=status,
-        milliseconds=round((time.monotonic() - flask.g.began) * 1000),
-        request=identity().request_id,
-        trace=identity().trace_id,
-        **flask.g.fields,
+        milliseconds=round((time.monotonic() - entry.began) * 1000),
+        request=entry.identity.request_id,
+        trace=entry.identity.trace_id,
+        **entry.fields,
     )
     metrics.count_request(function, status)
     level = logging.ERROR if status >= HTTPStatus.INTERNAL_SERVER_ERROR else logging.INFO
@@ -207,7 +219,7 @@ def event(request: Request) -> Event:
         arrived = envelope.from_http(dict(request.headers), _small_body(request))
     except InvalidEvent as error:
         raise BadRequest(str(error)) from error
-    flask.g.identity = identity().within(arrived.traceparent)
+    _entry().identity = identity().within(arrived.traceparent)
     note(event=arrived.id, type=arrived.type, job=arrived.job)
     return arrived
 
