@@ -50,5 +50,5 @@ def is_traceparent(text: str) -> bool:
 def begun() -> str:
     """The traceparent of a trace that begins here."""
     # Not from the `secrets` module, which asks the kernel each time: nothing depends on nobody guessing an id.
-    trace, parent = random.getrandbits(128) or 1, random.getrandbits(64) or 1  # noqa: S311
+    trace, parent = random.getrandbits(128) or 1, random.getrandbits(64) or 1
     return f"00-{trace:032x}-{parent:016x}-01"

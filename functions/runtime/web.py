@@ -69,7 +69,6 @@ def serves(
 
         @wraps(handler)
         def function(request: Request) -> Response:
-            connection.limit_idling(request)
             try:
                 routes.require(request, routes.methods(declared, request.path))
                 response = handler(request)
@@ -98,7 +97,7 @@ def _take_over(app: flask.Flask, name: str) -> None:
 
 @dataclass(slots=True)
 class Entry:
-    """What the log will say of a request, and what its answer is named by."""
+    """What the log will say of the present request; it grows while the request is worked on."""
 
     identity: Identity
     began: float  # by the monotonic clock
@@ -108,6 +107,7 @@ class Entry:
 def _begin() -> None:
     # In place of the framework's, which would read the whole body into memory (its read_request).
     flask.current_app.after_request_funcs[None] = [_name_request]
+    connection.limit_idling(flask.request)
     flask.g.entry = Entry(tracing.identity(flask.request.environ), time.monotonic(), {})
 
 
