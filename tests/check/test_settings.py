@@ -26,7 +26,7 @@ WHOLE = {
 
 @pytest.mark.parametrize("function", NEEDS)
 def test_nothing_set_is_told_whole(function: str, tmp_path: Path) -> None:
-    """Each name once, and for a secret the file that would do as well."""
+    """Each missing setting once, and for a secret also the file that it may come from."""
     if not NEEDS[function]:
         assert settings.load(function, {}) == Settings()
         return
@@ -39,13 +39,13 @@ def test_nothing_set_is_told_whole(function: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("function", NEEDS)
 def test_what_is_needed_is_enough(function: str) -> None:
-    """Everything else has a default that works."""
+    """Every other setting has a default that works."""
     settings.load(function, {name.upper(): WHOLE[name.upper()] for name in NEEDS[function]})
 
 
 @pytest.mark.parametrize("function", ["login", "validate", "account", "upload", "jobs", "download"])
 def test_who_asks_validate_needs_no_key(function: str) -> None:
-    """AUTH_SVC_ADDR may be set for all functions alike: those that sign and check tokens need theirs all the same."""
+    """AUTH_SVC_ADDR may be set for all functions alike: login and validate need their key all the same."""
     environ = {"AUTH_SVC_ADDR": "validate:8080"} | {name: WHOLE[name] for name in WHOLE if name != "JWT_SECRET"}
     if function in settings.ASK_VALIDATE:
         assert settings.load(function, environ).jwt_secret == ""
@@ -70,7 +70,7 @@ WRONG = {
 
 @pytest.mark.parametrize(("environ", "complaint"), WRONG.values(), ids=WRONG)
 def test_what_is_weak_or_malformed_is_named(environ: dict[str, str], complaint: str) -> None:
-    """With what it should have been."""
+    """The message says what it should have been."""
     with pytest.raises(SettingsError, match=complaint):
         settings.load("upload", WHOLE | environ)
     with pytest.raises(SettingsError, match=complaint):
@@ -78,7 +78,7 @@ def test_what_is_weak_or_malformed_is_named(environ: dict[str, str], complaint: 
 
 
 def test_several_faults_are_told_together() -> None:
-    """Nobody should have to start five times."""
+    """Nobody should have to start five times to learn of five faults."""
     with pytest.raises(SettingsError) as refused:
         settings.load("upload", {"JWT_SECRET": "short", "LEASE_SECONDS": "x"})
     assert all(word in str(refused.value) for word in ("JWT_SECRET", "LEASE_SECONDS", "MONGO_URI", "K_SINK"))
@@ -132,25 +132,25 @@ def test_a_secret_s_file_that_cannot_be_read_is_named_like_any_other_fault(kind:
 
 
 def test_a_secret_comes_from_a_file_as_openfaas_mounts_it(tmp_path: Path) -> None:
-    """Named in lower case with dashes; the line end an editor left is not part of it."""
+    """In a file named in lower case with dashes; the newline at its end is not part of the secret."""
     (tmp_path / "jwt-secret").write_text(WHOLE["JWT_SECRET"] + "\n", encoding="utf-8")
     assert settings.load("validate", {"SECRETS_DIR": str(tmp_path)}).jwt_secret == WHOLE["JWT_SECRET"]
 
 
 def test_the_environment_wins_over_a_file(tmp_path: Path) -> None:
-    """As it is the nearer of the two."""
+    """Whoever sets a variable for one process means it more than a file for all."""
     (tmp_path / "jwt-secret").write_text("f" * 32, encoding="utf-8")
     environ = {"SECRETS_DIR": str(tmp_path), "JWT_SECRET": "e" * 32}
     assert settings.load("validate", environ).jwt_secret == "e" * 32
 
 
 def test_convert_holds_no_key() -> None:
-    """It opens strangers' files."""
+    """It opens files of strangers, and whoever broke out of ffmpeg would find no key."""
     assert not {"jwt_secret", "link_secret", "smtp_password"} & set(NEEDS["convert"])
 
 
 def test_every_kind_of_setting_can_be_read() -> None:
-    """A field of a new type would need a parser."""
+    """A field of a new type would need a reader."""
     kinds = {field.type for each in (Settings, Hosting) for field in dataclasses.fields(each)}
     assert kinds <= set(settings.READERS)
 

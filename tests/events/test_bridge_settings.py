@@ -34,13 +34,13 @@ def test_the_environment_overrides_the_catalogue() -> None:
 
 
 def test_the_broker_may_come_from_a_file(tmp_path: Path) -> None:
-    """As OpenFaaS and Kubernetes hand out secrets."""
+    """That is how OpenFaaS and Kubernetes hand out secrets."""
     (tmp_path / "amqp-url").write_text("amqp://from-a-file/\n", encoding="utf-8")
     assert Settings.read({"SECRETS_DIR": str(tmp_path)}, load()).amqp_url == "amqp://from-a-file/"
 
 
 def test_the_bridge_says_no_more_than_log_level_asks_for(harness: Harness) -> None:
-    """As every process does: an event that passes is told at INFO."""
+    """Every process of ours obeys it; the line about an event that was taken has the level INFO."""
     loud, quiet = harness.bridge().ready(), harness.bridge(LOG_LEVEL="WARNING").ready()
     for bridge in (loud, quiet):
         assert bridge.post(uploaded()).status_code == 202
@@ -49,7 +49,7 @@ def test_the_bridge_says_no_more_than_log_level_asks_for(harness: Harness) -> No
 
 
 def test_everything_wrong_is_named_at_once(tmp_path: Path) -> None:
-    """One start tells all, not one mistake per start."""
+    """One start names all mistakes, not one mistake for each start."""
     env = {"SECRETS_DIR": str(tmp_path), "PORT": "http", "NOTIFY_URL": "notify:8080", "BRIDGE_DELAYS": "1 soon"}
     env |= {"LOG_LEVEL": "loud", "BRIDGE_RETRIES": "-1", "CONVERT_PARALLELISM": "two"}
     with pytest.raises(SettingsError) as caught:

@@ -1,4 +1,4 @@
-"""What the functions' tests stand on: functions loaded as the framework loads them, and people who use them."""
+"""What tests of functions share: functions as platforms start them, people who use them, and what an answer must be."""
 
 import importlib
 import json
@@ -35,7 +35,7 @@ VIDEO = b"\0\0\0\x20ftypisom\0\0\2\0isomiso2avc1mp41" + bytes(range(256)) * 40  
 
 
 def load(name: str, environ: dict[str, str]) -> Flask:
-    """The function's application, started with that in its environment."""
+    """The function's application, as the framework loads it, with that environment."""
     with pytest.MonkeyPatch.context() as patch:
         for variable, value in environ.items():
             patch.setenv(variable, value)
@@ -44,7 +44,7 @@ def load(name: str, environ: dict[str, str]) -> Flask:
 
 
 def routes(name: str, environ: dict[str, str]) -> Routes:
-    """Which routes the function declares."""
+    """The routes that the function declares."""
     with pytest.MonkeyPatch.context() as patch:
         for variable, value in environ.items():
             patch.setenv(variable, value)
@@ -84,7 +84,7 @@ class Served:
             return False
 
     def lines(self, **wanted: Any) -> list[dict[str, Any]]:
-        """Of its log, those that hold all of that."""
+        """The lines of its log that have all these fields."""
         written = [
             json.loads(line)
             for line in self.log.read_text(encoding="utf-8").splitlines(keepends=True)
@@ -145,24 +145,24 @@ def problem(answer: TestResponse | requests.Response, status: int, slug: str, **
 
 
 def deliver(client: FlaskClient, event: contract.Event) -> TestResponse:
-    """As the bridge delivers it."""
+    """Posts the event as the bridge does."""
     headers, body = envelope.to_http(event)
     return client.post("/", data=body, headers={**headers, "Prefer": "reply"})
 
 
 def replied(answer: TestResponse) -> contract.Event:
-    """The event that the answer is."""
+    """The event in the answer to a delivery."""
     assert answer.status_code == HTTPStatus.OK, answer.text
     return envelope.from_http(dict(answer.headers), answer.data)
 
 
 def nothing_follows(answer: TestResponse) -> bool:
-    """202, and no header of an event."""
+    """Whether the answer says that the event was taken and no other follows."""
     tells = any(name.lower().startswith("ce-") for name, _ in answer.headers)
     return answer.status_code == HTTPStatus.ACCEPTED and not tells
 
 
 def files(bucket: Bucket) -> tuple[int, int]:
-    """Files and chunks."""
+    """How many files and chunks the bucket has."""
     database = bucket._database
     return database["fs.files"].count_documents({}), database["fs.chunks"].count_documents({})
