@@ -277,6 +277,20 @@ def test_a_start_with_a_wrong_setting_of_its_server_says_so_in_one_line(wrong: d
     assert line.startswith(f"ui cannot start: {next(iter(wrong))} must be ")
 
 
+@pytest.mark.parametrize("module", ["functions.runtime.migrate", "functions.convert.jobsink", "events.bridge"])
+def test_every_other_process_says_so_in_one_line_too(module: str) -> None:
+    """The names that no level has were a traceback; what else is wrong stands in the same line."""
+    environ = {"PYTHONPATH": str(FUNCTIONS.parent), "LOG_LEVEL": "loud", "SECRETS_DIR": "/nowhere"}
+    run = subprocess.run(
+        [sys.executable, "-m", module], env=environ, capture_output=True, encoding="utf-8", check=False
+    )
+    assert run.returncode != 0
+    [line] = (run.stdout + run.stderr).splitlines()
+    missing = "AMQP_URL" if module == "events.bridge" else "DATABASE_URL"
+    assert "LOG_LEVEL must be DEBUG or INFO" in line
+    assert f"{missing} is not set (or the file /nowhere/" in line
+
+
 def test_a_start_without_a_target_names_those_there_are(tmp_path: Path) -> None:
     """Also where it is misspelt, such as by a dash."""
     log = tmp_path / "log"
