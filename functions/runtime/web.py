@@ -1,42 +1,27 @@
 """What HTTP is to every function: `serves` makes a handler a function; the rest reads requests and makes answers."""
 
 import json
-import logging
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import wraps
-from http import HTTPStatus
 from typing import Any, Protocol, cast
 from urllib.parse import parse_qsl
 from uuid import UUID
 
 import flask
 from flask import Request, Response
-from werkzeug.exceptions import HTTPException
-from werkzeug.routing import Map
 
 from events import envelope
 from events.contract import Event, InvalidEvent
 from functions.model import media
 from functions.model.errors import BadRequest, NotFound, Problem, TooLarge, Twice, Unknown
-from functions.runtime import connection, metrics, probes, responses, routes
+from functions.runtime import connection, metrics, outcome, probes, routes
 from functions.runtime.routes import Routes
 from functions.runtime.settings import deployed_name
-from serving import logs, problems, tracing
 from serving.tracing import Identity
 
 Handler = Callable[[Request], Response]
 
 JSON_LIMIT = 64 * 1024  # bytes of a JSON body or an event
-# Parts of a request that a problem may name in the log. A problem may also name what a stranger made up.
-LOGGED_FIELDS = frozenset(
-    {"before", "body", "email", "fid", "file", "filename", "name", "password", "token", "username", "Idempotency-Key"}
-)
-
-NOWHERE = "there is nothing at this address"
-
-log = logging.getLogger("functions")
 
 
 class Function(Protocol):
@@ -64,7 +49,7 @@ def serves(
     def decorate(handler: Handler) -> Function:
         name = deployed_name(handler.__name__)
         if flask.has_app_context():  # loaded by the framework, and not by a test or a tool
-            _take_over(flask.current_app, name)
+            outcome.take_over(flask.current_app, name)
             probes.mount(flask.current_app, name, ready, counts)
 
         @wraps(handler)
@@ -73,10 +58,10 @@ def serves(
                 routes.require(request, routes.methods(declared, request.path))
                 response = handler(request)
             except Problem as problem:
-                response = _refused(problem)
+                response = outcome.refused(problem)
             except Exception as error:
-                response = _broken(error, name)
-            return _recorded(response, name)
+                response = outcome.broken(error, name)
+            return outcome.recorded(response, name)
 
         made = cast(Function, function)
         made.routes = declared
@@ -85,93 +70,14 @@ def serves(
     return decorate
 
 
-def _take_over(app: flask.Flask, name: str) -> None:
-    """Has the framework's application answer nothing but what is ours, and every error as a problem."""
-    # A map of our own: Flask's begins with /static/, the files of any folder of that name, and answers //x in HTML.
-    app.url_map = Map(merge_slashes=False)
-    app.before_request(_begin)
-    app.register_error_handler(Problem, lambda problem: _recorded(_refused(problem), name))
-    app.register_error_handler(HTTPException, lambda _: _recorded(_refused(NotFound(NOWHERE)), name))
-    app.register_error_handler(Exception, lambda error: _recorded(_broken(error, name), name))
-
-
-@dataclass(slots=True)
-class Entry:
-    """What the log will say of the present request; it grows while the request is worked on."""
-
-    identity: Identity
-    began: float  # by the monotonic clock
-    fields: dict[str, Any]
-
-
-def _begin() -> None:
-    # In place of the framework's, which would read the whole body into memory (its read_request).
-    flask.current_app.after_request_funcs[None] = [_name_request]
-    connection.limit_idling(flask.request)
-    flask.g.entry = Entry(tracing.identity(flask.request.environ), time.monotonic(), {})
-
-
-def _name_request(response: Response) -> Response:
-    response.headers[tracing.REQUEST_ID] = _entry().identity.request_id
-    return response
-
-
-def _entry() -> Entry:
-    found: Entry = flask.g.entry
-    return found
-
-
 def identity() -> Identity:
     """The present request's id and trace: the caller's, where it has named them."""
-    return _entry().identity
+    return outcome.entry().identity
 
 
 def note(**values: Any) -> None:
     """Adds fields to this request's line in the log: ids, numbers, reasons; never a token or an address."""
-    _entry().fields.update(values)
-
-
-class Broken(Problem):
-    """Whoever asked learns only that it is our fault; what happened stands in the log."""
-
-    status, slug, title = problems.INTERNAL.status, problems.INTERNAL.slug, problems.INTERNAL.title
-
-    def __init__(self) -> None:
-        super().__init__(problems.OUR_FAULT)
-
-
-def _refused(problem: Problem) -> Response:
-    """The problem as an answer; why it was given goes to the log, without the words of whoever asked."""
-    note(reason=problem.slug)
-    if problem.field in LOGGED_FIELDS:
-        note(field=problem.field)
-    if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        note(why=problem.detail)  # it speaks of our own parts, and somebody has to mend them
-    return responses.problem(problem)
-
-
-def _broken(error: Exception, function: str) -> Response:
-    known = identity()
-    fields = logs.fields(function=function, request=known.request_id, trace=known.trace_id)
-    log.error("it broke", exc_info=error, extra=fields)
-    return _refused(Broken())
-
-
-def _recorded(response: Response, function: str) -> Response:
-    """The answer to this request, once it is counted and its outcome has its line in the log."""
-    entry, status = _entry(), response.status_code
-    fields = logs.fields(
-        function=function,
-        status=status,
-        milliseconds=round((time.monotonic() - entry.began) * 1000),
-        request=entry.identity.request_id,
-        trace=entry.identity.trace_id,
-        **entry.fields,
-    )
-    metrics.count_request(function, status)
-    level = logging.ERROR if status >= HTTPStatus.INTERNAL_SERVER_ERROR else logging.INFO
-    log.log(level, "%s %s", flask.request.method, function, extra=fields)
-    return connection.linger(flask.request, response) if status >= HTTPStatus.BAD_REQUEST else response
+    outcome.entry().fields.update(values)
 
 
 def query(request: Request, *known: str) -> dict[str, str]:
@@ -219,7 +125,7 @@ def event(request: Request) -> Event:
         arrived = envelope.from_http(dict(request.headers), _small_body(request))
     except InvalidEvent as error:
         raise BadRequest(str(error)) from error
-    _entry().identity = identity().within(arrived.traceparent)
+    outcome.entry().identity = identity().within(arrived.traceparent)
     note(event=arrived.id, type=arrived.type, job=arrived.job)
     return arrived
 

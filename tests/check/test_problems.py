@@ -7,7 +7,7 @@ import re
 import pytest
 
 from functions.model.media import printable
-from functions.runtime.web import LOGGED_FIELDS
+from functions.runtime.outcome import LOGGED_FIELDS
 from serving import problems
 from serving.problems import Kind
 from tests.check.given import ROOT
