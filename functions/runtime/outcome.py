@@ -11,6 +11,7 @@ from flask import Response
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map
 
+from functions.model import options
 from functions.model.errors import NotFound, Problem
 from functions.runtime import connection, metrics, responses
 from serving import logs, problems, tracing
@@ -18,7 +19,8 @@ from serving.tracing import Identity
 
 # Parts of a request that a problem may name in the log. A problem may also name what a stranger made up.
 LOGGED_FIELDS = frozenset(
-    {"before", "body", "email", "fid", "file", "filename", "name", "password", "token", "username", "Idempotency-Key"}
+    ("body", "cursor", "email", "fid", "file", "filename", "limit", "name", "password", "token", "username")
+    + ("Idempotency-Key", *options.NAMES)
 )
 NOWHERE = "there is nothing at this address"
 
