@@ -16,7 +16,8 @@ import pymongo
 import pytest
 
 from emulator import privileges
-from emulator.processes import Part, PartFailed
+from emulator.parts import Part
+from emulator.processes import PartFailed
 from emulator.servers.mongo import Mongo
 from emulator.servers.postgres import Postgres
 from emulator.servers.rabbitmq import RabbitMQ
@@ -31,7 +32,7 @@ EMPTY = """
 """
 
 
-privileges.give(
+privileges.make_writable_directory(
     ROOT / ".coverage.d"
 )  # what runs in other processes is measured too, and where we are root they are not
 

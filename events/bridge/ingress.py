@@ -1,4 +1,4 @@
-"""The ingress: events come in over HTTP and are on the broker's disk before they are answered 202."""
+"""The ingress: takes events over HTTP, and answers 202 once the broker has confirmed them."""
 
 import logging
 from typing import Any
@@ -8,9 +8,10 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Request, Response
 
 from events import envelope
-from events.bridge import metrics
-from events.bridge.broker import BrokerError, Publisher, Subscriber
-from events.bridge.dispatcher import structured, told
+from events.bridge import messages, metrics
+from events.bridge.broker.errors import BrokerError
+from events.bridge.broker.publisher import Publisher
+from events.bridge.broker.subscriber import Subscriber
 from events.bridge.topology import Topology
 from events.contract import InvalidEvent
 from serving import problems, tracing
@@ -26,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 class Ingress:
-    """The bridge's HTTP side, a WSGI application."""
+    """The bridge's HTTP side, a WSGI application: POST events to /, ask for health, readiness and metrics below /_/."""
 
     def __init__(self, topology: Topology, publisher: Publisher, subscriber: Subscriber) -> None:
         self._topology = topology
@@ -60,7 +61,7 @@ class Ingress:
     def _take(self, request: Request, identity: Identity) -> Response:
         try:
             event = envelope.from_http(dict(request.headers), _body(request))
-            self._publisher.publish(self._topology.exchange, event.type, structured(event))
+            self._publisher.publish(self._topology.exchange, event.type, messages.carrying(event))
         except RequestEntityTooLarge:
             metrics.rejected.labels("too-large").inc()
             _note_refusal(problems.TOO_LARGE, identity)
@@ -71,10 +72,10 @@ class Ingress:
             return _problem(problems.INVALID_EVENT, str(error))
         except BrokerError as error:
             metrics.rejected.labels("broker").inc()
-            log.warning("event not taken", extra=fields(**told(event), reason=str(error)))
+            log.warning("event not taken", extra=fields(**messages.log_fields(event), reason=str(error)))
             return _problem(problems.UNAVAILABLE, "the broker did not take the event: send it again")
         metrics.published.labels(event.type).inc()
-        log.info("event taken", extra=fields(**told(event)))
+        log.info("event taken", extra=fields(**messages.log_fields(event)))
         return Response(status=202)
 
     def _measure(self) -> Response:
@@ -82,13 +83,13 @@ class Ingress:
             try:
                 metrics.depth.labels(queue).set(self._subscriber.depth(queue))
             except BrokerError:
-                metrics.depth.clear()  # No number is better than an old one.
+                metrics.depth.clear()  # Better no number than an old one.
                 break
         return Response(generate_latest(), content_type=CONTENT_TYPE_LATEST)
 
 
 def _body(request: Request) -> bytes:
-    """Bounded also where no length was announced. Raises RequestEntityTooLarge."""
+    """At most LIMIT bytes, also where the request does not say how many come. Raises RequestEntityTooLarge."""
     body = request.stream.read(LIMIT + 1)
     if len(body) > LIMIT:
         raise RequestEntityTooLarge

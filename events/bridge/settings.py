@@ -20,7 +20,7 @@ class Route:
     function: str
     url: str
     queue: str
-    beyond: str  # the queue for events that the function was given up on
+    dead_letter_queue: str  # for the events that the function was given up on
     timeout: float  # seconds one request may take
     parallelism: int  # requests at once
     last: bool = False  # an event that fails here is parked, because it is a dead letter already
@@ -70,7 +70,7 @@ class Settings:
         return settings
 
 
-def _route(function: Function, queue: str, beyond: str, env: Environment) -> Route:
+def _route(function: Function, queue: str, dead_letter_queue: str, env: Environment) -> Route:
     template = env.text("FUNCTION_URL", "http://{name}:8080")
     url = env.text(f"{function.target.upper()}_URL", template.replace("{name}", function.name))
     if urlsplit(url).scheme not in ("http", "https"):
@@ -79,7 +79,7 @@ def _route(function: Function, queue: str, beyond: str, env: Environment) -> Rou
         function=function.name,
         url=url,
         queue=queue,
-        beyond=beyond,
+        dead_letter_queue=dead_letter_queue,
         timeout=function.timeout,
         parallelism=env.number(f"{function.target.upper()}_PARALLELISM", function.concurrency),
         last=function.dead_letter,

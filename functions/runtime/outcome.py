@@ -18,7 +18,10 @@ from serving.tracing import Identity
 
 # Parts of a request that a problem may name in the log. A problem may also name what a stranger made up.
 LOGGED_FIELDS = frozenset(
-    {"before", "body", "email", "fid", "file", "filename", "name", "password", "token", "username", "Idempotency-Key"}
+    {
+        *("body", "cursor", "email", "fid", "file", "filename", "limit", "name", "password", "token", "username"),
+        "Idempotency-Key",
+    }
 )
 NOWHERE = "there is nothing at this address"
 

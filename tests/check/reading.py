@@ -36,9 +36,6 @@ def _behind(service: str) -> frozenset[str]:
     for base, name in _attributes(node):
         if base == "self" and name in methods:
             found |= _behind(name)
-    if any(isinstance(each, ast.Call) and "self.settings" in map(ast.unparse, each.args) for each in ast.walk(node)):
-        for module in _imported(node):
-            found |= _settings(module)
     return frozenset(found)
 
 

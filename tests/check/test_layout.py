@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "emulator": ("emulator", "events.catalogue"),
     "events": ("events",),
     "events.bridge": ("events", "serving"),
+    "events.clock": ("events.catalogue", "serving.logs"),
     "functions": (),
     **{f"functions.{name}": (*SHARED, f"functions.{name}") for name in FUNCTIONS},
     # An entry point besides gunicorn:
@@ -43,7 +44,7 @@ MAY_IMPORT = {
     "functions.runtime.settings": ("serving.environment", "serving.logs"),
     "functions.runtime.wiring": ("events.sink", "functions.model", "functions.runtime", "functions.stores"),
     "functions.secrets": ("events.catalogue", "functions.secrets"),
-    "functions.stores": ("functions.model", "functions.runtime.settings", "functions.stores"),
+    "functions.stores": ("functions.model", "functions.stores"),
     "serving": ("serving",),
 }
 FENCES = {
@@ -55,7 +56,7 @@ FENCES = {
     "jwt": "functions/model/tokens.py",
     "moviepy": "functions/convert/transcode.py",
     "passlib": "functions/model/accounts.py",
-    "pika": "events/bridge/broker.py",
+    "pika": "events/bridge/broker/",
     "prometheus_client": r"functions/runtime/metrics.py|events/bridge/",
     "psycopg2": "functions/stores/postgres.py",
     "pymongo": "functions/stores/gridfs.py",
@@ -65,7 +66,7 @@ FENCES = {
 # Entry points, and settings, which they read.
 READ_THE_ENVIRONMENT = (
     *("functions/runtime/settings.py", "functions/runtime/gunicorn.conf.py", "functions/convert/jobsink.py"),
-    *("events/bridge/__main__.py", "emulator/__main__.py"),
+    *("events/bridge/__main__.py", "events/clock.py", "emulator/__main__.py"),
 )
 
 

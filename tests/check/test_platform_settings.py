@@ -18,7 +18,7 @@ from functions.runtime.settings import Settings
 from functions.secrets import passwords
 from tests.check.given import ROOT, by_compose, by_kubernetes, by_openfaas, compose
 from tests.check.reading import NAMES, read_by
-from tests.check.test_docs import table
+from tests.check.test_docs import settings_of_functions
 from tests.k8s.manifests import K8S, Manifests, build, combine
 
 FUNCTIONS = catalogue.load()
@@ -100,9 +100,9 @@ def test_a_function_of_compose_has_its_defaults_where_nothing_is_set(
 
 
 @EVERY_FUNCTION
-def test_compose_hands_each_setting_of_the_readme_to_exactly_those_who_read_it(name: str) -> None:
+def test_compose_hands_each_documented_setting_to_exactly_those_who_read_it(name: str) -> None:
     """Set in the environment or in `.env`; a secret goes no further than to whoever needs it."""
-    marked = {row: f"<{row}>" for row in table("Settings")}
+    marked = {row: f"<{row}>" for row in settings_of_functions()}
     found = {key for key, value in by_compose(name, marked).environ.items() if value == marked.get(key)}
     assert found == {each.upper() for each in read_by(TARGETS[name])} | {"CONCURRENCY"}
 

@@ -79,4 +79,4 @@ def test_every_field_that_a_problem_of_ours_names_may_stand_in_the_log() -> None
         for keyword in node.keywords
         if keyword.arg == "field" and isinstance(keyword.value, ast.Constant)
     }
-    assert {"body", "email", "before", "Idempotency-Key"} <= named <= LOGGED_FIELDS
+    assert {"body", "email", "cursor", "Idempotency-Key"} <= named <= LOGGED_FIELDS

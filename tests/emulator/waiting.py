@@ -1,10 +1,10 @@
-"""What of a process one waits for."""
+"""A condition of a process to wait for (tests/waiting.py)."""
 
 import psutil
 
 
 def has_ended(process: psutil.Process) -> bool:
-    """Tell whether a process runs no more, reaped or not."""
+    """Whether it runs no more; it need not have been reaped."""
     try:
         return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

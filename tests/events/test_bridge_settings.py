@@ -20,7 +20,8 @@ def test_routes_come_from_the_catalogue() -> None:
     assert set(routes) == {"convert", "notify", "dead-letter"}
     assert (routes["convert"].queue, routes["notify"].queue) == ("video", "mp3")
     assert routes["dead-letter"].url == "http://gateway/function/dead-letter"
-    assert (routes["convert"].beyond, routes["dead-letter"].beyond) == ("events.dead", "events.parked")
+    assert routes["convert"].dead_letter_queue == "events.dead"
+    assert routes["dead-letter"].dead_letter_queue == "events.parked"
     assert settings.grace > routes["convert"].timeout
 
 

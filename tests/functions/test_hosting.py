@@ -18,8 +18,9 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from emulator import privileges
+from emulator.parts import answers
 from emulator.ports import LOOPBACK, reserve_port
-from emulator.processes import Process, answers
+from emulator.processes import Process
 from events import envelope
 from functions.model.jobs import Job
 from functions.stores.jobs import Jobs
@@ -58,7 +59,7 @@ def openfaas(served: Callable[..., Served], tmp_path_factory: pytest.TempPathFac
     port = reserve_port()
     locations = " ".join(LOCATION.format(name=name, url=served(name).url) for name in HOSTED)
     Path(directory, "conf").write_text(NGINX.format(listen=f"{LOOPBACK}:{port}", locations=locations), encoding="utf-8")
-    privileges.give(directory)
+    privileges.make_writable_directory(directory)
     argv = ["/usr/sbin/nginx", "-p", str(directory), "-c", "conf", "-e", "stderr"]
     nginx = Process("openfaas", argv, directory)
     nginx.start()
@@ -124,9 +125,9 @@ def test_an_event_from_which_nothing_follows_is_acked(ask: Ask) -> None:
 def test_an_event_is_answered_by_an_event(ask: Ask, add: Callable[..., Job], jobs: Jobs) -> None:
     """By a 2xx that holds the following event in binary mode, with the content type of JSON."""
     job = add()
-    attempt = jobs.claim(job.id)
-    assert attempt is not None
-    jobs.fail(attempt, "no_audio", "")
+    claimed = jobs.claim(job.id)
+    assert claimed is not None
+    jobs.fail(claimed, "no_audio", "")
     headers, body = envelope.to_http(uploaded(job.id))
     answer = ask("dead_letter", "POST", "/", {**headers, "Prefer": "reply"}, body)
     assert (answer.status, answer.headers["content-type"]) == (200, "application/json")

@@ -1,8 +1,9 @@
-"""Users, and how often their names may be tried."""
+"""Users, and how often somebody may try to log in under one username."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -23,29 +24,29 @@ def accounts(postgres: Database) -> Accounts:
 
 
 def test_a_username_is_taken_whatever_its_case(accounts: Accounts) -> None:
-    """Else somebody could pass for somebody."""
+    """Otherwise somebody could pass for somebody else."""
     accounts.add(Registration("Ada", "ada@example.org", "correct horse", "ada@example.org"))
     with pytest.raises(Conflict, match="taken") as refused:
         accounts.add(Registration("Eve", "ADA@example.org", "correct horse", "eve@example.org"))
     assert refused.value.field == "username"
     found = accounts.find("Ada@Example.org")
     assert found
-    assert found["name"] == "Ada"
+    assert found.name == "Ada"
 
 
 def test_an_account_is_found_by_its_id_and_changed_alone(accounts: Accounts) -> None:
-    """Without an address as well as with one."""
+    """With an address and without one."""
     john = accounts.add(Registration("John", "johndoe", "password123", None))
     eve = accounts.add(Registration("Eve", "eve", "password123", "eve@example.org"))
-    assert accounts.of(john["id"]) == john
-    assert john["email"] is None
-    assert accounts.set_email(john["id"], "eve@example.org") == john | {"email": "eve@example.org"}
-    assert accounts.set_email(john["id"], None) == accounts.of(john["id"]) == john
-    assert accounts.of(eve["id"]) == eve
+    assert accounts.of(john.id) == john
+    assert john.email is None
+    assert accounts.set_email(john.id, "eve@example.org") == replace(john, email="eve@example.org")
+    assert accounts.set_email(john.id, None) == accounts.of(john.id) == john
+    assert accounts.of(eve.id) == eve
 
 
 def test_an_account_that_is_gone_is_nobody_s(accounts: Accounts) -> None:
-    """Whoever holds its token must register again."""
+    """A token can outlive its account: whoever holds it must register again."""
     with pytest.raises(AccountGone, match="log in"):
         accounts.of(uuid4())
     with pytest.raises(AccountGone, match="log in"):
@@ -63,7 +64,7 @@ def count(accounts: Accounts, attempts: int, username: str = "ada") -> int:
 
 
 def test_after_some_free_login_attempts_a_name_must_wait(accounts: Accounts) -> None:
-    """Whether anybody has it or not, and whatever its case."""
+    """Whether or not somebody has that username, and whatever its case."""
     assert count(accounts, FREE + 5) == FREE + 1
     with pytest.raises(Throttled) as blocked:
         accounts.count_login_attempt("ADA")
@@ -89,7 +90,7 @@ def test_the_wait_doubles_and_ends_at_a_quarter_of_an_hour(accounts: Accounts, s
 
 
 def test_a_quiet_quarter_of_an_hour_forgives(accounts: Accounts, sql: Sql) -> None:
-    """So does a login that succeeds."""
+    """A login that succeeds does so at once."""
     count(accounts, FREE + 1)
     sql("UPDATE login_attempts SET blocked_until = now() - interval '16 minutes'")
     assert count(accounts, FREE + 1) == FREE + 1
