@@ -20,7 +20,7 @@ class Route:
     function: str
     url: str
     queue: str
-    dead_letter_queue: str  # for the events that the function was given up on
+    dead_letter_queue: str  # for events that the function was given up on
     timeout: float  # seconds one request may take
     parallelism: int  # requests at once
     last: bool = False  # an event that fails here is parked, because it is a dead letter already

@@ -9,13 +9,13 @@ from functions.runtime.settings import Settings
 
 if TYPE_CHECKING:
     from events.sink import Sink
+    from functions.model.files import FileStore
     from functions.model.jobs import JobCount
     from functions.model.notifications import NotificationCount
     from functions.model.tokens import Links, Tokens
     from functions.runtime.bearer import Bearer
     from functions.stores.accounts import Accounts
     from functions.stores.expiry import Expiry
-    from functions.stores.gridfs import Bucket
     from functions.stores.jobs import Jobs
     from functions.stores.mail import Mailer
     from functions.stores.notifications import Notifications
@@ -89,13 +89,13 @@ class Services:
         return Expiry(self.database)
 
     @built_once
-    def videos(self) -> "Bucket":
+    def videos(self) -> "FileStore":
         from functions.stores.gridfs import Bucket
 
         return Bucket(self.settings.mongo_uri)
 
     @built_once
-    def audios(self) -> "Bucket":
+    def audios(self) -> "FileStore":
         from functions.stores.gridfs import Bucket
 
         return Bucket(self.settings.mongo_mp3_uri)

@@ -175,7 +175,7 @@ def emptied(bucket: Bucket) -> Iterator[Bucket]:
 
 @pytest.fixture
 def add(jobs: Jobs, videos: Bucket, ada: Person) -> Callable[..., Job]:
-    """A queued job of Ada's with its video stored; `changes` are columns of NewJob with another value."""
+    """Adds a queued job of Ada's and its video; the changes are columns of the row."""
 
     def make(content: bytes = VIDEO, **changes: Any) -> Job:
         columns: dict[str, Any] = {"owner": ada.id, "video_size": len(content)}
