@@ -11,18 +11,17 @@ from flask import Response
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map
 
+from functions.model import options
 from functions.model.errors import NotFound, Problem
 from functions.runtime import connection, metrics, responses
 from serving import logs, problems, tracing
 from serving.tracing import Identity
 
 # Parts of a request that a problem may name in the log. A problem may also name what a stranger made up.
-LOGGED_FIELDS = frozenset(
-    {
-        *("body", "cursor", "email", "fid", "file", "filename", "limit", "name", "password", "token", "username"),
-        "Idempotency-Key",
-    }
-)
+LOGGED_FIELDS = {
+    *("body", "cursor", "email", "fid", "file", "filename", "limit", "name", "password", "token", "username"),
+    *("Idempotency-Key", *options.NAMES),
+}
 NOWHERE = "there is nothing at this address"
 
 log = logging.getLogger("functions")

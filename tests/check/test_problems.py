@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from functions.model import options
 from functions.model.media import printable
 from functions.runtime.outcome import LOGGED_FIELDS
 from serving import problems
@@ -79,4 +80,5 @@ def test_every_field_that_a_problem_of_ours_names_may_stand_in_the_log() -> None
         for keyword in node.keywords
         if keyword.arg == "field" and isinstance(keyword.value, ast.Constant)
     }
-    assert {"body", "email", "cursor", "Idempotency-Key"} <= named <= LOGGED_FIELDS
+    assert {"body", "cursor", "email"} <= named <= LOGGED_FIELDS
+    assert {"Idempotency-Key", *options.NAMES} <= LOGGED_FIELDS
