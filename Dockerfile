@@ -52,7 +52,7 @@ RUN PYTHONPATH=$(echo /light/lib/python3*/site-packages) pip install --no-deps -
 FROM light AS convert
 COPY --from=media /media /usr/local
 # ffmpeg never runs without its limits. If the tools that set them were missing, every conversion would fail: the build had better fail.
-RUN command -v setpriv && command -v prlimit && python -c 'from functions.convert.transcode import binary; print(binary())'
+RUN command -v setpriv && command -v prlimit && python -c 'from functions.convert.arguments import binary; print(binary())'
 # Each conversion keeps its video and its MP3 below /tmp: mount a disk of its own there, with room for them, and not memory.
 # The next container on the same disk cannot use what a killed one has left, so it is removed at the start.
 CMD ["sh", "-c", "rm -rf /tmp/convert-* && exec gunicorn -c functions/runtime/gunicorn.conf.py 'functions_framework:create_app()'"]

@@ -15,8 +15,9 @@ from events.bridge.broker.subscriber import Subscriber
 from events.bridge.broker.transfer import move
 from events.bridge.dispatcher import Dispatcher
 from events.bridge.ingress import Ingress
-from events.bridge.settings import Misconfigured, Settings
+from events.bridge.settings import Settings
 from serving import logs
+from serving.environment import SettingsError
 
 
 def main(arguments: list[str]) -> int | str:
@@ -31,7 +32,7 @@ def main(arguments: list[str]) -> int | str:
                 sys.stdout.write(f"{count} parked event{'' if count == 1 else 's'} sent again\n")
             case _:
                 return "use: python -m events.bridge [replay]"
-    except (Misconfigured, BrokerError) as error:
+    except (SettingsError, BrokerError) as error:
         return str(error)
     return 0
 

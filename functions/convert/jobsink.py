@@ -15,8 +15,9 @@ from events.sink import SinkUnavailable
 from functions.convert import conversion
 from functions.convert.disk import Disk
 from functions.model.errors import Unavailable
-from functions.runtime import announcement, settings, wiring
+from functions.runtime import announcement, wiring
 from serving import logs
+from serving.environment import SettingsError
 
 EVENT_PATH = "/etc/jobsink-event"  # where JobSink mounts the event unless $K_EVENT_PATH says otherwise
 
@@ -32,8 +33,8 @@ def main() -> int:
         job = conversion.convert(services, Disk(services.settings.convert_disk_bytes), job_id)
         log.info("convert once", extra=logs.fields(job=job_id, state=job.state if job else None))
         if job is not None:
-            services.sink.send(announcement.result(job, "/functions/convert"))
-    except (InvalidEvent, settings.SettingsError, FileNotFoundError) as error:
+            services.sink.send(announcement.result(job, services.source))
+    except (InvalidEvent, SettingsError, FileNotFoundError) as error:
         log.error("convert once: %s", error)  # noqa: TRY400 -- an operator needs the message, not a trace
         return 2
     except (Unavailable, SinkUnavailable) as error:

@@ -29,4 +29,4 @@ def convert(request: Request) -> Response:
     if job is None:
         return web.nothing_follows("another worker holds the job, or it was cancelled or deleted")
     web.note(state=job.state, reason=job.reason, tries=job.tries, fence=job.fence)
-    return web.reply(announcement.result(job, "/functions/convert"))
+    return web.reply(announcement.result(job, services.source))

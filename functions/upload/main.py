@@ -25,7 +25,7 @@ def upload(request: Request) -> Response:
     owner = services.bearer.claims(request.headers.get("Authorization")).user
     key = _idempotency_key(request)
     query = web.query(request, "filename", *options.NAMES)
-    asked = DEFAULTS.changed(query)
+    chosen = DEFAULTS.changed(query)
     settings = services.settings
     video = incoming.receive(request, query.get("filename"), settings.max_upload_bytes, settings.upload_seconds)
     id_, file = uuid4(), uuid4()
@@ -41,14 +41,14 @@ def upload(request: Request) -> Response:
             video_size=video.size,
             video_sha256=video.sha256,
             idempotency_key=key,
-            options=asked,
-            traceparent=web.traceparent(request),
-            correlationid=web.request_id(request) or str(id_),
+            options=chosen,
+            traceparent=web.identity().traceparent,
+            correlationid=web.identity().request_id,
         )
     )
     web.note(job=job.id, user=owner, bytes=video.size)
     metrics.count_bytes("in", video.size)
-    announcement.announce(services, job, "/functions/upload")
+    announcement.announce(services, job)
     return responses.json(job.public(), 202, Location=f"/jobs/{job.id}")
 
 

@@ -14,7 +14,7 @@ from emulator.ports import reserve_port
 from emulator.servers.gateway import Gateway
 from events import catalogue
 from functions.model import errors
-from functions.runtime import responses, web
+from functions.runtime import outcome, responses
 from tests.waiting import PATIENCE
 
 TEXT = {"Content-Type": "text/plain; charset=utf-8", "X-Envoy-Upstream-Service-Time": "7", "Server": "envoy"}
@@ -140,7 +140,7 @@ PROBLEMS = [
     errors.Unprocessable('the file is empty; “ü” and \\ and " pass too'),
     errors.Throttled("too many logins as ada", retry_after=77),
     errors.Unavailable("the database cannot be reached; try again soon"),
-    web.Broken(),
+    outcome.Broken(),
 ]
 
 

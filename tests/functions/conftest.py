@@ -1,4 +1,5 @@
 from collections.abc import Callable, Iterator
+from threading import Lock
 from typing import Any
 from uuid import uuid4
 
@@ -41,7 +42,7 @@ def kept_sink() -> Iterator[events_harness.Function]:
 
 @pytest.fixture
 def sink(kept_sink: events_harness.Function) -> events_harness.Function:
-    """Where events are posted; `asked` holds them, `behave` decides the answer."""
+    """Where functions post their events; `asked` holds them, `behave` decides the answer."""
     kept_sink.asked.clear()
     kept_sink.behave = events_harness.answers(202)
     return kept_sink
@@ -49,7 +50,7 @@ def sink(kept_sink: events_harness.Function) -> events_harness.Function:
 
 @pytest.fixture(scope="session")
 def environ(kept_database: str, videos_uri: str, mp3s_uri: str, kept_sink: events_harness.Function) -> dict[str, str]:
-    """All that any function needs."""
+    """Every setting that some function needs."""
     return SECRETS | {
         "DATABASE_URL": kept_database,
         "MONGO_URI": videos_uri,
@@ -63,13 +64,15 @@ def environ(kept_database: str, videos_uri: str, mp3s_uri: str, kept_sink: event
 
 @pytest.fixture(scope="session")
 def loaded(environ: dict[str, str]) -> Callable[..., Flask]:
-    """The application of a function, with changes to its environment; each is loaded once."""
+    """Loads a function's application, once for each set of changes to its environment."""
     applications: dict[Any, Flask] = {}
+    loading = Lock()  # a test's threads may ask at once, and while one loads, the environment of all is that function's
 
     def get(name: str, **changes: str) -> Flask:
         key = (name, *sorted(changes.items()))
-        if key not in applications:
-            applications[key] = load(name, environ | changes)
+        with loading:
+            if key not in applications:
+                applications[key] = load(name, environ | changes)
         return applications[key]
 
     return get
@@ -77,7 +80,7 @@ def loaded(environ: dict[str, str]) -> Callable[..., Flask]:
 
 @pytest.fixture
 def function(loaded: Callable[..., Flask], database: str) -> Callable[..., FlaskClient]:  # noqa: ARG001 -- it is emptied afterwards
-    """A client of a function, with changes to the function's environment."""
+    """Makes a client of a function that runs in this process, with changes to the function's environment."""
 
     def client(name: str, **changes: str) -> FlaskClient:
         return loaded(name, **changes).test_client()
@@ -87,13 +90,13 @@ def function(loaded: Callable[..., Flask], database: str) -> Callable[..., Flask
 
 @pytest.fixture(scope="session")
 def served(environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Served]]:
-    """A function behind gunicorn; each is started once."""
+    """Starts a function behind gunicorn, once for each set of changes to its environment."""
     yield from once(Served, environ, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def contained(environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Served]]:
-    """A function in a container; each is started once."""
+    """The same in a container."""
     yield from once(Contained, environ, tmp_path_factory)
 
 
@@ -125,7 +128,7 @@ def jobs(postgres: Database) -> Jobs:
 
 @pytest.fixture
 def person(postgres: Database) -> Callable[..., Person]:
-    """Somebody new."""
+    """Adds somebody new to the database."""
 
     def make(**changes: str | None) -> Person:
         username = f"{uuid4().hex}@example.org"
@@ -144,7 +147,7 @@ def ada(person: Callable[..., Person]) -> Person:
 
 @pytest.fixture
 def eve(person: Callable[..., Person]) -> Person:
-    """Another."""
+    """Somebody else."""
     return person()
 
 
@@ -164,7 +167,7 @@ def mp3s(mp3s_uri: str) -> Iterator[Bucket]:
 
 
 def emptied(bucket: Bucket) -> Iterator[Bucket]:
-    """The bucket, and nothing in it afterwards."""
+    """Yields the bucket and empties it afterwards."""
     yield bucket
     for old in bucket.files_older_than(-60):
         for file in old:
@@ -175,7 +178,7 @@ def emptied(bucket: Bucket) -> Iterator[Bucket]:
 
 @pytest.fixture
 def add(jobs: Jobs, videos: Bucket, ada: Person) -> Callable[..., Job]:
-    """A queued job of Ada's with its video stored; `changes` are columns of NewJob with another value."""
+    """Adds a queued job of Ada's and its video; the changes are columns of the row."""
 
     def make(content: bytes = VIDEO, **changes: Any) -> Job:
         columns: dict[str, Any] = {"owner": ada.id, "video_size": len(content)}
@@ -190,7 +193,7 @@ def add(jobs: Jobs, videos: Bucket, ada: Person) -> Callable[..., Job]:
 
 @pytest.fixture
 def finish(jobs: Jobs, mp3s: Bucket, add: Callable[..., Job]) -> Callable[..., Job]:
-    """A job that is done, its MP3 stored."""
+    """Adds a job that is done, and its MP3."""
 
     def make(content: bytes = b"ID3" + bytes(range(256)), **changes: Any) -> Job:
         claimed, audio = jobs.claim(add(**changes).id), uuid4()

@@ -416,14 +416,15 @@ def test_a_delivered_event_is_noted(upload: Callable[..., TestResponse], sink: h
 
 
 def test_an_upload_carries_its_trace_through(upload: Callable[..., TestResponse], sink: harness.Function) -> None:
-    """The traceparent of W3C and the gateway's request id are passed on to the event; without them it gets new ones."""
+    """W3C's traceparent and the gateway's request id reach the event; without them it has those of the request."""
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     upload(data=VIDEO, headers={"traceparent": trace, "X-Request-Id": "r1"})
-    upload(data=VIDEO, headers={"traceparent": "nonsense", "X-Request-Id": "no\x80header"})
+    answer = upload(data=VIDEO, headers={"traceparent": "nonsense", "X-Request-Id": "no\x80header"})
     first, second = (asked.event for asked in sink.asked)
     assert (first.traceparent, first.correlationid) == (trace, "r1")
-    assert re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-01", second.traceparent or "")
-    assert second.correlationid == str(second.job)
+    trace_id = re.fullmatch("00-([0-9a-f]{32})-[0-9a-f]{16}-01", second.traceparent or "")
+    assert trace_id
+    assert second.correlationid == answer.headers["X-Request-Id"] == trace_id[1]
 
 
 @pytest.mark.parametrize("store", ["MONGO_URI", "DATABASE_URL"])
