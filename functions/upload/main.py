@@ -28,11 +28,11 @@ def upload(request: Request) -> Response:
     chosen = DEFAULTS.changed(query)
     settings = services.settings
     video = incoming.receive(request, query.get("filename"), settings.max_upload_bytes, settings.upload_seconds)
-    id_, file = uuid4(), uuid4()
+    file = uuid4()
     services.videos.write(file, video.pieces())
     job = _add(
         NewJob(
-            id=id_,
+            id=uuid4(),
             owner=owner,
             fid=uuid4(),
             filename=video.filename,
