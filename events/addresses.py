@@ -3,18 +3,18 @@
 from urllib.parse import urlsplit
 
 from events.catalogue import Function
-from serving.environment import SHOWN, Environment
+from serving.environment import MAX_QUOTED, Environment
 
 
 def url(function: Function, env: Environment) -> str:
     """The function's own <TARGET>_URL or, where that is not set, FUNCTION_URL with `{name}` replaced by its name.
 
-    What is no URL that starts with http:// or https:// is rejected in `env`, and returned all the same.
+    Anything but a URL that starts with http:// or https:// is rejected in `env`, and returned all the same.
     """
     setting = f"{function.target.upper()}_URL"
     address = env.text(setting, env.text("FUNCTION_URL", "http://{name}:8080").replace("{name}", function.name))
     if not _is_http(address):
-        env.reject(f"{setting} or FUNCTION_URL must be a URL that starts with http(s)://, not {address[:SHOWN]!r}")
+        env.reject(f"{setting} or FUNCTION_URL must be a URL that starts with http(s)://, not {address[:MAX_QUOTED]!r}")
     return address
 
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 SECRETS_DIR = "/var/openfaas/secrets"  # where OpenFaaS mounts secrets; $SECRETS_DIR names another folder
-SHOWN = 40  # characters of a wrong value that are repeated in the complaint
+MAX_QUOTED = 40  # characters of a wrong value that the error repeats
 
 
 class SettingsError(Exception):
@@ -14,8 +14,8 @@ class SettingsError(Exception):
 class Environment:
     """Reads one setting after the other and remembers what is wrong, so that one start names every mistake.
 
-    A variable that is set but empty counts as not set. Where a value is wrong the default is returned, so that reading
-    can go on; `complain` then raises. The value of a secret never stands in a complaint.
+    A variable that is set but empty counts as not set. For a wrong value the default is returned, so that reading can
+    go on; `complain` raises at the end. No error ever contains the value of a secret.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
@@ -24,31 +24,34 @@ class Environment:
         self._wrong: list[str] = []
 
     def text(self, name: str, default: str = "") -> str:
+        """The variable as it is, or the default."""
         return self._environ.get(name) or default
 
     def number(self, name: str, default: int, least: int = 0, most: int | None = None) -> int:
-        """A whole number, its bounds included."""
+        """A whole number from `least` to `most`; anything else is rejected."""
         text = self.text(name, str(default))
         if text.isascii() and text.isdecimal() and int(text) >= least and (most is None or int(text) <= most):
             return int(text)
         bounds = f"from {least} to {most}" if most is not None else f"such as {default}"
-        self.reject(f"{name} must be a whole number {bounds}, not {text[:SHOWN]!r}")
+        self.reject(f"{name} must be a whole number {bounds}, not {text[:MAX_QUOTED]!r}")
         return default
 
     def boolean(self, name: str, default: bool) -> bool:
+        """True or 1, false or 0, in any case; anything else is rejected."""
         text = self.text(name, str(default)).lower()
         if text in ("true", "1"):
             return True
         if text in ("false", "0"):
             return False
-        self.reject(f"{name} must be true or false, not {text[:SHOWN]!r}")
+        self.reject(f"{name} must be true or false, not {text[:MAX_QUOTED]!r}")
         return default
 
     def choice(self, name: str, default: str, known: Collection[str]) -> str:
+        """One of `known`; anything else is rejected."""
         text = self.text(name, default)
         if text in known:
             return text
-        self.reject(f"{name} must be {' or '.join(known)}, not {text[:SHOWN]!r}")
+        self.reject(f"{name} must be {' or '.join(known)}, not {text[:MAX_QUOTED]!r}")
         return default
 
     def secret(self, name: str) -> str:
@@ -68,7 +71,7 @@ class Environment:
         return self._folder / name.lower().replace("_", "-")
 
     def reject(self, complaint: str) -> None:
-        """Remembers a fault that the caller has found. It must not hold the value of a secret."""
+        """Remembers what the caller has found to be wrong. It must not contain the value of a secret."""
         self._wrong.append(complaint)
 
     def complain(self, who: str) -> None:

@@ -1,4 +1,4 @@
-"""What the bridge is told by its environment."""
+"""The bridge's settings, read from its environment."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,9 +9,9 @@ from events import addresses
 from events.bridge.topology import Topology
 from events.catalogue import Function
 from serving import logs
-from serving.environment import SHOWN, Environment
+from serving.environment import MAX_QUOTED, Environment
 
-BROKER = "amqp://user:password@host:5672/"  # an example
+EXAMPLE_URL = "amqp://user:password@host:5672/"
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Settings:
             *(_route(function, topology.dead, topology.parked, env) for function in functions if function.dead_letter),
         )
         settings = cls(
-            amqp_url=_broker("AMQP_URL", env),
+            amqp_url=_broker_url("AMQP_URL", env),
             topology=topology,
             routes=routes,
             host=env.text("HOST", "0.0.0.0"),  # noqa: S104  a container is reached from outside
@@ -91,16 +91,16 @@ def _queue(function: Function, env: Environment) -> str:
     return env.text(setting, name)
 
 
-def _broker(name: str, env: Environment) -> str:
+def _broker_url(name: str, env: Environment) -> str:
     url = env.secret(name)
     if not url:
-        env.reject(f"{name} is not set (or the file {env.file(name)}): set it to something like {BROKER}")
-    elif not _is_broker(url):
-        env.reject(f"{name} must look like {BROKER}")  # what it is stays unsaid: it may hold a password
+        env.reject(f"{name} is not set (or the file {env.file(name)}): set it to something like {EXAMPLE_URL}")
+    elif not _is_broker_url(url):
+        env.reject(f"{name} must look like {EXAMPLE_URL}")  # not repeated, because it may hold a password
     return url
 
 
-def _is_broker(url: str) -> bool:
+def _is_broker_url(url: str) -> bool:
     try:
         return urlsplit(url).scheme in ("amqp", "amqps") and urlsplit(url).port != 0
     except ValueError:
@@ -115,5 +115,5 @@ def _delays(name: str, default: str, env: Environment) -> tuple[float, ...]:
     except ValueError:
         delays = ()
     if not delays or not all(0 < each < inf for each in delays):
-        env.reject(f"{name} must be seconds such as {default!r}, not {text[:SHOWN]!r}")
+        env.reject(f"{name} must be seconds such as {default!r}, not {text[:MAX_QUOTED]!r}")
     return delays

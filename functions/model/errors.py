@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from functions.model.media import printable
 
-SHOWN = 60  # characters of a name in the request that the answer repeats at most
+MAX_QUOTED = 60  # characters of a text in the request that a problem may repeat
 
 
 class Problem(Exception):
@@ -48,19 +48,19 @@ class Unknown(BadRequest):
     def __init__(self, kind: str, name: str, known: Collection[str]) -> None:
         import difflib  # late: hardly any request needs it
 
-        shown = printable(name)[:SHOWN]
-        near = difflib.get_close_matches(shown.lower(), known, 1)
+        quoted = printable(name)[:MAX_QUOTED]
+        near = difflib.get_close_matches(quoted.lower(), known, 1)
         there_are = " or ".join(f"`{each}`" for each in known) or "nothing"
         hint = f"did you mean `{near[0]}`?" if near else f"what is known here is {there_are}"
-        super().__init__(f"there is no {kind} `{shown}`; {hint}", field=shown)
+        super().__init__(f"there is no {kind} `{quoted}`; {hint}", field=quoted)
 
 
 class Twice(BadRequest):
-    """A name that the request has twice: whichever value were taken, the other would be dropped silently."""
+    """A name that occurs twice in the request. Whichever value were taken, the other would be dropped silently."""
 
     def __init__(self, where: str, name: str) -> None:
-        shown = printable(name)[:SHOWN]
-        super().__init__(f"the {where} has `{shown}` twice; which one is meant?", field=shown)
+        quoted = printable(name)[:MAX_QUOTED]
+        super().__init__(f"the {where} has `{quoted}` twice; which one is meant?", field=quoted)
 
 
 class Unauthorized(Problem):

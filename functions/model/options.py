@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Protocol, Self
 
 from functions.model.encoding import MP3, Encoding
-from functions.model.errors import SHOWN, Unprocessable
+from functions.model.errors import MAX_QUOTED, Unprocessable
 from functions.model.media import printable
 
 
@@ -58,7 +58,7 @@ class Options:
         return MP3
 
     def changed(self, asked: Mapping[str, str]) -> Self:
-        """These options, but for what was asked: text by name, of which names that are no option's are passed over.
+        """These options with the values that were asked for. `asked` has texts by name; other names are ignored.
 
         Raises Unprocessable, which names the option, for a value that it does not take.
         """
@@ -72,7 +72,7 @@ class Options:
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Self:
-        """What as_json() wrote: an older version knew fewer options, a newer one may have written more."""
+        """The options that as_json() wrote. An older version knew fewer of them, a newer one may have written more."""
         return cls(**{name: row[name] for name in NAMES if name in row})
 
 
@@ -85,5 +85,5 @@ def _parsed(option: Any, text: str) -> Any:
         return kind.parse(text.strip())
     except ValueError as error:
         raise Unprocessable(
-            f"`{option.name}` must be {kind}, not `{printable(text)[:SHOWN]}` ({meaning})", field=option.name
+            f"`{option.name}` must be {kind}, not `{printable(text)[:MAX_QUOTED]}` ({meaning})", field=option.name
         ) from error

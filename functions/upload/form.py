@@ -1,6 +1,6 @@
-"""A form as it arrives: its field `file` is the video, and a form that holds anything else is refused.
+"""A form as it arrives: its field `file` is the video, and a form with anything else in it is refused.
 
-What we do not know would otherwise be lost without a word: a second video, or an option whose name is misspelt.
+Otherwise a second video, or an option whose name is misspelt, would be dropped silently.
 """
 
 from collections.abc import Iterator
@@ -12,11 +12,11 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, MultipartDecoder, NeedData
 
 from functions.model import media
-from functions.model.errors import SHOWN, BadRequest, Problem, Unknown, Unprocessable
+from functions.model.errors import MAX_QUOTED, BadRequest, Problem, Unknown, Unprocessable
 from functions.upload import disposition
 
 FIELD = "file"
-ASIDE = 64 * 1024  # bytes that a form may hold beside its file
+OVERHEAD = 64 * 1024  # bytes that a form may hold besides its file
 BUFFER = 512 * 1024  # bytes that the decoder may keep: two pieces as they are read, or the head of a part
 PARTS = 16  # at most: reading the head of each costs time
 
@@ -36,21 +36,22 @@ class Part:
         return self.name == FIELD and self.filename == "" and self.is_empty
 
     @property
-    def shown(self) -> str:
-        return f"`{media.printable(self.name)[:SHOWN]}`" if self.name else "a part without a name"
+    def label(self) -> str:
+        """The part as a problem names it."""
+        return f"`{media.printable(self.name)[:MAX_QUOTED]}`" if self.name else "a part without a name"
 
 
 def video(pieces: Iterator[bytes], boundary: bytes) -> tuple[str, Iterator[bytes]]:
     """The name of the form's file, and its bytes.
 
-    The bytes come to their end only if the form was whole and held nothing else. Raises BadRequest for a form that
-    cannot be read, holds no file, or holds a field that we do not know, and Unprocessable for one that holds a second
-    file: at once where that stands before the file, and in place of the bytes' end where it stands behind.
+    The bytes come to their end only if the form was complete and had nothing else in it. Raises BadRequest for a form
+    that cannot be read, has no file, or has a field that we do not know, and Unprocessable for one that has a second
+    file: at once if that comes before the file, and instead of the end of the bytes if it comes after it.
     """
     parts = _parts(pieces, boundary)
     others: list[Part] = []
     unchosen = False
-    left = ASIDE
+    left = OVERHEAD
     for part in parts:
         if part.is_unchosen:
             unchosen = True
@@ -76,7 +77,10 @@ def _to_the_end(content: Iterator[bytes], parts: Iterator[Part]) -> Iterator[byt
 
 
 def _skip(content: Iterator[bytes], most: int) -> int:
-    """Reads a part to its end, or until `most` bytes are passed; gives how many of them are left, below 0 if passed."""
+    """Reads a part to its end, but not much more than `most` bytes.
+
+    Returns how many of them are left; less than 0 if the part has more.
+    """
     for piece in content:
         most -= len(piece)
         if most < 0:
@@ -85,11 +89,11 @@ def _skip(content: Iterator[bytes], most: int) -> int:
 
 
 def _not_taken(part: Part) -> Problem:
-    """The problem of a form that holds this part beside its file."""
+    """The problem of a form that has this part besides its file."""
     if part.filename is not None:
-        file = media.printable(part.filename)[:SHOWN]
+        file = media.printable(part.filename)[:MAX_QUOTED]
         return Unprocessable(
-            f"an upload is one video, and the form has another file, `{file}` in {part.shown}; upload it by itself",
+            f"an upload is one video, and the form has another file, `{file}` in {part.label}; upload it by itself",
             field=part.name or FIELD,
         )
     if not part.name:
@@ -102,7 +106,7 @@ def _not_taken(part: Part) -> Problem:
 def _without_file(others: list[Part], so_far: str) -> BadRequest:
     if any(part.name == FIELD for part in others):
         return BadRequest("the form's field `file` is text; send it as a file (curl: -F file=@video.mp4)", field=FIELD)
-    has = ", ".join(part.shown for part in others)
+    has = ", ".join(part.label for part in others)
     return BadRequest(
         f"the form has no field `file`{f'; it has {has}{so_far}' if has else ''}: send the video as `file`", field=FIELD
     )
@@ -137,7 +141,7 @@ def _content(events: Iterator[Event]) -> Iterator[bytes]:
 
 
 class _Decoder(MultipartDecoder):
-    """Werkzeug's takes a part's head for UTF-8, and refuses the whole form of a client that writes Latin-1."""
+    """Werkzeug's decoder reads a part's head as UTF-8, and refuses the whole form of a client that writes Latin-1."""
 
     def _parse_headers(self, data: bytes | bytearray) -> Headers:
         return super()._parse_headers(media.text(bytes(data)).encode())

@@ -17,7 +17,7 @@ PIECE = 256 * 1024  # bytes read at once
 class IncomingVideo:
     """A video of which the first bytes have arrived and look like one.
 
-    `size` (bytes) and `sha256` (hex) are those of what pieces() has given so far, so of the whole once it has ended.
+    `size` (bytes) and `sha256` (hex) are those of what pieces() has yielded so far: of the whole video at its end.
     """
 
     def __init__(self, filename: str, pieces: Iterator[bytes], limit: int) -> None:
@@ -61,15 +61,15 @@ class IncomingVideo:
 
 
 def receive(request: Request, named: str | None, limit: int, seconds: int) -> IncomingVideo:
-    """The video of this request. `named` is its file name, unless that is empty: then the form or the header has it.
+    """The video of this request. `named` is its file name; without one the form's or the header's is taken.
 
     Its first bytes are read and judged before this returns. Raises TooLarge for more than `limit` bytes (before any is
     read, where the length is declared), Unprocessable for an empty file, UnsupportedMedia for what is no media file,
     RequestTimeout where the body takes longer than `seconds`, BadRequest where it breaks off, and what form.video()
     raises. Each may come as late as from the last of pieces().
     """
-    # The limit is that of the file; a form around it may be larger by what form.py takes beside the file.
-    if (request.content_length or 0) > limit + form.ASIDE:
+    # The limit is for the file; the form around it may add OVERHEAD bytes.
+    if (request.content_length or 0) > limit + form.OVERHEAD:
         raise too_large(limit)
     arriving = _arriving(request, seconds)
     if request.mimetype == "multipart/form-data":
@@ -90,8 +90,8 @@ def too_large(limit: int) -> TooLarge:
 def _arriving(request: Request, seconds: int) -> Iterator[bytes]:
     """The body, piece by piece.
 
-    Raises RequestTimeout, and BadRequest where the client hangs up before the length that it declared: gunicorn ends
-    the stream then as if all had come.
+    Raises RequestTimeout, and BadRequest if the client hangs up before it has sent the length that it declared:
+    gunicorn then ends the stream as if everything had arrived.
     """
     until = time.monotonic() + seconds
     missing = request.content_length or 0

@@ -1,6 +1,6 @@
 """Upload: a video's bytes go to GridFS as they arrive, its job to Postgres, and an event tells convert to look at it.
 
-The row is the truth. Once it stands the answer is 202, even where nobody took the event, for sweep sends that again.
+The row is the truth: once it is stored the answer is 202, even if nobody took the event, because sweep sends it again.
 """
 
 from uuid import uuid4
@@ -14,7 +14,7 @@ from functions.runtime import announcement, metrics, responses, web, wiring
 from functions.upload import incoming
 
 services = wiring.Services("upload")
-# What a request gets that asks for nothing: MP3_QUALITY, and for the rest the options' own defaults.
+# The options of a request that asks for none: MP3_QUALITY, and the options' own defaults for the rest.
 DEFAULTS = options.Options().changed({"vbr": str(services.settings.mp3_quality)})
 KEY = "Idempotency-Key"
 KEY_LENGTH = 200
@@ -28,8 +28,8 @@ def upload(request: Request) -> Response:
     chosen = DEFAULTS.changed(query)
     settings = services.settings
     video = incoming.receive(request, query.get("filename"), settings.max_upload_bytes, settings.upload_seconds)
-    file = uuid4()
-    services.videos.write(file, video.pieces())
+    file_id = uuid4()
+    services.videos.write(file_id, video.pieces())
     job = _add(
         NewJob(
             id=uuid4(),
@@ -37,8 +37,8 @@ def upload(request: Request) -> Response:
             fid=uuid4(),
             filename=video.filename,
             container=video.container.value,
-            video=file,
-            video_size=video.size,
+            video=file_id,
+            video_size=video.size,  # known, like the hash, only now that every byte has passed
             video_sha256=video.sha256,
             idempotency_key=key,
             options=chosen,
@@ -48,15 +48,15 @@ def upload(request: Request) -> Response:
     )
     web.note(job=job.id, user=owner, bytes=video.size)
     metrics.count_bytes("in", video.size)
-    announcement.announce(services, job)
+    announcement.announce(services, job)  # also for a repeated request: a doubled event finds nothing to do
     return responses.json(job.public(), 202, Location=f"/jobs/{job.id}")
 
 
 def _add(new: NewJob) -> Job:
-    """The job of this upload, or that of an earlier request with the same Idempotency-Key; then the new video goes.
+    """Adds the job. If an earlier request had the same Idempotency-Key, returns its job and deletes the new video.
 
-    Raises AccountGone, and Unprocessable where the key stands for another upload. While Postgres is away it raises
-    Unavailable and leaves the video, for the row may stand all the same; if it does not, sweep removes the orphan.
+    Raises AccountGone, and Unprocessable if the key was used for another upload. If Postgres does not answer it raises
+    Unavailable and keeps the video, because the row may have been stored; if it was not, the video is an orphan.
     """
     try:
         job = services.jobs.add(new)
