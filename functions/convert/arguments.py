@@ -1,4 +1,4 @@
-"""What ffmpeg is told: argument lists made of values alone, and the jail that each of them begins with.
+"""ffmpeg's command lines, made of values alone, and the jail that each of them begins with.
 
 ffmpeg opens strangers' files, so it sees local files only, through the one demuxer that sniffing has found, and has
 limits of time, memory and output.
@@ -18,9 +18,9 @@ from functions.model.options import Options
 if TYPE_CHECKING:
     from functions.runtime.settings import Settings
 
-LOOK_SECONDS = 60  # how long the look at a video may take
-# Tags that describe the container and not the sound, and those of the place: people pass their audio on, and it must
-# not tell where it was recorded.
+LOOK_SECONDS = 60  # how long look() may take
+# Tags that describe the container and not the sound, and tags that say where it was recorded: people pass their audio
+# on, and must not give that away with it.
 _UNWANTED_TAGS = (
     *("major_brand", "minor_version", "compatible_brands", "creation_time"),
     *("location", "location-eng", "com.apple.quicktime.location.ISO6709"),
@@ -30,7 +30,7 @@ ERROR_RATE = 0.1  # the share of the sound that may be lost to damage
 
 @dataclass(frozen=True)
 class Limits:
-    """What the conversion of one video may cost. What can be set has its default in the settings, and none here."""
+    """What the conversion of one video may cost. Limits that can be set have their defaults in the settings."""
 
     duration: float  # seconds that the video plays
     size: int  # bytes of the audio
@@ -46,20 +46,20 @@ class Limits:
 def allowed_seconds(description: Description, limits: Limits) -> float:
     """How long one conversion may take: half the video's length and a minute, but no longer than the limit.
 
-    So a stuck ffmpeg is not waited for longer than its video deserves.
+    So an ffmpeg that is stuck on a short video is soon given up.
     """
     return min(limits.work, 60 + description.duration / 2) if description.duration else limits.work
 
 
 def look(path: Path, container: Container, limits: Limits) -> list[str]:
-    """The argument list that makes ffmpeg report what a file holds."""
+    """The command line that makes ffmpeg report what is in a file."""
     return [*_jail(limits, LOOK_SECONDS, 0), *_open(path, container)]
 
 
 def convert(
     source: Path, target: Path, description: Description, audio: Audio, limits: Limits, options: Options
 ) -> list[str]:
-    """The argument list that converts one audio stream, and keeps its tags, chapters, cover and sample rate.
+    """The command line that converts one audio stream, and keeps its tags, chapters, cover and sample rate.
 
     The cover is mapped by its index and copied, for a plain -vn would drop it.
     """
@@ -75,7 +75,7 @@ def convert(
         *(("-map_metadata", f"0:s:{audio.index}") if description.container == Container.OGG else ()),  # its only tags
         *(word for tag in _UNWANTED_TAGS for word in ("-metadata", f"{tag}=")),
         *("-c:a", encoding.codec, "-q:a", str(options.vbr)),
-        *(("-ar", str(encoding.highest_rate)) if (audio.hertz or 0) > encoding.highest_rate else ()),
+        *(("-ar", str(encoding.max_sample_rate)) if (audio.hertz or 0) > encoding.max_sample_rate else ()),
         *("-t", str(limits.duration + 2)),  # whatever length the header claims
         *("-af", "asetpts=PTS-STARTPTS"),  # so that out_time is where the sound ends, counted from where it begins
         *("-f", encoding.muxer, *encoding.muxer_arguments, "-y", f"file:{target}"),

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import BinaryIO
 
 from functions.model.media import SNIFF_BYTES, Container, MediaError, Reason, find_packets
-from functions.model.mpeg_audio import find_count
+from functions.model.mpeg_audio import find_xing_header
 
 _LIVE = 0xFFFFFFFF  # a live recording cannot know its size when it writes its header, and many leave this there
 _PADDING = {b"free", b"skip", b"wide"}
@@ -16,7 +16,7 @@ _ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 def check_end(file: BinaryIO, size: int, container: Container) -> None:
     """Raises MediaError (truncated) where the file's own index promises more than its `size` bytes.
 
-    Formats and recordings without such an index pass, and so does a file with something else behind the video's end.
+    Formats and recordings without such an index pass, and so does a file with something else after the video's end.
     Raises MediaError (damaged) for an MP4 of which a large part is no MP4.
     """
     if (find_end := _ENDS.get(container)) and (end := find_end(file, size)) > size:
@@ -26,7 +26,7 @@ def check_end(file: BinaryIO, size: int, container: Container) -> None:
 def _mp4(file: BinaryIO, size: int) -> int:
     """Walks the top-level boxes (ISO/IEC 14496-12, 4.2).
 
-    What is no box stands behind the video's end, or is damage where it is more than a tenth of the file.
+    Bytes that are no box come after the video's end; if they are more than a tenth of the file, they are damage.
     """
     position, indexed = 0, False
     while position + 8 <= size:
@@ -122,9 +122,9 @@ def _asf(file: BinaryIO, size: int) -> int:
 
 
 def _mp3(file: BinaryIO, size: int) -> int:
-    """A Xing or Info header counts the bytes from its own frame on."""
-    count = find_count(file)
-    return count.start + count.size if count else size
+    """A Xing header counts the bytes from its own frame on."""
+    header = find_xing_header(file)
+    return header.start + header.size if header else size
 
 
 def _read(file: BinaryIO, position: int, count: int) -> bytes:

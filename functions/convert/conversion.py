@@ -23,9 +23,9 @@ from functions.runtime import metrics, shutdown
 from functions.runtime.wiring import Services
 
 PIECE = 1024 * 1024  # bytes of audio read at once
-EXPECTED_SHARE = 4  # until a video's length is known, its audio is taken for one part in so many of it: few are larger
-NOT_THE_VIDEOS_FAULT = (Unavailable, OSError)  # these give the try back, so that an outage fails nobody's job
-MAY_PASS = (*NOT_THE_VIDEOS_FAULT, ffmpeg.Interrupted, Missing)
+EXPECTED_SHARE = 4  # until the video's length is known, its audio is expected to have a quarter of its bytes or fewer
+REFUNDED = (Unavailable, OSError)  # not the video's fault: the try is given back, so that an outage fails nobody's job
+TRANSIENT = (*REFUNDED, ffmpeg.Interrupted, Missing)  # a later try may succeed
 
 
 class Checkpoint(Protocol):
@@ -35,14 +35,14 @@ class Checkpoint(Protocol):
     """
 
     def __call__(self, progress: float | None = None) -> None:
-        """Notes how far the work is, from 0 to 1, where the caller knows."""
+        """Notes how far the work is, from 0 to 1, if the caller knows."""
 
 
 def convert(services: Services, disk: Disk, job_id: UUID) -> Job | None:
-    """The job as it ended: by this call, or before it (then nothing is done again).
+    """Converts the job and returns it, done or failed. If it has ended already, nothing is done again.
 
-    None where nothing follows: another worker has the job, or it was cancelled or deleted. Raises Unavailable for
-    trouble that may pass, after the job was handed back.
+    None if nothing follows: another worker has the job, or it was cancelled or deleted. Raises Unavailable for trouble
+    that may pass, after handing the job back.
     """
     claimed = services.jobs.claim(job_id)
     if claimed is None:
@@ -56,14 +56,14 @@ def convert(services: Services, disk: Disk, job_id: UUID) -> Job | None:
     except LeaseLost:
         return None
     except Exception as error:
-        services.jobs.hand_back(claimed, str(error), refund=isinstance(error, NOT_THE_VIDEOS_FAULT))
-        if isinstance(error, MAY_PASS):
+        services.jobs.hand_back(claimed, str(error), refund=isinstance(error, REFUNDED))
+        if isinstance(error, TRANSIENT):
             raise Unavailable(f"the job was handed back: {error}") from error
         raise
 
 
 def _work(services: Services, disk: Disk, claimed: Job) -> Job | None:
-    """The finished job. None where the row carries another fence by then: the audio just stored is removed again."""
+    """The finished job. None if the row has another fence by then; the audio just stored is then removed again."""
     began = time.monotonic()
     private = tempfile.TemporaryDirectory(prefix=f"convert-{os.getpid()}-")  # gunicorn.conf.py removes what is left
     with (
@@ -108,7 +108,7 @@ def _transcode(
     limits = replace(limits, size=min(limits.size, reservation.largest_audio))
     description = transcode.describe(source, Container(claimed.container), limits, checkpoint)
     if description.duration and description.duration <= limits.duration:
-        most = int(description.duration * options.encoding.most_bytes)
+        most = int(description.duration * options.encoding.max_bytes_per_second)
         reservation.extend(min(most, settings.max_audio_bytes))
     try:
         return transcode.transcode(source, target, description, limits, checkpoint, options)

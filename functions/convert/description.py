@@ -1,4 +1,4 @@
-"""What a video holds, as ffmpeg reports it."""
+"""What is in a video, as ffmpeg reports it."""
 
 import re
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Audio:
 
 @dataclass(frozen=True)
 class Description:
-    """What a video holds, by its own account."""
+    """What is in a video, by its own account."""
 
     container: Container
     duration: float | None  # seconds; None where the file does not say
@@ -39,13 +39,13 @@ def read_description(messages: str, container: Container) -> Description:
     from moviepy.video.io.ffmpeg_reader import FFmpegInfosParser  # late: its import takes 0.4 s
 
     streams = {int(found[1]): found for line in messages.split("\n") if (found := _STREAM.match(line))}
-    sounds = {at: found for at, found in streams.items() if found[3] == "Audio" and found[5] != "none"}
+    audio = {at: found for at, found in streams.items() if found[3] == "Audio" and found[5] != "none"}
     length = re.search(r"^  Duration: (\d+):.*$", messages, re.MULTILINE)
     if length and len(length[1]) > 2:  # the parser reads 100:00:00 as 0
         raise MediaError(Reason.TOO_LONG, f"{length[1]} hours")
     lines = [length[0]] if length else []
-    lines += [f"  Stream #0:{at}: Audio: {found[4]}" for at, found in sounds.items()]
-    parsed = FFmpegInfosParser("\n".join(["", *lines]), "video", check_duration=bool(length)).parse() if sounds else {}
+    lines += [f"  Stream #0:{at}: Audio: {found[4]}" for at, found in audio.items()]
+    parsed = FFmpegInfosParser("\n".join(["", *lines]), "video", check_duration=bool(length)).parse() if audio else {}
     rates = {stream["stream_number"]: stream["fps"] for each in parsed.get("inputs", ()) for stream in each["streams"]}
     return Description(
         container,
@@ -58,7 +58,7 @@ def read_description(messages: str, container: Container) -> Description:
                 hertz=rates[at] if isinstance(rates[at], int) else None,
                 channels=[*found[4].split(", "), "", ""][2],
             )
-            for at, found in sounds.items()
+            for at, found in audio.items()
         ),
         next((at for at, it in streams.items() if it[5] in ("mjpeg", "png") and "(attached pic)" in it[4]), None),
     )

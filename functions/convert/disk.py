@@ -15,11 +15,11 @@ from functions.model.errors import Unavailable
 from functions.model.media import MediaError, Reason
 from functions.runtime import metrics
 
-_OVERHEAD = 64  # the file system may take one byte in so many for itself: inodes, directories, its journal
+_OVERHEAD = 64  # one byte in 64 is left to the file system itself: inodes, directories, its journal
 
 
 class DiskFull(Unavailable):
-    """An empty disk would do, but others have filled this one for now: try again later."""
+    """The disk is large enough, but other conversions fill it at the moment: try again later."""
 
 
 class Disk:
@@ -32,7 +32,7 @@ class Disk:
 
     @contextmanager
     def reservation(self, folder: Path, video_size: int) -> Iterator["Reservation"]:
-        """A conversion's share of the disk, as long as the block lasts; nothing is reserved before extend() is called.
+        """A conversion's share of the disk for as long as the block lasts; extend() reserves the first bytes.
 
         The conversion writes a video of `video_size` bytes into `folder`, and its audio beside it. Raises MediaError
         (disk_too_small) where even an empty disk could not hold the video.
@@ -50,9 +50,9 @@ class Disk:
                 self._reservations.pop(folder, None)
 
     def reserve(self, reservation: "Reservation", size: int) -> None:
-        """Makes a reservation one of `size` bytes, what it has written included.
+        """Sets a reservation to `size` bytes, including those that it has written already.
 
-        Raises DiskFull where so many are not free, or are promised to others who have not written them yet.
+        Raises DiskFull if not so many are free, or if they are reserved by others that have not written them yet.
         """
         with self._lock:
             others = [each for each in self._reservations.values() if each is not reservation]
@@ -84,6 +84,7 @@ class Reservation:
 
     @property
     def written(self) -> int:
+        """Bytes that are in its folder already."""
         try:
             with os.scandir(self.folder) as files:
                 return sum(file.stat().st_size for file in files)
@@ -92,12 +93,13 @@ class Reservation:
 
     @property
     def unwritten(self) -> int:
+        """Bytes that are reserved and not written yet."""
         return max(0, self.size - self.written)
 
     def extend(self, audio_size: int) -> None:
         """Reserves the video's bytes and `audio_size` more. Raises DiskFull.
 
-        While audio of that size is only expected, it may be more than an empty disk could hold beside the video. Then
-        the video's bytes alone are reserved, for the real audio may be smaller.
+        `audio_size` is an estimate. If even an empty disk could not hold that much beside the video, only the video's
+        bytes are reserved, because the audio may turn out smaller.
         """
         self._disk.reserve(self, self._video_size + (audio_size if audio_size <= self.largest_audio else 0))

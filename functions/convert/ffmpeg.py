@@ -16,20 +16,20 @@ from typing import BinaryIO, cast
 from functions.model.media import MediaError, Reason
 
 BEAT = 0.4  # seconds; `tick` is called at least this often, so that a cancel stops the work soon
-_KEPT = 2**18  # bytes of ffmpeg's messages kept from either end: a video of many tracks and tags is reported at length
+_KEPT_BYTES = 2**18  # of ffmpeg's messages, at either end: the report of a video with many tracks and tags is long
 _REASONS = (
     ("partial file|moov atom not found|File ended prematurely|Packet corrupt", Reason.TRUNCATED),
     ("does not contain any stream|matches no streams", Reason.NO_AUDIO),
     ("no decoder found|Decoder not found|not on whitelist|Not whitelisted|Not yet implemented", Reason.UNSUPPORTED),
 )
-# What is said when this machine fails and not the video. A video whose decoder is missing makes ffmpeg complain of the
-# output file too, but in other words.
-_OURS = re.compile(
+# Messages that mean that this machine failed and not the video. If a video's decoder is missing, ffmpeg complains about
+# the output file too, but in other words.
+_HOST_ERRORS = re.compile(
     "^(setpriv|prlimit): |"
     "Error opening output files?: (No such file|Permission denied|Read-only|Input/output|Too many open)",
     re.MULTILINE,
 )
-_FROM_OUTSIDE = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+_KILL_SIGNALS = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 
 
 class Interrupted(Exception):
@@ -38,7 +38,7 @@ class Interrupted(Exception):
 
 @dataclass(frozen=True)
 class Run:
-    """What a run has left."""
+    """What a run of ffmpeg has returned."""
 
     status: int  # its exit status, negative for a signal
     messages: str  # what ffmpeg said on stderr, or the first and the last of it
@@ -48,9 +48,10 @@ class Run:
 def run(command: list[str], folder: Path, seconds: float, tick: Callable[[float], None]) -> Run:
     """Runs ffmpeg to its end, and calls `tick` every BEAT seconds with the seconds of output so far.
 
-    It runs in the video's folder and knows the video by its name alone, for it may not be allowed to pass the folders
-    above. Its process group is killed before any error leaves. All happens in this thread, because the kernel kills the
-    child when the thread that started it ends.
+    It runs in `folder` and is given the bare names of files there, because it may have no right to pass the folders
+    above. Before any error is raised its process group is killed. All of this happens in one thread, because the kernel
+    kills the child when the thread that started it ends. Raises MediaError (timed_out) after `seconds`, and whatever
+    `tick` raises.
     """
     began = beat = time.monotonic()
     output = messages = b""
@@ -101,7 +102,9 @@ def _read_progress(output: bytes) -> float:
 
 def _shorten(messages: bytes) -> bytes:
     """The first and the last of ffmpeg's messages: a damaged video makes it repeat some of them thousands of times."""
-    return messages if len(messages) <= 4 * _KEPT else messages[:_KEPT] + b"\n...\n" + messages[-_KEPT:]
+    return (
+        messages if len(messages) <= 4 * _KEPT_BYTES else messages[:_KEPT_BYTES] + b"\n...\n" + messages[-_KEPT_BYTES:]
+    )
 
 
 def explain(run: Run) -> Exception:
@@ -111,11 +114,11 @@ def explain(run: Run) -> Exception:
         return MediaError(Reason.TOO_LARGE, "the limit for the audio is reached")
     # ffmpeg exits with 255 when it has caught a signal. A demuxer's EPERM (-1) looks the same but for its message.
     caught = run.status == 255 and "Operation not permitted" not in run.messages
-    if -run.status in _FROM_OUTSIDE or caught:
+    if -run.status in _KILL_SIGNALS or caught:
         return Interrupted(f"ffmpeg was killed from outside (status {run.status}); the next try may pass")
     if "No space left on device" in run.messages:
         return OSError(errno.ENOSPC, "no space left for the audio; free some below the temporary directory")
-    if _OURS.search(run.messages):
+    if _HOST_ERRORS.search(run.messages):
         return OSError(f"ffmpeg cannot run here: {said}")
     reason = next((reason for words, reason in _REASONS if re.search(words, run.messages)), Reason.DAMAGED)
     return MediaError(reason, f"status {run.status}: {said}")

@@ -38,8 +38,8 @@ class Lease:
         self._lost = threading.Event()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
-        # When the lease ends by our own clock. Postgres granted it a moment ago, so this is later than the truth by
-        # that moment. In between the fence protects the row.
+        # When the lease ends by our own clock. Postgres granted it a moment ago, so in truth it ends a moment earlier;
+        # for that moment the fence protects the row.
         self._until = time.monotonic() + jobs.lease_seconds
 
     def __enter__(self) -> "Lease":
@@ -53,7 +53,7 @@ class Lease:
         self._thread.join()
 
     def check(self, progress: float | None = None) -> None:
-        """Notes how far the work is (0 to 1), to be told with the next renewal. Raises LeaseLost."""
+        """Notes how far the work is (0 to 1); the next renewal stores it. Raises LeaseLost."""
         if progress is not None:
             self._progress = progress
         if self._lost.is_set() or time.monotonic() > self._until:

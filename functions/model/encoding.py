@@ -1,6 +1,6 @@
-"""The formats that a video's sound can become, each with all that somebody has to know of it.
+"""The formats that audio can have, each with all that other modules need to know about it.
 
-ffmpeg is told its codec and its muxer, a download has its MIME type and its suffix, and the disk must hold its bytes.
+ffmpeg needs its codec and muxer, a download its MIME type and suffix, and the disk's reservation its largest size.
 """
 
 from collections.abc import Callable
@@ -20,8 +20,8 @@ class Encoding:
     codec: str  # ffmpeg's encoder
     muxer: str  # ffmpeg's writer of the file around it
     muxer_arguments: tuple[str, ...]
-    highest_rate: int  # Hz; sound of a higher sample rate is resampled to this one
-    most_bytes: int  # a second: no file of this format is larger, tags and cover aside
+    max_sample_rate: int  # Hz; sound of a higher sample rate is resampled to this one
+    max_bytes_per_second: int  # not counting tags and cover
     measure: Callable[[BinaryIO], float]  # seconds that a finished file plays; raises ValueError where it has no length
 
 
@@ -32,7 +32,7 @@ MP3 = Encoding(
     codec="libmp3lame",
     muxer="mp3",
     muxer_arguments=("-id3v2_version", "3", "-write_xing", "1"),  # ID3v2.3: old players know no newer one
-    highest_rate=48_000,
-    most_bytes=320_000 // 8,
+    max_sample_rate=48_000,
+    max_bytes_per_second=320_000 // 8,
     measure=mpeg_audio.measure,
 )

@@ -1,7 +1,7 @@
-"""MPEG audio in a file: the tag before it, the header of a frame, and the frame in which an MP3 counts itself.
+"""MPEG audio in a file: the tag before it, the header of a frame, and the Xing header in an MP3's first frame.
 
-The header is that of ISO/IEC 11172-3, 2.4.1.3, with the lower sample rates of ISO/IEC 13818-3. The counting frame has
-no standard: Xing invented it, LAME added the padding (http://gabriel.mp3-tech.org/mp3infotag.html).
+A frame's header is that of ISO/IEC 11172-3, 2.4.1.3, with the lower sample rates of ISO/IEC 13818-3. The Xing header
+has no standard: Xing invented it, and LAME added the padding (http://gabriel.mp3-tech.org/mp3infotag.html).
 """
 
 import re
@@ -21,7 +21,7 @@ _HEADER = 4  # bytes
 _ID3_HEADER = 10  # bytes
 # The empty side information of a frame (9, 17 or 32 bytes by version and channels), then a tag that has at least the
 # two fields we read: the flags 1 and 2 say that it counts frames and bytes.
-_COUNTED = re.compile(rb"\0{9,32}(?=(?:Xing|Info)\0\0\0[\x03\x07\x0b\x0f])")
+_XING = re.compile(rb"\0{9,32}(?=(?:Xing|Info)\0\0\0[\x03\x07\x0b\x0f])")
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Frame:
 
 
 @dataclass(frozen=True)
-class Count:
-    """What an MP3 says about itself in its first frame, the Xing or Info frame."""
+class XingHeader:
+    """How long an MP3 is, as its encoder counted it; headed "Xing" or, for constant bitrate, "Info"."""
 
     start: int  # bytes before that frame
     size: int  # bytes of the MP3 from that frame on
@@ -73,22 +73,22 @@ def id3_length(head: bytes) -> int:
     return _ID3_HEADER + sum(byte << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
 
 
-def find_count(file: BinaryIO) -> Count | None:
-    """What the MP3 counts, read from its first frame; None where that frame holds sound instead."""
+def find_xing_header(file: BinaryIO) -> XingHeader | None:
+    """The Xing header of an MP3, from its first frame; None if that frame has sound instead."""
     file.seek(0)
     start = id3_length(file.read(_ID3_HEADER))
     file.seek(start)
     head = file.read(192)
-    first, tag = read_frame(head), _COUNTED.match(head, _HEADER)
+    first, tag = read_frame(head), _XING.match(head, _HEADER)
     if first is None or tag is None:
         return None
     xing = head[tag.end() :]
     frames, size, padding = (int.from_bytes(xing[at:end]) for at, end in ((8, 12), (12, 16), (141, 144)))
-    return Count(start, size, frames, (padding >> 12) + (padding & 0xFFF), first)  # 12 bits before, 12 behind
+    return XingHeader(start, size, frames, (padding >> 12) + (padding & 0xFFF), first)  # 12 bits before, 12 behind
 
 
 def measure(file: BinaryIO) -> float:
-    """Seconds an MP3 plays, as its encoder counted them. Raises ValueError where it does not say."""
-    if (count := find_count(file)) is None:
+    """Seconds an MP3 plays, as its encoder counted them. Raises ValueError if it has no Xing header."""
+    if (header := find_xing_header(file)) is None:
         raise ValueError("the MP3 has no Xing or Info header")
-    return count.seconds
+    return header.seconds

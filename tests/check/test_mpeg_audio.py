@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as some
 
 from functions.model.encoding import MP3
-from functions.model.mpeg_audio import Count, Frame, find_count, id3_length, read_frame
+from functions.model.mpeg_audio import Frame, XingHeader, find_xing_header, id3_length, read_frame
 
 # tests/convert tries the lengths on files that LAME has written.
 FRAMES = {
@@ -63,8 +63,8 @@ TAG = b"ID3\x03\x00\x00\x00\x00\x00\x05" + bytes(5)
 @pytest.mark.parametrize("word", [b"Xing", b"Info"])
 def test_an_mp3_counts_itself(word: bytes, tag: bytes) -> None:
     """Its frames, its bytes and what the encoder added: 576 samples before the sound, 1000 behind it."""
-    count = find_count(BytesIO(xing(word, 15, 100, 41700, 576 << 12 | 1000, tag)))
-    assert count == Count(len(tag), 41700, 100, 1576, Frame(44100, 1152, 417))
+    count = find_xing_header(BytesIO(xing(word, 15, 100, 41700, 576 << 12 | 1000, tag)))
+    assert count == XingHeader(len(tag), 41700, 100, 1576, Frame(44100, 1152, 417))
     assert count.seconds == pytest.approx((115200 - 1576) / 44100)
 
 
@@ -81,5 +81,5 @@ def test_an_mp3_that_does_not_count_frames_and_bytes_has_no_length(flags: int) -
 def test_any_bytes_are_read(noise: bytes, length: int) -> None:
     """Strangers wrote them: what is cut off anywhere, or is no MP3 at all, is none or counts something."""
     for content in (noise, xing(b"Info", 3, 1, 1, 0)[:length] + noise):
-        count = find_count(BytesIO(content))
+        count = find_xing_header(BytesIO(content))
         assert count is None or count.first.hertz > 0

@@ -106,7 +106,7 @@ def test_every_frame_leads_to_the_next_and_all_are_counted(
     """Of every version of MPEG audio: the lengths in the headers add up to the file, as its first frame says."""
     convert(videos.sampled(shelf, hertz))
     whole = (tmp_path / "audio.mp3").read_bytes()
-    count = mpeg_audio.find_count(BytesIO(whole))
+    count = mpeg_audio.find_xing_header(BytesIO(whole))
     assert count
     position, frames = count.start, 0
     while frame := mpeg_audio.read_frame(whole[position:]):
