@@ -1,4 +1,4 @@
-"""A notification: what an owner is to be told about one job, one outcome and one generation."""
+"""A notification: this owner is to get an email about this outcome of this job."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -18,8 +18,6 @@ class Notification:
     fid: UUID
     filename: str
     reason: str | None
-    duration: float | None
-    audio_size: int | None
     options: Options
     name: str
     email: str

@@ -25,7 +25,7 @@ HEADERS = ["Subject", "From", "To", "Message-ID", "Auto-Submitted", "MIME-Versio
 def email(**changes: Any) -> EmailMessage:
     owed: dict[str, Any] = {
         "job": UUID(int=7), "generation": 0, "outcome": State.DONE, "tries": 1, "fid": UUID(int=8),
-        "filename": "video.mp4", "reason": None, "duration": 1.5, "audio_size": 5, "options": Options(), "name": "Ada",
+        "filename": "video.mp4", "reason": None, "options": Options(), "name": "Ada",
         "email": "ada@example.org", "mails_this_hour": 0,
     }  # fmt: skip
     return emails.compose(Notification(**owed | changes), "Videos <videos@example.org>", LINK)
