@@ -1,4 +1,4 @@
-"""Which request this is: the id that its client may quote, and the trace that its events carry on."""
+"""A request's identity: the id that its client may quote, and the trace that its events continue."""
 
 import random
 import re
@@ -13,7 +13,7 @@ _REQUEST_ID = re.compile(r"[!-~]{1,64}")  # what every header and log line can c
 
 @dataclass(frozen=True)
 class Identity:
-    """Of one request."""
+    """Which request this is."""
 
     request_id: str
     traceparent: str
@@ -24,7 +24,10 @@ class Identity:
         return self.traceparent[3:35]
 
     def within(self, traceparent: str | None) -> "Identity":
-        """The same request as a part of that trace, where it is one; its id changes too unless its caller chose it."""
+        """The same request as a part of that trace; its id changes too, unless the caller chose it.
+
+        Unchanged if `traceparent` is None or malformed.
+        """
         if traceparent is None or not is_traceparent(traceparent):
             return self
         named = self.request_id != self.trace_id
@@ -32,10 +35,10 @@ class Identity:
 
 
 def identity(environ: Mapping[str, Any]) -> Identity:
-    """Of the request with that WSGI environment.
+    """The identity of the request with that WSGI environment.
 
-    The caller's `traceparent` and `X-Request-Id` are kept where they are well formed. Otherwise a trace is begun, and
-    the request's id is that of its trace.
+    The caller's `traceparent` and `X-Request-Id` are kept if they are well formed. Otherwise a new trace begins, and its
+    id is also the request's.
     """
     given = environ.get("HTTP_TRACEPARENT", "")
     traceparent = given if is_traceparent(given) else begun()

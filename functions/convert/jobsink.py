@@ -23,22 +23,22 @@ EVENT_PATH = "/etc/jobsink-event"  # where JobSink mounts the event unless $K_EV
 
 
 def main() -> int:
-    """The exit status: 0 done or nothing to do, 1 trouble that may pass (the Job tries again), 2 no event of ours."""
+    """Returns the exit status: 0 done or nothing to do, 1 trouble that may pass (the Job retries), 2 any other."""
     logging.config.dictConfig(logs.configuration(os.environ.get("LOG_LEVEL") or logs.LEVEL))
     log = logging.getLogger("functions")
     path = Path(os.environ.get("K_EVENT_PATH", EVENT_PATH), "event")
     try:
-        services = wiring.Services("convert_once")
+        services = wiring.Services("convert_jobsink")
         job_id = envelope.from_http({"content-type": envelope.STRUCTURED}, path.read_bytes()).job
         job = conversion.convert(services, Disk(services.settings.convert_disk_bytes), job_id)
-        log.info("convert once", extra=logs.fields(job=job_id, state=job.state if job else None))
+        log.info("jobsink", extra=logs.fields(job=job_id, state=job.state if job else None))
         if job is not None:
             services.sink.send(announcement.result(job, services.source))
     except (InvalidEvent, SettingsError, FileNotFoundError) as error:
-        log.error("convert once: %s", error)  # noqa: TRY400 -- an operator needs the message, not a trace
+        log.error("jobsink: %s", error)  # noqa: TRY400 -- an operator needs the message, not a trace
         return 2
     except (Unavailable, SinkUnavailable) as error:
-        log.error("convert once: %s", error)  # noqa: TRY400 -- as above
+        log.error("jobsink: %s", error)  # noqa: TRY400 -- as above
         return 1
     return 0
 

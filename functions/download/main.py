@@ -24,7 +24,7 @@ NOT_READY = {
 @web.serves("GET", ready=services.ready)
 def download(request: Request) -> Response:
     web.query(request, "fid", "token")
-    fid = web.one_id(request.args.get("fid", ""), "MP3")
+    fid = web.parse_id(request.args.get("fid", ""), "MP3")
     job = services.jobs.find_audio(fid, _owner(request, fid))
     if job is None:
         raise NotFound("there is no MP3 of that id, or it is not yours")

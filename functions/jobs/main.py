@@ -28,7 +28,7 @@ def jobs(request: Request) -> Response:
     if not text:
         return _list(web.query(request, "limit", "cursor"), owner)
     web.query(request)
-    id_ = web.one_id(text, "job")
+    id_ = web.parse_id(text, "job")
     web.note(job=id_)
     match request.method, *action:
         case "POST", "cancel":
@@ -46,7 +46,9 @@ def _list(query: dict[str, str], owner: UUID) -> Response:
     if not LIMIT.fullmatch(limit):
         raise BadRequest("limit must be a whole number from 1 to 100", field="limit")
     after = cursor.read(query["cursor"]) if "cursor" in query else None
-    found = services.jobs.list_own(owner, int(limit) + 1, after)  # the one too many says that there is another page
+    found = services.jobs.list_own(
+        owner, int(limit) + 1, after
+    )  # if one more comes than the page takes, there is another page
     page = found[: int(limit)]
     more = urlencode({"limit": limit, "cursor": cursor.after(page[-1])}) if len(found) > len(page) else None
     return responses.json({"jobs": [job.public() for job in page], "next": f"/jobs?{more}" if more else None})

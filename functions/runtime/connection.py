@@ -1,4 +1,4 @@
-"""The connection that a request came on: how long it may stand still, and how it is closed after an early answer."""
+"""The connection of a request: how long it may be idle, and how it is closed after an early answer."""
 
 import time
 from contextlib import suppress
@@ -12,12 +12,12 @@ from functions.model.errors import BadRequest
 IDLE_SECONDS = 60.0  # how long a client may neither send nor read within a request
 LINGER_SECONDS = 30.0  # how long the rest of a request is read after it was refused
 LINGER_PIECE = 256 * 1024  # bytes
-# What the stream of a body raises when a client hangs up, stands still, or breaks the rules of chunks.
+# What reading a body raises when the client hangs up, is idle for too long, or sends malformed chunks.
 BROKEN_OFF = (ClientDisconnected, OSError, ParseException)
 
 
 def limit_idling(request: Request) -> None:
-    """Ends the connection of a client that stands still for too long: it would hold one of our threads for ever."""
+    """Ends the connection of a client that is idle for too long: it would occupy one of our threads for ever."""
     connection = request.environ.get("gunicorn.socket")
     if connection is not None:
         connection.settimeout(IDLE_SECONDS)
@@ -37,7 +37,7 @@ def linger(request: Request, response: Response) -> Response:
     If the connection were closed while the client still sends, the kernel would drop the answer with it, and nginx
     would say 502.
     """
-    stream = request.stream  # now, as `request` may be Flask's name for the present one, and there is none afterwards
+    stream = request.stream  # taken now: `request` may be Flask's proxy, which is unbound once the answer is sent
 
     def read_on() -> None:
         until = time.monotonic() + LINGER_SECONDS

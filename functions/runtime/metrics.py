@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 SPEEDS = (0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 60)  # seconds of work per minute of video
 
-_making = Lock()
-_counting = Lock()  # from filling in the rows to the finished page: two pages at once would each show half of the rows
+_creation = Lock()
+_rendering = Lock()  # from setting the gauges to the finished page: two at once would each show half of the rows
 
 Counts = Callable[[], "tuple[list[JobCount], list[NotificationCount]]"]
 
@@ -47,7 +47,7 @@ def observe_conversion(seconds: float, media_seconds: float) -> None:
 
 
 def page(counts: Counts | None) -> bytes:
-    """All metrics in Prometheus' text format. `counts`, where given, asks the stores for numbers of rows first.
+    """All metrics in Prometheus' text format. `counts`, if given, first asks the stores for numbers of rows.
 
     Rows are counted anew for each page, because other functions change them too. Raises what `counts` raises.
     """
@@ -56,12 +56,12 @@ def page(counts: Counts | None) -> bytes:
     if counts is None:
         return generate_latest()
     jobs, notifications = counts()
-    with _counting:
-        _take(jobs, notifications)
+    with _rendering:
+        _set_gauges(jobs, notifications)
         return generate_latest()
 
 
-def _take(job_counts: "list[JobCount]", notification_counts: "list[NotificationCount]") -> None:
+def _set_gauges(job_counts: "list[JobCount]", notification_counts: "list[NotificationCount]") -> None:
     jobs, oldest = (
         _gauge("jobs", "Jobs by state", "state"),
         _gauge("oldest_queued_seconds", "Age of the oldest queued job"),
@@ -89,7 +89,7 @@ def _gauge(name: str, text: str, *labels: str) -> Any:
 
 def _metric(kind: str, name: str, text: str, *labels: str, **more: Any) -> Any:
     """The metric of that name, made when it is first asked for."""
-    with _making:  # two threads must not make the same one: prometheus_client refuses a name that it has
+    with _creation:  # two threads must not make the same one: prometheus_client refuses a name that it has
         return _make(kind, name, text, labels, tuple(more.items()))
 
 

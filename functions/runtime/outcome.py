@@ -17,7 +17,7 @@ from functions.runtime import connection, metrics, responses
 from serving import logs, problems, tracing
 from serving.tracing import Identity
 
-# Parts of a request that a problem may name in the log. A problem may also name what a stranger made up.
+# Only these names of a problem's `field` are logged: others may be text that a stranger made up.
 LOGGED_FIELDS = {
     *("body", "cursor", "email", "fid", "file", "filename", "limit", "name", "password", "token", "username"),
     *("Idempotency-Key", *options.NAMES),
@@ -28,7 +28,7 @@ log = logging.getLogger("functions")
 
 
 def take_over(app: flask.Flask, name: str) -> None:
-    """Makes the framework's application answer nothing but what is ours, and every error with a problem.
+    """Makes the framework's application answer only our own addresses, and every error with a problem.
 
     `name` is the function's, as logs and metrics have it.
     """
@@ -42,7 +42,7 @@ def take_over(app: flask.Flask, name: str) -> None:
 
 @dataclass(slots=True)
 class Entry:
-    """What the log will say of the present request; it grows while the request is worked on."""
+    """The current request's line in the log, as far as it is known by now."""
 
     identity: Identity
     began: float  # by the monotonic clock
@@ -62,13 +62,13 @@ def _name_request(response: Response) -> Response:
 
 
 def entry() -> Entry:
-    """That of the present request."""
+    """The current request's entry."""
     found: Entry = flask.g.entry
     return found
 
 
 class Broken(Problem):
-    """Whoever asked learns only that it is our fault; what happened stands in the log."""
+    """The client learns only that it is our fault; what happened is in the log."""
 
     status, slug, title = problems.INTERNAL.status, problems.INTERNAL.slug, problems.INTERNAL.title
 
@@ -77,7 +77,7 @@ class Broken(Problem):
 
 
 def refused(problem: Problem) -> Response:
-    """The problem as an answer. The log learns of what kind it is, and no word of whoever asked."""
+    """The problem as an answer. The log gets its kind, and nothing that the client has written."""
     fields = entry().fields
     fields["reason"] = problem.slug
     if problem.field in LOGGED_FIELDS:

@@ -6,11 +6,11 @@ from threading import Lock
 
 from functions.model.errors import Unavailable
 
-BELIEVED = 2.0  # seconds an answer of the stores is believed: probes ask them no more often than that
+CACHE_SECONDS = 2.0  # how long an answer of the stores is cached: probes ask them no more often than that
 
 
 class Readiness:
-    """Asks the stores at most once in BELIEVED seconds. `ask` raises Unavailable where one of them is away."""
+    """Asks the stores at most once in CACHE_SECONDS seconds. `ask` raises Unavailable where one of them is away."""
 
     def __init__(self, ask: Callable[[], None]) -> None:
         self._ask = ask
@@ -28,7 +28,7 @@ class Readiness:
                     self._trouble, self._answered = None, True
                 except Unavailable as trouble:
                     self._trouble = trouble
-                self._until = time.monotonic() + BELIEVED
+                self._until = time.monotonic() + CACHE_SECONDS
             return self._trouble
 
     def trouble_until_first_answer(self) -> Unavailable | None:

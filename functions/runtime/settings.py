@@ -1,6 +1,6 @@
-"""What a function is told by its environment.
+"""The settings of a function, read from its environment.
 
-Everything is read once, before the first request, and checked as a whole: a start that lacks something names all of it.
+They are read once, before the first request, and checked as a whole: a start that fails names everything that is wrong.
 """
 
 import os
@@ -26,7 +26,7 @@ NEEDS = {
     "download": ("database_url", "mongo_mp3_uri", "jwt_secret", "link_secret"),
     "ui": (),
     "convert": ("database_url", "mongo_uri", "mongo_mp3_uri"),
-    "convert_once": ("database_url", "mongo_uri", "mongo_mp3_uri", "k_sink"),
+    "convert_jobsink": ("database_url", "mongo_uri", "mongo_mp3_uri", "k_sink"),
     "notify": ("database_url", "link_secret", "public_url", "mail_from"),
     "dead_letter": ("database_url",),
     "sweep": ("database_url", "mongo_uri", "mongo_mp3_uri", "k_sink"),
@@ -39,7 +39,7 @@ DAY = 86400
 
 
 def _secret() -> Any:
-    """A field that may also come from a file, and is left out where the settings are printed."""
+    """A field that may also be read from a file, and that repr() leaves out."""
     return field(default="", repr=False, metadata={"secret": True})
 
 
@@ -51,11 +51,11 @@ class Settings:
     mongo_uri: str = _secret()  # where videos lie; the path names the database
     mongo_mp3_uri: str = _secret()  # where MP3s lie
     jwt_secret: str = _secret()  # signs access tokens
-    link_secret: str = _secret()  # signs the links in mails
+    link_secret: str = _secret()  # signs the links in emails
     smtp_password: str = _secret()
     k_sink: str = ""  # where events are posted (Knative's name)
     auth_svc_addr: str = ""  # host:port of validate; when set, bearer checks go there
-    public_url: str = ""  # how people reach the gateway: links in mails start with it
+    public_url: str = ""  # how people reach the gateway: links in emails start with it
 
     # How many requests one instance works on at once; CONCURRENCY also sets gunicorn's threads.
     concurrency: int = field(default=8, metadata={"bounds": (1, None)})
@@ -122,9 +122,9 @@ def hosting(function: str, environ: Mapping[str, str] = os.environ) -> Hosting:
 def deployed_name(function: str) -> str:
     """The function's name in template.yml, in addresses, logs, metrics and events: `dead-letter` for dead_letter.
 
-    Python allows no dash in the name of a module. convert_once is convert too, started as a Job of its own.
+    Python allows no dash in the name of a module. convert_jobsink is convert too, started as a Job.
     """
-    return function.removesuffix("_once").replace("_", "-")
+    return function.removesuffix("_jobsink").replace("_", "-")
 
 
 def _read(function: str, environ: Mapping[str, str]) -> tuple[Settings, Hosting]:

@@ -1,4 +1,4 @@
-"""What HTTP is to every function: `serves` makes a handler a function; the rest reads requests and makes answers."""
+"""HTTP for every function: `serves` turns a handler into a function; the rest reads requests and makes answers."""
 
 import json
 from collections.abc import Callable
@@ -25,7 +25,7 @@ JSON_LIMIT = 64 * 1024  # bytes of a JSON body or an event
 
 
 class Function(Protocol):
-    """What the framework calls, and what can be asked which routes it has."""
+    """What the framework calls. `routes` says which paths and methods it takes."""
 
     routes: Routes
 
@@ -38,11 +38,11 @@ def serves(
     counts: metrics.Counts | None = None,
     below: Routes | None = None,
 ) -> Callable[[Handler], Function]:
-    """Makes a handler the function: health, readiness, routes, problems, and one line in the log for each outcome.
+    """Turns a handler into a function with health, readiness, routes, problems, and one line in the log per request.
 
     `methods` are those of the function's root, and `below` has those of its other paths, in which <name> stands for any
-    one segment; both can be read again from the function's `routes`. `ready` asks every store and raises Unavailable
-    where one is away. `counts` counts rows for /_/metrics. The function is known by the handler's name, with dashes.
+    one segment; the function's `routes` holds both. `ready` asks every store and raises Unavailable if one is away.
+    `counts` counts rows for /_/metrics. The function's name is the handler's, with dashes.
     """
     declared: Routes = {"/": methods, **(below or {})}
 
@@ -71,7 +71,7 @@ def serves(
 
 
 def identity() -> Identity:
-    """The present request's id and trace: the caller's, where it has named them."""
+    """The current request's id and trace: the caller's own, if it has sent them."""
     return outcome.entry().identity
 
 
@@ -83,7 +83,7 @@ def note(**values: Any) -> None:
 def query(request: Request, *known: str) -> dict[str, str]:
     """The query's parameters, whatever bytes they hold. Raises Unknown, and BadRequest where one comes twice."""
     given: dict[str, str] = {}
-    # As Latin-1 every byte is a letter and comes back as it was; media.text then finds the encoding of each text alone.
+    # Latin-1 keeps every byte as it is; media.text then finds out the encoding of each name and each value by itself.
     pairs = parse_qsl(request.query_string.decode("latin-1"), keep_blank_values=True, encoding="latin-1")
     for name, value in ((media.text(word.encode("latin-1")) for word in pair) for pair in pairs):
         if name not in known:
@@ -117,7 +117,7 @@ def _each_once(members: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def event(request: Request) -> Event:
-    """The CloudEvent that was delivered; from here on this request belongs to the event's trace.
+    """The CloudEvent in the request; from here on the request belongs to the event's trace.
 
     Raises BadRequest where it is no event of ours.
     """
@@ -143,8 +143,8 @@ def nothing_follows(why: str) -> Response:
     return Response("", 202)
 
 
-def one_id(text: str, what: str) -> UUID:
-    """The id that the text is. Raises NotFound where it is none, as if it were an id that nobody has."""
+def parse_id(text: str, what: str) -> UUID:
+    """The text as an id. Raises NotFound, which speaks of a `what`, if it is none: as for an id that nobody has."""
     try:
         return UUID(text)
     except ValueError as error:
@@ -157,7 +157,7 @@ def read(request: Request, count: int) -> bytes:
 
 
 def _small_body(request: Request) -> bytes:
-    """The whole body, which must not be larger than JSON_LIMIT. Raises TooLarge, unread where it says its length."""
+    """The whole body. Raises TooLarge if it has more than JSON_LIMIT bytes, before reading it if it says its length."""
     if (request.content_length or 0) > JSON_LIMIT:
         raise TooLarge(f"the body must not be larger than {JSON_LIMIT} bytes")
     body = read(request, JSON_LIMIT + 1)

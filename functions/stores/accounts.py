@@ -11,9 +11,9 @@ from functions.stores.postgres import AlreadyThere, Database
 class Accounts:
     """All methods raise Unavailable where Postgres is away."""
 
-    def __init__(self, database: Database, free_attempts: int) -> None:
+    def __init__(self, database: Database, free_login_attempts: int) -> None:
         self._database = database
-        self._free_login_attempts = free_attempts
+        self._free_login_attempts = free_login_attempts
 
     def add(self, who: Registration) -> User:
         """The new user. Raises Conflict where the username is taken, whatever its case."""

@@ -32,11 +32,11 @@ class Smtp:
                     server.login(self._user, self._password)
                 server.send_message(email)
         except smtplib.SMTPRecipientsRefused as error:
-            raise _judged(next(iter(error.recipients.values()))[0]) from error
+            raise _reply_error(next(iter(error.recipients.values()))[0]) from error
         except smtplib.SMTPAuthenticationError as error:
             raise Unavailable("the mail server refuses our login: SMTP_USER or SMTP_PASSWORD is wrong") from error
         except smtplib.SMTPDataError as error:
-            raise _judged(error.smtp_code) from error
+            raise _reply_error(error.smtp_code) from error
         except smtplib.SMTPResponseException as error:  # it refuses us and not the email, which an operator can mend
             raise Unavailable(f"the mail server refuses us: {error.smtp_code}; is MAIL_FROM right?") from error
         except (smtplib.SMTPException, OSError) as error:
@@ -75,8 +75,8 @@ class Ses:
             raise Unavailable(f"SES cannot be reached: {type(error).__name__}") from error
 
 
-def _judged(code: int) -> Exception:
-    """What a reply code means (RFC 5321, 4.2.1): 5yz is for good, 4yz may pass.
+def _reply_error(code: int) -> Exception:
+    """The error that a reply code means (RFC 5321, 4.2.1): 5yz is for good, 4yz may pass.
 
     The server's own words are left out: they may repeat the address, which must not reach the log.
     """

@@ -25,7 +25,7 @@ HEADING = re.compile(r"^-- (name|part): (\w+)\n", re.MULTILINE)
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 COMMENT = re.compile(r"^--.*\n", re.MULTILINE)
 ANSWER_WITHIN = 10.0  # seconds; a server that stalls with its connection open must not hold a request for ever
-KEPT = 2  # idle connections in one process; a Postgres has about 100 for all instances of all functions
+IDLE_CONNECTIONS = 2  # kept open in one process; a Postgres has about 100 for all instances of all functions
 CONNECT: dict[str, Any] = {
     "connect_timeout": 3,
     "application_name": "video-to-mp3",
@@ -34,8 +34,8 @@ CONNECT: dict[str, Any] = {
     "keepalives_count": 3,
     "options": "-c statement_timeout=8000 -c timezone=UTC",
 }
-# What an operator, or time, will mend: the query can be repeated.
-PASSING_SQLSTATES = {
+# An operator, or time, will mend these: the query can be repeated.
+TRANSIENT_SQLSTATES = {
     psycopg2.errorcodes.QUERY_CANCELED,
     psycopg2.errorcodes.DISK_FULL,
     psycopg2.errorcodes.OUT_OF_MEMORY,
@@ -47,7 +47,7 @@ PASSING_SQLSTATES = {
 
 
 class AlreadyThere(Exception):
-    """A row with that unique value exists."""
+    """There is a row with that unique value already."""
 
 
 class NothingThere(Exception):
@@ -64,7 +64,7 @@ class Database:
         # psycopg2's pool opens `minconn` connections at once when it is made, and later keeps that many idle ones.
         # So it is made with 0, to connect to nothing yet, and raised afterwards.
         self._pool = psycopg2.pool.ThreadedConnectionPool(0, connections, url, **CONNECT)
-        self._pool.minconn = KEPT
+        self._pool.minconn = IDLE_CONNECTIONS
 
     def all(self, query: str, **values: Any) -> list[dict[str, Any]]:
         """Every row the named query returns. Raises Unavailable, AlreadyThere and NothingThere."""
@@ -96,7 +96,7 @@ class Database:
         except psycopg2.errors.UndefinedTable as error:
             raise Unavailable("the database has no tables yet: run `python -m functions.runtime.migrate`") from error
         except psycopg2.Error as error:
-            if _may_pass(error):
+            if _is_transient(error):
                 raise Unavailable("the database did not answer; try again soon") from error
             raise
         finally:
@@ -165,14 +165,14 @@ def migrate(url: str) -> list[str]:
     return applied
 
 
-def _may_pass(error: psycopg2.Error) -> bool:
+def _is_transient(error: psycopg2.Error) -> bool:
     """Whether the same query may succeed later."""
     if isinstance(error, psycopg2.InterfaceError):
         return True
     if error.pgcode is None:  # the server did not send this error: the connection broke
         return isinstance(error, psycopg2.OperationalError | psycopg2.DatabaseError)
     # 57: operator intervention (shutdown, crash); 08: a broken connection (PostgreSQL manual, appendix A).
-    return error.pgcode in PASSING_SQLSTATES or error.pgcode[:2] in {"57", "08"}
+    return error.pgcode in TRANSIENT_SQLSTATES or error.pgcode[:2] in {"57", "08"}
 
 
 def _wait(connection: Any) -> None:

@@ -53,10 +53,10 @@ def _announce() -> dict[str, int]:
 
 
 def _send(owed: Iterable[Job], event: Callable[[Job], Event], postpone: Callable[[Job], None]) -> int:
-    """Sends an event for each job, and says how many were taken.
+    """Sends an event for each job, and returns how many were taken.
 
-    Where the sink is away, the rest is put off unasked, for a timeout each would take minutes. Where it refuses one
-    event, only that one is put off.
+    If the sink is away, the rest is postponed without trying: a timeout for each would take minutes. If it refuses one
+    event, only that one is postponed.
     """
     sent = 0
     waiting = iter(owed)

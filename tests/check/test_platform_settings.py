@@ -164,7 +164,7 @@ def test_the_job_of_a_long_conversion_starts_with_what_its_pod_gives_it(tmp_path
     """It runs in place of the function convert."""
     (tmp_path / "overlay").mkdir()
     started = load_all(combine(tmp_path / "overlay", ("base",), ("long-conversions",)), tmp_path)
-    assert started == {"convert_once", "migrate", *TARGETS.values()} - {"convert"}
+    assert started == {"convert_jobsink", "migrate", *TARGETS.values()} - {"convert"}
 
 
 @EVERY_FUNCTION
@@ -187,7 +187,7 @@ def _processes(built: Manifests, folder: Path) -> Iterator[tuple[str, dict[str, 
     for number, pod in enumerate(built.pods()):
         command = pod.container.get("command", [])
         names = {
-            "functions.convert.jobsink": "convert_once",
+            "functions.convert.jobsink": "convert_jobsink",
             "functions.runtime.migrate": "migrate",
             "events.bridge": "bridge",
         }

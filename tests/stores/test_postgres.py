@@ -19,7 +19,7 @@ import pytest
 from functions.model.errors import Unauthorized, Unavailable
 from functions.model.jobs import Job
 from functions.stores import postgres as module
-from functions.stores.postgres import KEPT, AlreadyThere, Database
+from functions.stores.postgres import IDLE_CONNECTIONS, AlreadyThere, Database
 from tests.conftest import database_like
 from tests.events.wire import Wire
 from tests.waiting import until
@@ -67,7 +67,7 @@ def test_a_connection_is_kept_for_the_next_query(postgres: Database, sql: Sql) -
     assert sql(f"SELECT count(*) {SESSIONS}") == [(1,)]
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: postgres.ping(), range(32)))
-    until(lambda: sql(f"SELECT count(*) {SESSIONS}")[0][0] <= KEPT)
+    until(lambda: sql(f"SELECT count(*) {SESSIONS}")[0][0] <= IDLE_CONNECTIONS)
 
 
 def test_the_first_queries_at_once_share_one_pool(
