@@ -15,7 +15,7 @@ from emulator.progress import ProgressBar
 from emulator.system import System
 
 _PIECE = 256 * 1024  # bytes
-_MAIL_WITHIN = 30.0  # seconds
+_EMAIL_TIMEOUT = 30.0  # seconds
 
 
 class NotConverted(Exception):
@@ -50,7 +50,7 @@ class Client:
         self._token = {"Authorization": f"Bearer {token}"}
 
     def upload(self, video: Path) -> dict[str, Any]:
-        """Send the video and give its job."""
+        """Send the video. Returns its job, as GET /jobs/<id> answers it."""
         size = video.stat().st_size
         headers = {**self._token, "Content-Type": "application/octet-stream", "Content-Length": str(size)}
         with video.open("rb") as file, ProgressBar("uploading") as bar:
@@ -60,7 +60,7 @@ class Client:
             return dict(self._request("POST", path, headers=headers, body=body).json())
 
     def await_end(self, job: dict[str, Any]) -> dict[str, Any]:
-        """Wait until the job is neither queued nor converting, and give it as it is then.
+        """Wait until the job is neither queued nor converting, and return it as it is then.
 
         Meanwhile parts of the system that die are started again.
         """
@@ -94,15 +94,15 @@ class Client:
         return written
 
     def find_email(self) -> dict[str, Any]:
-        """Wait for the mail about the job, and give it as the mailbox describes it, with the `path` of its file."""
-        mailbox, deadline = self._system.mailbox, time.monotonic() + _MAIL_WITHIN
+        """Wait for the email about the job. Returns it as the mailbox's API does, and the `path` of its file."""
+        mailbox, deadline = self._system.mailbox, time.monotonic() + _EMAIL_TIMEOUT
         while time.monotonic() < deadline:
             for mail in self._http.request("GET", f"{mailbox.url}/api/v1/messages").json()["messages"]:
                 if mail["To"][0]["Address"] == self._address:
                     email = self._http.request("GET", f"{mailbox.url}/api/v1/message/{mail['ID']}").json()
                     return {**email, "path": mailbox.directory / "mails" / f"{mail['ID']}.eml"}
             time.sleep(0.1)
-        raise NotConverted(f"no mail came within {_MAIL_WITHIN:g} s; read the logs in {self._system.directory}")
+        raise NotConverted(f"no email came within {_EMAIL_TIMEOUT:g} s; read the logs in {self._system.directory}")
 
     def _request(self, method: str, path: str, **options: Any) -> urllib3.BaseHTTPResponse:
         answer = self._http.request(method, f"{self._system.gateway.url}{path}", **options)

@@ -16,7 +16,7 @@ _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 USAGE = "use: make run, or make run VIDEO=video.mp4"
 _TRY = """
 Everything is ready. Videos go in and MP3s come out at {gateway}/
-The mails that are sent lie at {mailbox}/
+The emails that are sent are at {mailbox}/
 
 Or paste these lines:
 
@@ -69,7 +69,7 @@ def run(video: str | None, environ: Mapping[str, str]) -> int:
 def serve(state: Path, environ: Mapping[str, str]) -> int:
     """Run the system until it is told to stop. Raises PartFailed."""
     ports = {name: _port(environ, name, default) for name, default in (("GATEWAY_PORT", 8002), ("AUTH_PORT", 8001))}
-    system = System(state, environ, port=ports["GATEWAY_PORT"], auth_port=ports["AUTH_PORT"], tell=_print)
+    system = System(state, environ, port=ports["GATEWAY_PORT"], auth_port=ports["AUTH_PORT"], report=_print)
     try:
         with system:
             video = sample.make(state)

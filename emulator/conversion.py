@@ -23,7 +23,7 @@ def run(video: Path, state: Path, environ: Mapping[str, str]) -> int:
     Returns the exit code: 0 if the MP3 lies beside the video, 1 after printing why it does not. Raises PartFailed.
 
     The system has a directory of its own below `state`, and free ports, so that it runs beside a `make run` and beside
-    other conversions. What it keeps, such as the mails, is still there afterwards.
+    other conversions. What it keeps, such as the emails, is still there afterwards.
     """
     if refusal := _find_refusal(video):
         print(refusal, file=sys.stderr)
@@ -53,10 +53,10 @@ def _convert(client: Client, video: Path, *, force: bool) -> None:
     """Raises NotConverted."""
     job = client.await_end(client.upload(video))
     email = client.find_email()
-    print(f"mail         {email['Subject']}\n             {email['path']}")
+    print(f"email        {email['Subject']}\n             {email['path']}")
     if job["state"] != "done":
         reason = job.get("reason", job["state"])
-        raise NotConverted(f"{reason}. The mail says:\n\n{indent(email['Text'], '    ')}")
+        raise NotConverted(f"{reason}. The email says:\n\n{indent(email['Text'], '    ')}")
     written = client.download(job, video, force=force)
     print(f"MP3          {written}: {job['duration']:.2f} s, {job['mp3_size']:,} bytes")
 

@@ -4,7 +4,7 @@ They run as ourselves or, where we are root, as `nobody`, who can change only wh
 
 A checkout may lie below a directory that is closed to others, as root's home is on Debian. So `nobody` keeps one of
 root's capabilities, which lets it read files and pass through directories that are closed. ffmpeg, which opens
-strangers' files, is started without it (functions/convert/transcode.py).
+strangers' files, is started without it (functions/convert/arguments.py).
 """
 
 import os
@@ -14,8 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
-# By name and by the number of the bit in /proc/<pid>/status (capabilities(7)). The first that we have is kept: a
-# container's root may have only the second.
+# Capabilities by name, with the number of their bit in /proc/<pid>/status (capabilities(7)). The first that we have is
+# kept: a container's root may have only the second.
 _READS_EVERYTHING = {"dac_read_search": 2, "dac_override": 1}
 
 
@@ -26,12 +26,12 @@ def setpriv_options() -> tuple[str, ...]:
         return ()
     account = _account()
     status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-    held = int(status.partition("CapPrm:")[2].split()[0], 16)
-    kept = [name for name, number in _READS_EVERYTHING.items() if held >> number & 1][:1]
+    permitted = int(status.partition("CapPrm:")[2].split()[0], 16)
+    capability = [name for name, number in _READS_EVERYTHING.items() if permitted >> number & 1][:1]
     # Without no_setuid_fixup access(2) counts no capability of a real user other than root, and initdb asks access(2)
     # whether it can run `postgres`.
-    options = [word for name in kept for word in ("--securebits", "+no_setuid_fixup", "--inh-caps", f"+{name}")]
-    options += [word for name in kept for word in ("--ambient-caps", f"+{name}")]
+    options = [word for name in capability for word in ("--securebits", "+no_setuid_fixup", "--inh-caps", f"+{name}")]
+    options += [word for name in capability for word in ("--ambient-caps", f"+{name}")]
     return "--reuid", str(account.pw_uid), "--regid", str(account.pw_gid), "--clear-groups", "--no-new-privs", *options
 
 

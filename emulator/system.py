@@ -30,8 +30,8 @@ class System:
     """The whole system, with its state in `directory`.
 
     `environ` may name servers to use instead of our own (DATABASE_URL, MONGO_URI, MONGO_MP3_URI, AMQP_URL) and has the
-    settings of the parts. `tell` is called with a line for people when a part becomes ready, dies, or is started again.
-    Without `durable` the stores are faster, and lose their data if the machine crashes.
+    settings of the parts. `report` is called with a line for people when a part becomes ready, dies, or is started
+    again. Without `durable` the stores are faster, and lose their data if the machine crashes.
 
     Raises PartFailed where the directory cannot be used, StateInUse where another system runs on it.
     """
@@ -44,11 +44,11 @@ class System:
         port: int | None = None,
         auth_port: int | None = None,
         durable: bool = True,
-        tell: Callable[[str], None] = lambda _line: None,
+        report: Callable[[str], None] = lambda _line: None,
     ) -> None:
         self.directory = directory.absolute()
         self._environ = environ
-        self._tell = tell
+        self._report = report
         self._lock = state.lock(self.directory)
         self._stopping = Event()
         self._deaths: dict[Part, list[float]] = {}  # when each part died of late
@@ -115,7 +115,7 @@ class System:
                 raise
             self._await_all(time.monotonic())
         self.clock.start()
-        self._report(self.clock, began)
+        self._report_ready(self.clock, began)
 
     def watch(self) -> None:
         """Look once at every part, and start again what has died."""
@@ -126,12 +126,12 @@ class System:
                     part.check()
                 elif time.monotonic() > deaths[-1] + _PAUSES[min(len(deaths), len(_PAUSES)) - 1]:
                     part.start()
-                    self._tell(f"{part.name} is started again")
+                    self._report(f"{part.name} is started again")
             except PartFailed as failure:
                 part.stop()
                 now = time.monotonic()
                 self._deaths[part] = [*(death for death in deaths if death > now - _RECENT), now]
-                self._tell(f"{failure}\n{part.name} will be started again")
+                self._report(f"{failure}\n{part.name} will be started again")
 
     def stop(self) -> None:
         """Stop everything: first what makes requests, then what serves them, then the stores. Safe to call again.
@@ -158,7 +158,7 @@ class System:
         for server in postgres:
             self._await(server, began)
         self._migrate()
-        self._tell(_line(began, "schema", "its migrations have run"))
+        self._report(_line(began, "schema", "its migrations have run"))
         for part in (*(part for part in started if part not in (*postgres, *last)), *last):
             self._await(part, began)
 
@@ -179,7 +179,7 @@ class System:
         """
         for part in self._stores.servers:
             if isinstance(part, RabbitMQ) and failure.part in ("rabbitmq", "bridge") and part.start_without_state():
-                self._tell(f"{failure}\nrabbitmq begins anew: sweep sends again what is still owed")
+                self._report(f"{failure}\nrabbitmq begins anew: sweep sends again what is still owed")
                 return True
         return False
 
@@ -191,10 +191,10 @@ class System:
             if time.monotonic() > began + _PATIENCE:
                 raise part.processes[-1].failed(f"is not ready after {_PATIENCE:g} s")
             time.sleep(0.02)
-        self._report(part, began)
+        self._report_ready(part, began)
 
-    def _report(self, part: Part, began: float) -> None:
-        self._tell(_line(began, part.name, self._describe(part)))
+    def _report_ready(self, part: Part, began: float) -> None:
+        self._report(_line(began, part.name, self._describe(part)))
 
     def _describe(self, part: Part) -> str:
         """What a person may want to know of it: where it can be reached, or what makes it run."""

@@ -37,8 +37,8 @@ class Identity:
 def identity(environ: Mapping[str, Any]) -> Identity:
     """The identity of the request with that WSGI environment.
 
-    The caller's `traceparent` and `X-Request-Id` are kept if they are well formed. Otherwise a new trace begins, and its
-    id is also the request's.
+    The caller's `traceparent` and `X-Request-Id` are kept if they are well formed. Otherwise a new trace begins,
+    and its id is also the request's.
     """
     given = environ.get("HTTP_TRACEPARENT", "")
     traceparent = given if is_traceparent(given) else begun()

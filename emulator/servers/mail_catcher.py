@@ -143,7 +143,7 @@ def _read(mail: EmailMessage, kind: str) -> str:
 
 def main() -> None:
     """Catch mails until killed. A mail is on disk before the sender is told that it was taken, so none is lost."""
-    parser = argparse.ArgumentParser(prog="python -m emulator.servers.mailbox")
+    parser = argparse.ArgumentParser(prog="python -m emulator.servers.mail_catcher")
     parser.add_argument("--smtp", type=int, required=True)
     parser.add_argument("--http", type=int, required=True)
     parser.add_argument("--dir", type=Path, required=True)

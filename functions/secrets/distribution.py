@@ -12,7 +12,7 @@ from pathlib import Path
 from events import catalogue
 from functions.secrets import passwords
 
-# The secrets of services that are no functions; those of functions stand in template.yml.
+# The secrets of services that are not functions; template.yml has those of the functions.
 OTHERS = {
     "bridge": ("amqp-url",),
     "migrate": ("database-url",),
@@ -28,20 +28,20 @@ class Forgotten(Exception):
 
 def main(own: Path, kept: Path, readers: Path, postgres: Path) -> None:
     try:
-        aside = take(own, kept)
+        rejected = take(own, kept)
         made = make(kept, postgres)
         hand_out(kept, readers, {each.name: each.secrets for each in catalogue.load()} | OTHERS)
     except (Forgotten, OSError) as error:
         sys.exit(f"secrets: {error}")
-    if aside:
-        sys.stdout.write(f"secrets: not taken from .secrets/, as the stores began with others: {', '.join(aside)}\n")
+    if rejected:
+        sys.stdout.write(f"secrets: not taken from .secrets/, as the stores began with others: {', '.join(rejected)}\n")
     sys.stdout.write(f"secrets: made {', '.join(made) or 'nothing'}\n")
 
 
 def take(own: Path, kept: Path) -> list[str]:
-    """Keeps what the operator has set, and returns the names of what was not taken.
+    """Copies the operator's own secrets to `kept`, and returns the names of those that it rejected.
 
-    Not taken is a password other than the one that a store was first started with, and any address that holds such a
+    It rejects a password other than the one that a store was first started with, and every address that contains such a
     password: `make secrets` after the first start makes new ones, which would lock every service out.
     """
     found = {name: (own / name).read_text(encoding="utf-8") for name in passwords.NAMES if _is_file(own / name)}
@@ -50,15 +50,15 @@ def take(own: Path, kept: Path) -> list[str]:
         for name in passwords.OF_STORES
         if name in found and _is_file(kept / name) and passwords.read(own / name) != passwords.read(kept / name)
     }
-    aside = [
+    rejected = [
         name
         for name, text in found.items()
         if name in wrong or any(each and (each in text or each.encoded in text) for each in wrong.values())
     ]
     for name, text in found.items():
-        if name not in aside:
+        if name not in rejected:
             passwords.write(kept / name, text)
-    return aside
+    return rejected
 
 
 def make(kept: Path, postgres: Path) -> list[str]:
@@ -72,7 +72,7 @@ def make(kept: Path, postgres: Path) -> list[str]:
 
 
 def hand_out(kept: Path, readers: Path, wanted: Mapping[str, tuple[str, ...]]) -> None:
-    """Leaves in each folder what its service may see, and nothing else."""
+    """Puts into each service's folder below `readers` the secrets that it may see, and removes everything else."""
     for folder in sorted(readers.iterdir()):
         for name in wanted[folder.name]:
             # Readable by all: each service runs as a user of its own, and its volume is mounted nowhere else.

@@ -43,11 +43,11 @@ def test_sweep_is_called_as_soon_as_the_system_runs(system: System):
 def test_a_broker_whose_state_is_ruined_begins_anew(tmp_path: Path, database: str, mongo_uri: str):
     """Break: the machine stopped while RabbitMQ wrote. Symptom: the node dies. Recovery: it starts empty."""
     environ = {"DATABASE_URL": database, "MONGO_URI": mongo_uri, "MONGO_MP3_URI": mongo_uri}
-    told: list[str] = []
+    reported: list[str] = []
     with System(tmp_path, environ):
         pass
     (schema,) = tmp_path.glob("rabbitmq/state/*/schema.DAT")
     schema.write_bytes(b"ruins")
-    with System(tmp_path, environ, tell=told.append):
-        assert any("rabbitmq begins anew" in line for line in told)
+    with System(tmp_path, environ, report=reported.append):
+        assert any("rabbitmq begins anew" in line for line in reported)
         assert [*tmp_path.glob("rabbitmq/state.unusable/*/schema.DAT")]

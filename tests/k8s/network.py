@@ -83,7 +83,7 @@ class Network:
     def calls(self) -> Iterator[Call]:
         """Every connection that is needed. Raises KeyError where a Service leads to nobody."""
         for pod in self._built.pods():
-            for host, port in _told(pod, self._built):
+            for host, port in _configured(pod, self._built):
                 for target, at in self._found(host, port):
                     yield Call(self.pods[pod.name], target, at)
         for peer in self.peers:
@@ -96,11 +96,11 @@ class Network:
         if at.namespace != HOME:
             return True
         kind = direction.capitalize()
-        mine = [each for each in self._policies if matches(each["podSelector"], at.labels)]
-        mine = [each for each in mine if kind in each.get("policyTypes", ["Ingress"])]
-        doors = [door for each in mine for door in each.get(direction, ())]
+        selecting = [each for each in self._policies if matches(each["podSelector"], at.labels)]
+        selecting = [each for each in selecting if kind in each.get("policyTypes", ["Ingress"])]
+        rules = [rule for each in selecting for rule in each.get(direction, ())]
         side = "to" if direction == "egress" else "from"
-        return not mine or any(_on_port(door, call) and _among(door.get(side), other) for door in doors)
+        return not selecting or any(_on_port(rule, call) and _among(rule.get(side), other) for rule in rules)
 
     def _found(self, host: str, port: int) -> Iterator[tuple[Peer, int]]:
         """Who answers at that name, and at which port of its own."""
@@ -162,7 +162,7 @@ class Network:
                 yield Call(dispatcher, ingress, 8080)  # replies
 
     def _from_openfaas(self) -> Iterator[Call]:
-        """What functions there are told: the bridge and the stores, as Services of ours."""
+        """What functions on OpenFaaS call: the bridge and the stores, as Services of ours."""
         bridges = [pod for pod in self._built.pods() if "openfaas" in str(pod.env.get("FUNCTION_URL"))]
         for name in ("bridge", "postgres", "mongo", "mail") if bridges else ():
             if self._built.has("Service", name, "v1"):
@@ -214,14 +214,14 @@ def _among(peers: list[dict[str, Any]] | None, other: Peer) -> bool:
 def _is(named: dict[str, Any], other: Peer) -> bool:
     if "namespaceSelector" in named:
         labels = {NAMESPACE_LABEL: other.namespace or ""}
-        place = other.namespace is not None and matches(named["namespaceSelector"], labels)
+        in_namespace = other.namespace is not None and matches(named["namespaceSelector"], labels)
     else:
-        place = other.namespace == HOME
-    return place and matches(named.get("podSelector", {}), other.labels)
+        in_namespace = other.namespace == HOME
+    return in_namespace and matches(named.get("podSelector", {}), other.labels)
 
 
-def _on_port(door: dict[str, Any], call: Call) -> bool:
-    ports = [(each["port"], each.get("protocol", "TCP")) for each in door.get("ports", ())]
+def _on_port(rule: dict[str, Any], call: Call) -> bool:
+    ports = [(each["port"], each.get("protocol", "TCP")) for each in rule.get("ports", ())]
     return not ports or (call.port, call.protocol) in ports
 
 
@@ -243,8 +243,8 @@ def _made_by_controllers(built: Manifests) -> Iterator[Peer]:
         yield Peer(f"Trigger {trigger['metadata']['name']}", HOME, {BROKER_ROLE: "dispatcher"})
 
 
-def _told(pod: Pod, built: Manifests) -> Iterator[tuple[str, int]]:
-    """Host and port of everything that a pod is told to reach: by its secrets, its environment and the settings."""
+def _configured(pod: Pod, built: Manifests) -> Iterator[tuple[str, int]]:
+    """Host and port of everything that a pod is configured to reach: by secrets, environment and settings."""
     for key in pod.files:
         if "://" in _secrets()[key]:
             yield _host_and_port(_secrets()[key])

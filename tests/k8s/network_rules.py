@@ -81,8 +81,8 @@ def _selectors(built: Manifests) -> Iterator[tuple[str, dict[str, Any]]]:
 def _named(policy: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Whom a policy lets in or out."""
     for direction, side in (("ingress", "from"), ("egress", "to")):
-        for door in policy["spec"].get(direction, ()):
-            yield from door.get(side, ())
+        for each in policy["spec"].get(direction, ()):
+            yield from each.get(side, ())
 
 
 def _label_selectors(value: Any) -> Iterator[dict[str, Any]]:

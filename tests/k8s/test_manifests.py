@@ -224,8 +224,8 @@ BY_NAME = {rule.__name__: rule for rule in RULES}
 @pytest.mark.parametrize("broken", BREAKS)
 def test_a_rule_sees_what_breaks_it(broken: str) -> None:
     """A rule that nothing can break would hold nothing."""
-    told, _, value = broken.partition(" = ")
-    rule, overlay, target, path = told.split()
+    where, _, value = broken.partition(" = ")
+    rule, overlay, target, path = where.split()
     kind, name = target.split("/")
     built = build(K8S / "overlays" / overlay)
     knative = KNATIVE if kind == "Service" and built.has(kind, name, KNATIVE) else ""
@@ -261,8 +261,8 @@ RabbitmqBrokerConfig/events spec/queueType = classic
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_validation_sees_a_mistake(systems: dict[str, Manifests], mistake: str) -> None:
     """In objects of Kubernetes itself and of every other project."""
-    told, _, value = mistake.partition(" = ")
-    target, path = told.split()
+    where, _, value = mistake.partition(" = ")
+    target, path = where.split()
     kind, name = target.split("/")
     built = systems["base+long-conversions"] if kind == "JobSink" else build(K8S / "overlays" / "local")
     knative = KNATIVE if kind == "Service" else ""
