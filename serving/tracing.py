@@ -47,6 +47,7 @@ def identity(environ: Mapping[str, Any]) -> Identity:
 
 
 def is_traceparent(text: str) -> bool:
+    """Whether the text is a `traceparent` of version 00 (W3C Trace Context, 3.2.2)."""
     return _TRACEPARENT.fullmatch(text) is not None
 
 

@@ -102,7 +102,7 @@ def _not_allowed(methods: str, identity: Identity) -> Response:
 
 
 def _note_refusal(kind: Kind, identity: Identity, why: str | None = None) -> None:
-    """Of a stranger's request the log holds no more than the start of what is wrong with the event."""
+    """Logs a refused request: `why` only in part, because it may quote a stranger's text."""
     known = {"status": kind.status, "reason": kind.slug, "why": why and why[:WHY_LIMIT]}
     log.warning("request refused", extra=fields(**known, request=identity.request_id, trace=identity.trace_id))
 

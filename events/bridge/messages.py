@@ -37,7 +37,7 @@ def attempt_of(message: Message) -> int:
 
 
 def failure_in(message: Message) -> dict[str, str]:
-    """Of a dead letter: why it was given up, as headers for the dead-letter function."""
+    """Why a dead letter was given up, as headers for the dead-letter function; empty for any other message."""
     noted = {name: message.headers.get(name) for name in FAILURE}
     return {f"ce-{name}": why for name, why in noted.items() if envelope.is_plain(why)}
 
@@ -73,6 +73,6 @@ def with_origin(message: Message, queue: str, work_queues: Collection[str]) -> M
 
 
 def log_fields(event: Event) -> dict[str, Any]:
-    """By what names a log line tells which event it is about."""
+    """The fields of a log line that say which event it is about."""
     trace = event.traceparent.split("-")[1:2] if event.traceparent else ()
     return {"event": event.id, "type": event.type, "job": event.subject, "trace": next(iter(trace), None)}

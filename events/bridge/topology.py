@@ -68,7 +68,7 @@ class Topology:
         )
 
     def _delay_name(self, delay: float) -> str:
-        """Of a delay's queue and of its fanout exchange."""
+        """The name of a delay's queue, and of its fanout exchange."""
         return f"{self.exchange}.delay.{delay * 1000:.0f}ms"
 
     def _delay_queue(self, delay: float) -> Queue:

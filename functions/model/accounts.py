@@ -91,6 +91,7 @@ def credentials(authorization: str | None) -> tuple[str, str]:
 
 
 def hash_password(password: str) -> str:
+    """The salted hash that a user's row keeps. Slow on purpose."""
     return str(bcrypt_sha256.hash(password))
 
 

@@ -34,6 +34,7 @@ class Tokens:
         self.seconds = seconds
 
     def issue(self, user: UUID, username: str) -> str:
+        """A new access token for that user."""
         return _sign(self._key, ACCESS, str(user), self.seconds, username=username)
 
     def read(self, token: str) -> Claims:
@@ -53,6 +54,7 @@ class Links:
         self.seconds = seconds
 
     def sign(self, fid: UUID) -> str:
+        """The token of a new link to the audio of that public id."""
         return _sign(self._key, LINK, str(fid), self.seconds)
 
     def check(self, token: str, fid: UUID) -> None:

@@ -12,11 +12,15 @@ TIMEOUT = 3.0  # seconds validate may take
 
 
 class Bearer(Protocol):
+    """Checks bearer tokens."""
+
     def claims(self, authorization: str | None) -> Claims:
         """The claims of the token in that Authorization header. Raises Unauthorized where there is no valid one."""
 
 
 class LocalBearer:
+    """Checks tokens itself, with the key that signed them."""
+
     def __init__(self, tokens: Tokens) -> None:
         self._tokens = tokens
 

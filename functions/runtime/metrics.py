@@ -18,6 +18,7 @@ Counts = Callable[[], "tuple[list[JobCount], list[NotificationCount]]"]
 
 
 def count_request(function: str, status: int) -> None:
+    """Counts an answer; `status` is its HTTP status."""
     _counter("requests", "Requests answered", "function", "status").labels(function, str(status)).inc()
 
 
@@ -29,14 +30,17 @@ def count_bytes(direction: str, size: int) -> None:
 
 
 def count_failure(reason: str | None) -> None:
+    """Counts a job that failed; `reason` is its row's."""
     _counter("failed_jobs", "Jobs that failed for good", "reason").labels(reason or "").inc()
 
 
 def count_no_room() -> None:
+    """Counts a conversion for which the disk had no room."""
     _counter("no_room", "Conversions put off because the disk had no room for them").inc()
 
 
 def observe_conversion(seconds: float, media_seconds: float) -> None:
+    """Notes how long a conversion took, and how long its audio plays. Audio without length is left out."""
     if media_seconds > 0:
         _metric(
             "Histogram",

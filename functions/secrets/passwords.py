@@ -49,6 +49,7 @@ def make(folder: Path) -> list[str]:
 
 
 def read(path: Path) -> Password:
+    """The password in that file, without the spaces and line ends around it."""
     return Password(path.read_text(encoding="utf-8").strip())
 
 

@@ -18,9 +18,9 @@ class Expiry:
         """How many jobs expired: those that ended longer ago than that. Their audio can no longer be downloaded."""
         return len(self._database.all("expire_jobs", result_age=result_age, batch=batch))
 
-    def take_old_videos(self, source_age: int, batch: int) -> list[UUID]:
+    def take_old_videos(self, video_age: int, batch: int) -> list[UUID]:
         """The videos of jobs that ended longer ago than that, for the caller to remove; no row names them any more."""
-        return [row["file"] for row in self._database.all("take_old_videos", source_age=source_age, batch=batch)]
+        return [row["file"] for row in self._database.all("take_old_videos", video_age=video_age, batch=batch)]
 
     def take_expired_audios(self, transfer: int, batch: int) -> list[UUID]:
         """The audio files of jobs that expired longer ago than that, for the caller to remove."""

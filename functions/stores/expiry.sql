@@ -15,7 +15,7 @@ RETURNING id;
 WITH taken AS (
     SELECT id, video FROM jobs
     WHERE video IS NOT NULL AND state NOT IN ('queued', 'converting')
-      AND finished_at < now() - make_interval(secs => %(source_age)s)
+      AND finished_at < now() - make_interval(secs => %(video_age)s)
     LIMIT %(batch)s FOR UPDATE SKIP LOCKED)
 UPDATE jobs SET video = NULL FROM taken WHERE jobs.id = taken.id
 RETURNING taken.video AS file;

@@ -40,10 +40,10 @@ class Bucket:
     """
 
     def __init__(self, uri: str) -> None:
-        # What is passed to the driver wins over the URI, so only what the URI does not say is passed.
-        unsaid = {name: value for name, value in CONNECT.items() if f"{name}=".lower() not in uri.lower()}
+        # An argument wins over the same option in the URI, so only those that the URI does not set are passed.
+        defaults = {name: value for name, value in CONNECT.items() if f"{name}=".lower() not in uri.lower()}
         with _translated():
-            self._database: Any = pymongo.MongoClient(uri, connect=False, **unsaid).get_default_database()
+            self._database: Any = pymongo.MongoClient(uri, connect=False, **defaults).get_default_database()
         self._indexing = Lock()
         self._indexed = False
 
@@ -128,7 +128,7 @@ class Bucket:
                 self._database["fs.chunks"].insert_many(batch)
 
     def _make_indexes(self) -> None:
-        """Those that the specification asks for, before the first write of this process."""
+        """Makes the indexes that the GridFS specification asks for, before the first write of this process."""
         with self._indexing:
             if not self._indexed:
                 self._database["fs.files"].create_index([("filename", 1), ("uploadDate", 1)])

@@ -33,6 +33,7 @@ class Jobs:
             raise AccountGone from error
 
     def by_key(self, owner: UUID, idempotency_key: str) -> Job | None:
+        """The job of the owner's earlier upload with that Idempotency-Key."""
         return self._job("find_job_by_key", owner=owner, idempotency_key=idempotency_key)
 
     def note_hint(self, job: Job) -> None:
@@ -40,9 +41,11 @@ class Jobs:
         self._database.all("note_hint", id=job.id, generation=job.generation)
 
     def find(self, id_: UUID) -> Job | None:
+        """The job, whoever owns it; None if there is none, or if it was deleted."""
         return self._job("find_job", id=id_)
 
     def find_own(self, id_: UUID, owner: UUID) -> Job | None:
+        """The owner's job; None if they have none of that id, or have deleted it."""
         return self._job("find_own_job", id=id_, owner=owner)
 
     def list_own(self, owner: UUID, limit: int, after: tuple[datetime, UUID] | None = None) -> list[Job]:

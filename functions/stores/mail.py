@@ -11,6 +11,8 @@ TIMEOUT = 15.0  # seconds for each step of the conversation with the mail server
 
 
 class Mailer(Protocol):
+    """Sends emails: by SMTP (Smtp) or by Amazon SES (Ses)."""
+
     def send(self, email: EmailMessage) -> None:
         """Returns once the server has taken it. Raises Unavailable (try later) or MailRefused (do not)."""
 

@@ -1,4 +1,4 @@
-"""Telling owners how their jobs ended: one notification per job, outcome and generation."""
+"""Notifications: one per job, outcome and generation, owed to the owner until its email is sent or given up."""
 
 from dataclasses import fields
 from typing import Any
@@ -10,7 +10,7 @@ from functions.model.options import Options
 from functions.stores import jobs
 from functions.stores.postgres import Database
 
-LEASE = 120  # seconds a claimed notification is left alone: longer than notify's time limit
+LEASE = 120  # seconds that a claimed notification is left to its worker: longer than notify's time limit
 
 
 class Notifications:

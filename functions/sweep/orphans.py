@@ -10,6 +10,8 @@ from functions.model.files import FileStore
 
 
 class Names(Protocol):
+    """What tells orphans from files that a row names: stores/expiry.py."""
+
     def orphans(self, files: list[UUID]) -> list[UUID]:
         """Those of the files that no row names."""
 

@@ -4,11 +4,12 @@
 // The gateway serves every function from one root; on OpenFaaS the page is /function/ui/ and the others are its neighbours.
 const HERE = new URL(".", location);
 const ROOT = HERE.pathname.endsWith("/function/ui/") ? new URL("..", HERE) : HERE;
-const POLL = 1500, POLL_HIDDEN = 15_000, POLL_MOST = 30_000; // milliseconds between two looks at the jobs
+const POLL = 1500, POLL_HIDDEN = 15_000, POLL_MOST = 30_000; // milliseconds between two requests for the jobs
 const BARS = 64; // of a track's strip
 const TRACED = 600; // seconds of sound of which the strip shows the real shape: decoding more would cost too much memory
 
-// What a track says of itself and lets one do. The first four are uploads, which this page alone knows; the others are states of jobs.
+// What a track shows in each state, and the actions that it offers. The first four states are those of an upload, which only this page
+// knows; the others are those of a job.
 const STATES = {
   waiting: { says: "waiting to be uploaded", can: ["cancel"], figure: "…", active: true },
   uploading: { says: "uploading", can: ["cancel"], active: true },
@@ -74,13 +75,13 @@ function enter() {
   if (byId("who").textContent !== session.username) empty(); // uploads that outlived a session are for whoever began them
   byId("who").textContent = session.username;
   for (const form of document.forms) form.reset();
-  tell("");
+  showNotice("");
   showFor("member");
   refresh();
   lookForAddress();
 }
 
-// Where emails go, or a form to say where. As long as nobody can tell, the page says nothing of it.
+// Shows where emails go, or a form for an address; neither until account has answered.
 function lookForAddress() {
   for (const id of ["mails", "address"]) byId(id).hidden = true;
   complain(byId("address"));
@@ -103,22 +104,22 @@ async function askAccount(method, request) {
 
 function expire() {
   forget();
-  tell("Your session has ended. Log in again to go on.");
+  showNotice("Your session has ended. Log in again to go on.");
   byId("login-username").focus();
 }
 
 function leave() {
   empty();
   forget();
-  tell("You are logged out.");
+  showNotice("You are logged out.");
   byId("login-username").focus();
 }
 
 function forget() {
   session = null;
   sessionStorage.removeItem("session");
-  looking.abort();
-  clearTimeout(nextLook);
+  polling.abort();
+  clearTimeout(pollTimer);
   for (const track of tracks.values()) if (!track.file) drop(track);
   showFor("stranger");
 }
@@ -161,7 +162,7 @@ for (const [id, act] of [["login", logIn], ["register", register], ["address", a
 for (const button of document.querySelectorAll("[data-shows]")) {
   button.addEventListener("click", () => {
     for (const id of ["login", "register"]) byId(id).hidden = id !== button.dataset.shows;
-    tell("");
+    showNotice("");
     byId(button.dataset.shows).elements[0].focus();
   });
 }
@@ -170,41 +171,41 @@ byId("leave").addEventListener("click", leave);
 
 // ── Looking at the jobs ─────────────────────────────────────────────────────────────────────────────────────────────
 
-let looking = new AbortController();
-let nextLook;
+let polling = new AbortController();
+let pollTimer;
 let failures = 0;
 
 async function refresh() {
-  looking.abort(); // an answer that was on its way knows less than we do
-  clearTimeout(nextLook);
-  looking = new AbortController();
+  polling.abort(); // an answer that was on its way knows less than we do
+  clearTimeout(pollTimer);
+  polling = new AbortController();
   try {
-    const page = await (await ask("GET", "jobs", { signal: looking.signal })).json();
+    const page = await (await ask("GET", "jobs", { signal: polling.signal })).json();
     failures = 0;
-    tell("");
+    showNotice("");
     merge(page);
   } catch (problem) {
     if (!session || !(problem instanceof Problem)) return;
     failures += 1;
-    tell(problem.message);
+    showNotice(problem.message);
   }
   const jobs = [...tracks.values()].filter(({ file }) => !file);
-  if (failures || jobs.some(isActive)) nextLook = setTimeout(refresh, document.hidden ? POLL_HIDDEN : Math.min(POLL * 2 ** failures, POLL_MOST));
+  if (failures || jobs.some(isActive)) pollTimer = setTimeout(refresh, document.hidden ? POLL_HIDDEN : Math.min(POLL * 2 ** failures, POLL_MOST));
 }
 
 // Shows the newest page. A job that belongs on it and is not there has been deleted; what is older stays as it is.
 function merge({ jobs, next }) {
   const seen = new Set(jobs.map(({ id }) => id));
-  const end = next ? place(jobs.at(-1)) : "";
-  const isOlder = ({ job, file }) => !file && place(job) < end;
+  const end = next ? position(jobs.at(-1)) : "";
+  const isOlder = ({ job, file }) => !file && position(job) < end;
   for (const track of tracks.values()) if (!track.file && !isOlder(track) && !seen.has(track.job.id)) drop(track);
   jobs.forEach(put);
   if (![...tracks.values()].some(isOlder)) offerOlder(next); // else older pages are shown already, and `next` leads below them
   byId("nothing").hidden = tracks.size > 0;
 }
 
-// Where a job stands among all: the functions list them by the time they were made and, within one instant, by id.
-const place = ({ created_at, id }) => `${created_at} ${id}`;
+// A job's position in the list: the functions list jobs by the time they were made and, within one instant, by id.
+const position = ({ created_at, id }) => `${created_at} ${id}`;
 
 function offerOlder(next) {
   byId("older").hidden = !next;
@@ -217,7 +218,7 @@ byId("older").addEventListener("click", async ({ target }) => {
     page.jobs.forEach(put);
     offerOlder(page.next);
   } catch (problem) {
-    tell(problem.message);
+    showNotice(problem.message);
   }
 });
 
@@ -226,7 +227,7 @@ window.addEventListener("online", () => session && refresh());
 
 // ── Uploading ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-let line = Promise.resolve(); // videos leave one after another, each as fast as the line can
+let queue = Promise.resolve(); // of uploads: one after another, so that each has the whole bandwidth
 let uploads = 0;
 
 function upload(files) {
@@ -240,7 +241,7 @@ function upload(files) {
 
 function enqueue(track) {
   change(track, { state: "waiting", progress: 0, detail: "" });
-  line = line.then(() => tracks.get(track.job.id) === track && send(track));
+  queue = queue.then(() => tracks.get(track.job.id) === track && send(track));
 }
 
 async function send(track) {
@@ -275,7 +276,7 @@ function transfer(track) {
 
 // The upload's row goes on as its job's.
 function accept(track, job) {
-  if (tracks.has(job.id)) drop(tracks.get(job.id)); // a look at the jobs was faster
+  if (tracks.has(job.id)) drop(tracks.get(job.id)); // a poll was faster
   tracks.delete(track.job.id);
   tracks.set(job.id, Object.assign(track, { job, file: null, at: Date.parse(job.created_at) }));
   track.row.dataset.id = job.id;
@@ -298,7 +299,7 @@ window.addEventListener("drop", (event) => {
   event.preventDefault();
   document.body.classList.remove("over");
   if (session) upload(event.dataTransfer.files);
-  else tell("Log in first, then drop your video.");
+  else showNotice("Log in first, then drop your video.");
 });
 window.addEventListener("beforeunload", (event) => {
   if ([...tracks.values()].some((track) => track.file && isActive(track))) event.preventDefault();
@@ -358,7 +359,7 @@ function empty() {
 
 function arrange() {
   const list = byId("tracks");
-  const newestFirst = (one, other) => other.at - one.at || (place(one.job) < place(other.job) ? 1 : -1);
+  const newestFirst = (one, other) => other.at - one.at || (position(one.job) < position(other.job) ? 1 : -1);
   [...tracks.values()].sort(newestFirst).forEach(({ row }, at) => {
     if (list.children[at] !== row) list.insertBefore(row, list.children[at] ?? null);
   });
@@ -403,7 +404,7 @@ function offer(row, can, filename) {
 function fill(row, name, fraction) {
   const strip = row.querySelector(".strip");
   const filled = String(Math.round(fraction * BARS));
-  if (strip.dataset[name] === filled) return; // most rows stay as they are at most looks
+  if (strip.dataset[name] === filled) return; // most polls change nothing in most rows
   strip.dataset[name] = filled;
   strip.querySelectorAll("i").forEach((bar, at) => bar.classList.toggle(name, at < filled));
 }
@@ -425,7 +426,7 @@ const ACTIONS = {
       return track.abort?.();
     }
     await ask("POST", `jobs/${track.job.id}/cancel`).catch((problem) => {
-      if (problem.status !== 409) throw problem; // 409: it ended a moment ago, which the next look will show
+      if (problem.status !== 409) throw problem; // 409: it ended a moment ago, which the next poll will show
     });
     return refresh();
   },
@@ -484,7 +485,7 @@ async function play(track) {
   stop();
   playing = track;
   sound.src = url;
-  trace(track, blob).catch(() => {}); // the picture stays
+  trace(track, blob).catch(() => {}); // the made-up shape stays
   return sound.play();
 }
 
@@ -498,7 +499,7 @@ function stop() {
   playing = null;
 }
 
-// Until now the strip was a picture; from now on it is this very sound.
+// Replaces the made-up shape of the strip by the real one of the sound.
 async function trace(track, blob) {
   if (track.job.duration > TRACED) return;
   const decoded = await new OfflineAudioContext(1, 1, 8000).decodeAudioData(await blob.arrayBuffer());
@@ -542,7 +543,7 @@ function clock(seconds) {
   return minutes < 60 ? `${minutes}:${pad(whole % 60)}` : `${Math.floor(minutes / 60)}:${pad(minutes % 60)}:${pad(whole % 60)}`;
 }
 
-function tell(text) {
+function showNotice(text) {
   if (byId("notice").textContent !== text) byId("notice").textContent = text; // said once, though it may be true for long
 }
 

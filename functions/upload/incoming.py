@@ -38,6 +38,7 @@ class IncomingVideo:
 
     @property
     def sha256(self) -> str:
+        """The digest of what pieces() has yielded so far, as 64 hexadecimal digits."""
         return self._sha256.hexdigest()
 
     def pieces(self) -> Iterator[bytes]:
@@ -84,6 +85,7 @@ def receive(request: Request, named: str | None, limit: int, seconds: int) -> In
 
 
 def too_large(limit: int) -> TooLarge:
+    """The problem of a video that has more than `limit` bytes."""
     return TooLarge(f"the file must not be larger than {limit:,} bytes", field=form.FIELD)
 
 

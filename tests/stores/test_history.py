@@ -32,7 +32,7 @@ EVERY_MINUTE: dict[str, dict[str, Any]] = {
     "give_up_old_notifications": {"age": 86400},
     "expire_jobs": {"result_age": 86400, "batch": 100},
     "remove_deleted_jobs": {"transfer": 3600, "batch": 100},
-    "take_old_videos": {"source_age": 86400, "batch": 100},
+    "take_old_videos": {"video_age": 86400, "batch": 100},
     "take_expired_audios": {"transfer": 3600, "batch": 100},
     "forget_keys": {},
 }  # fmt: skip
