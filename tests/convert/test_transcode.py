@@ -231,17 +231,17 @@ def test_both_runs_are_jailed(tmp_path: Path) -> None:
 
 def test_progress_rises_to_one_and_comes_from_the_calling_thread(shelf: Path, convert: Convert) -> None:
     """The video plays an hour, so that the conversion takes long enough to be watched."""
-    told: list[tuple[float, threading.Thread]] = []
+    reported: list[tuple[float, threading.Thread]] = []
     convert(
         videos.long(shelf, hours=1),
         LIMITS,
-        lambda fraction: told.append((fraction, threading.current_thread())),
+        lambda fraction: reported.append((fraction, threading.current_thread())),
     )
-    fractions = [fraction for fraction, _ in told]
+    fractions = [fraction for fraction, _ in reported]
     assert len(fractions) > 2
     assert fractions == sorted(fractions)
     assert fractions[-1] == pytest.approx(1.0, abs=0.01)
-    assert {thread for _, thread in told} == {threading.current_thread()}
+    assert {thread for _, thread in reported} == {threading.current_thread()}
 
 
 @pytest.mark.parametrize("make", [videos.hls_playlist, videos.concat_playlist])

@@ -157,8 +157,8 @@ def test_ffmpeg_may_not_gain_rights_or_take_more_than_its_memory(shelf: Path, co
     seen = []
 
     def progress(_: float) -> None:
-        told = [Path(f"/proc/{child()}/{what}").read_text(encoding="utf-8") for what in ("status", "limits")]
-        seen.append((told[0], told[1]))
+        texts = [Path(f"/proc/{child()}/{what}").read_text(encoding="utf-8") for what in ("status", "limits")]
+        seen.append((texts[0], texts[1]))
         raise Cancelled
 
     with pytest.raises(Cancelled):

@@ -35,9 +35,9 @@ transcode.transcode(folder / "video", folder / "audio.mp3", seen, limits, look, 
 def rights(pid: int | str) -> set[int]:
     """The numbers of the capabilities that a process holds or could take; root's ids stand for all of them."""
     status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines())
-    held = int(status["CapPrm"], 16) | int(status["CapEff"], 16) | int(status["CapInh"], 16) | int(status["CapAmb"], 16)
+    bits = int(status["CapPrm"], 16) | int(status["CapEff"], 16) | int(status["CapInh"], 16) | int(status["CapAmb"], 16)
     is_root = "0" in status["Uid"].split() + status["Gid"].split() + status["Groups"].split()
-    return {number for number in range(64) if held >> number & 1 or is_root}
+    return {number for number in range(64) if bits >> number & 1 or is_root}
 
 
 @as_root

@@ -17,7 +17,7 @@ def harness(amqp_url: str, tmp_path: Path) -> Iterator[Harness]:
 
 
 @pytest.fixture(scope="session")
-def kept(amqp_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
+def session_harness(amqp_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Harness]:
     """A harness with a bridge that runs for the whole session: most of a short test's time is the start of a bridge."""
     harness = Harness(amqp_url, tmp_path_factory.mktemp("bridge"))
     harness.bridge().ready()
@@ -26,10 +26,10 @@ def kept(amqp_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ha
 
 
 @pytest.fixture
-def shared(kept: Harness) -> Harness:
+def shared(session_harness: Harness) -> Harness:
     """For a test that breaks nothing, and that waits for all it causes: the harness around `bridge`."""
-    kept.reset()
-    return kept
+    session_harness.reset()
+    return session_harness
 
 
 @pytest.fixture

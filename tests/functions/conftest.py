@@ -34,28 +34,30 @@ def mp3s_uri(mongo_url: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def kept_sink() -> Iterator[events_harness.Function]:
+def session_sink() -> Iterator[events_harness.Function]:
     function = events_harness.Function()
     yield function
     function.close()
 
 
 @pytest.fixture
-def sink(kept_sink: events_harness.Function) -> events_harness.Function:
+def sink(session_sink: events_harness.Function) -> events_harness.Function:
     """Where functions post their events; `asked` holds them, `behave` decides the answer."""
-    kept_sink.asked.clear()
-    kept_sink.behave = events_harness.answers(202)
-    return kept_sink
+    session_sink.asked.clear()
+    session_sink.behave = events_harness.answers(202)
+    return session_sink
 
 
 @pytest.fixture(scope="session")
-def environ(kept_database: str, videos_uri: str, mp3s_uri: str, kept_sink: events_harness.Function) -> dict[str, str]:
+def environ(
+    kept_database: str, videos_uri: str, mp3s_uri: str, session_sink: events_harness.Function
+) -> dict[str, str]:
     """Every setting that some function needs."""
     return SECRETS | {
         "DATABASE_URL": kept_database,
         "MONGO_URI": videos_uri,
         "MONGO_MP3_URI": mp3s_uri,
-        "K_SINK": kept_sink.url,
+        "K_SINK": session_sink.url,
         "PUBLIC_URL": "https://videos.example.org/",
         "MAIL_FROM": "Videos <videos@example.org>",
         "SECRETS_DIR": "/nowhere",
@@ -91,16 +93,16 @@ def function(loaded: Callable[..., Flask], database: str) -> Callable[..., Flask
 @pytest.fixture(scope="session")
 def served(environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Served]]:
     """Starts a function behind gunicorn, once for each set of changes to its environment."""
-    yield from once(Served, environ, tmp_path_factory)
+    yield from started_once(Served, environ, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def contained(environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Served]]:
     """The same in a container."""
-    yield from once(Contained, environ, tmp_path_factory)
+    yield from started_once(Contained, environ, tmp_path_factory)
 
 
-def once(
+def started_once(
     kind: type[Served], environ: dict[str, str], folders: pytest.TempPathFactory
 ) -> Iterator[Callable[..., Served]]:
     started: dict[Any, Served] = {}

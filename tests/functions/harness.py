@@ -26,7 +26,7 @@ from functions.stores.gridfs import Bucket
 from tests.events.harness import free_port
 from tests.waiting import PATIENCE, until
 
-KEPT = {name: value for name, value in os.environ.items() if name == "PATH" or name.startswith("COVERAGE")}
+INHERITED = {name: value for name, value in os.environ.items() if name == "PATH" or name.startswith("COVERAGE")}
 IMAGES = "HOSTED_IN_IMAGES"  # a tag of our two images that Docker has: then functions are tried in containers too
 APPLICATION = "functions_framework:create_app()"
 FUNCTIONS = Path(functions.__file__).parent
@@ -66,7 +66,7 @@ class Served:
     def _start(self, environ: dict[str, str], output: BinaryIO) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             [sys.executable, "-m", "gunicorn", "-c", str(FUNCTIONS / "runtime" / "gunicorn.conf.py"), APPLICATION],
-            env={**KEPT, "PYTHONPATH": str(FUNCTIONS.parent), **environ},
+            env={**INHERITED, "PYTHONPATH": str(FUNCTIONS.parent), **environ},
             stdout=output,
             stderr=output,
             start_new_session=True,
@@ -107,10 +107,10 @@ class Contained(Served):
     def _start(self, environ: dict[str, str], output: BinaryIO) -> subprocess.Popen[bytes]:
         kind = "convert" if environ["FUNCTION_TARGET"] == "convert" else "light"
         image = f"video-to-mp3/{kind}:{os.environ[IMAGES]}"
-        told = [word for pair in environ.items() for word in ("--env", "=".join(pair))]
+        variables = [word for pair in environ.items() for word in ("--env", "=".join(pair))]
         jail = ["--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
         self._container = f"hosted-{self.port}"
-        command = ["docker", "run", "--rm", "--name", self._container, "--network", "host", *jail, *told, image]
+        command = ["docker", "run", "--rm", "--name", self._container, "--network", "host", *jail, *variables, image]
         return subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
 
     def stop(self) -> None:
@@ -133,15 +133,15 @@ class Person:
 
 def problem(answer: TestResponse | requests.Response, status: int, slug: str, **more: str) -> dict[str, Any]:
     """The problem that the answer must be, in the one shape that all have (RFC 9457)."""
-    told = answer.json if isinstance(answer, TestResponse) else answer.json()
-    assert (answer.status_code, answer.headers["Content-Type"]) == (status, "application/problem+json"), told
-    assert isinstance(told, dict)
-    assert (told["type"], told["status"]) == (PROBLEM + slug, status)
-    assert told["title"]
-    assert told["detail"]
-    assert {name: told.get(name) for name in more} == more
-    assert set(told) <= {"type", "title", "status", "detail", "field", "reason"}
-    return told
+    document = answer.json if isinstance(answer, TestResponse) else answer.json()
+    assert (answer.status_code, answer.headers["Content-Type"]) == (status, "application/problem+json"), document
+    assert isinstance(document, dict)
+    assert (document["type"], document["status"]) == (PROBLEM + slug, status)
+    assert document["title"]
+    assert document["detail"]
+    assert {name: document.get(name) for name in more} == more
+    assert set(document) <= {"type", "title", "status", "detail", "field", "reason"}
+    return document
 
 
 def deliver(client: FlaskClient, event: contract.Event) -> TestResponse:

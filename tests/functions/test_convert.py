@@ -25,7 +25,7 @@ from functions.stores.gridfs import Bucket
 from functions.stores.jobs import Jobs
 from tests import videos as makers
 from tests.events import harness
-from tests.functions.harness import FUNCTIONS, KEPT, Person, deliver, files, nothing_follows, problem, replied
+from tests.functions.harness import FUNCTIONS, INHERITED, Person, deliver, files, nothing_follows, problem, replied
 from tests.waiting import PATIENCE, until
 
 Function = Callable[..., FlaskClient]
@@ -310,7 +310,7 @@ def once(environ: dict[str, str], tmp_path: Path) -> Callable[..., int]:
         (tmp_path / "event").write_bytes(event)
         command = [*before, sys.executable, "-m", "functions.convert.jobsink"]
         own = {"PYTHONPATH": str(FUNCTIONS.parent), "K_EVENT_PATH": str(tmp_path)}
-        return subprocess.run(command, env={**KEPT, **environ, **own, **changes}, check=False).returncode
+        return subprocess.run(command, env={**INHERITED, **environ, **own, **changes}, check=False).returncode
 
     return run
 

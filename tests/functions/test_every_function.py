@@ -61,8 +61,8 @@ def test_it_is_healthy_and_not_ready_where_they_are_away(name: str, function: Fu
     """A platform must not restart it for that, and must not send it requests."""
     client = function(name, **AWAY)
     assert client.get("/_/health").json == {"function": NAMES[name]}
-    told = problem(client.get("/_/ready"), 503, "unavailable")
-    assert "127.0.0.1" not in told["detail"]
+    document = problem(client.get("/_/ready"), 503, "unavailable")
+    assert "127.0.0.1" not in document["detail"]
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -157,8 +157,8 @@ def test_a_query_parameter_that_is_not_known_is_named(
 ) -> None:
     """With the nearest that is known: a typing error must not be ignored as if it meant nothing."""
     answer = function(name).open("/", method=method, query_string={slip: "x"}, headers=ada.headers)
-    told = problem(answer, 400, "bad-request", field=slip)
-    assert told["detail"] == f"there is no query parameter `{slip}`; {hint}"
+    document = problem(answer, 400, "bad-request", field=slip)
+    assert document["detail"] == f"there is no query parameter `{slip}`; {hint}"
 
 
 @pytest.mark.parametrize(("slip", "shown"), [("\ud800\0\r\n", ""), ("x" * 10_000, "x" * 60), ("", "")])
@@ -194,10 +194,10 @@ def test_what_its_server_refuses_is_a_problem_too(
         answer = http.client.HTTPResponse(connection)
         answer.begin()
         body = answer.read()
-    told = json.loads(body)
+    document = json.loads(body)
     assert (answer.status, answer.headers["Content-Type"]) == (status, "application/problem+json")
-    assert (told["status"], told["type"]) == (status, PROBLEM + slug)
-    assert told.keys() == {"type", "title", "status", "detail"}
+    assert (document["status"], document["type"]) == (status, PROBLEM + slug)
+    assert document.keys() == {"type", "title", "status", "detail"}
     assert b"hush" not in body
     [line] = until(lambda: server.lines(request=answer.headers["X-Request-Id"]))
     assert (line["status"], line["reason"]) == (status, slug)

@@ -128,18 +128,18 @@ REFUSALS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "request_", "told"), REFUSALS.values(), ids=REFUSALS)
+@pytest.mark.parametrize(("name", "request_", "expected"), REFUSALS.values(), ids=REFUSALS)
 def test_a_refusal_says_in_the_log_what_and_why(
-    name: str, request_: dict[str, Any], told: dict[str, Any], function: Function, caplog: pytest.LogCaptureFixture
+    name: str, request_: dict[str, Any], expected: dict[str, Any], function: Function, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Enough to find it and to count its kind, and no word of whoever asked."""
     caplog.set_level("INFO")
     answer = function(name).open(**request_, headers={"X-Request-Id": "r1"})
-    problem(answer, told["status"], told["reason"])
+    problem(answer, expected["status"], expected["reason"])
     [line] = lines(caplog)
     assert line.pop("milliseconds") >= 0
     assert len(line.pop("trace")) == 32
-    assert line == {"function": name, "request": "r1", **told}
+    assert line == {"function": name, "request": "r1", **expected}
     assert "hush" not in str([vars(record) for record in caplog.records])
 
 

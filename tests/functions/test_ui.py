@@ -64,11 +64,11 @@ def test_a_file_of_the_page_knows_the_same_conditions(client: Client, rows: list
     known = Known(client.get("/page.js").headers["ETag"], datetime.now(UTC))
     about_tags = {"If-Match", "If-None-Match"}
     alone = [row for rows in TABLE.values() for row in rows if row[0].keys() <= about_tags]
-    for told, _ in rows:
-        heeded = {name: value for name, value in told.items() if name in about_tags}
+    for sent, _ in rows:
+        heeded = {name: value for name, value in sent.items() if name in about_tags}
         expected = next((status for headers, status in alone if headers == heeded), 200)
         for method in ("GET", "HEAD"):
-            assert client.open("/page.js", method=method, headers=known.fill(told)).status_code == expected, told
+            assert client.open("/page.js", method=method, headers=known.fill(sent)).status_code == expected, sent
 
 
 def test_head_tells_the_length_and_sends_nothing(client: Client) -> None:

@@ -92,8 +92,8 @@ def test_a_video_becomes_a_job_and_an_event(
     assert b"".join(videos.read(job.video)) == VIDEO
     assert (job.state, job.container, job.video_size) == (State.QUEUED, "mov", len(VIDEO))
     assert job.video_sha256 == hashlib.sha256(VIDEO).hexdigest()
-    [told] = [asked.event for asked in sink.asked]
-    assert (told.job, told.source, told.data["size"]) == (job.id, "/functions/upload", len(VIDEO))
+    [event] = [asked.event for asked in sink.asked]
+    assert (event.job, event.source, event.data["size"]) == (job.id, "/functions/upload", len(VIDEO))
 
 
 NAMES = {
@@ -253,16 +253,16 @@ def test_a_form_from_which_something_would_be_lost_is_refused(
 ) -> None:  # fmt: skip
     """The problem names it. No job is made, and the bytes that were stored by then are removed."""
     answer = upload(**written(*(each + bytes(padding if each is FILE else 0) for each in parts)))
-    told = problem(answer, status, "unprocessable" if status == 422 else "bad-request", field=field)
-    assert [word for word in words if word not in told["detail"]] == []
+    document = problem(answer, status, "unprocessable" if status == 422 else "bad-request", field=field)
+    assert [word for word in words if word not in document["detail"]] == []
     assert (files(videos), sql("SELECT * FROM jobs"), sink.asked) == ((0, 0), [], [])
 
 
 def test_a_query_is_not_half_heard(upload: Callable[..., TestResponse]) -> None:
     """A parameter that is not known is named, and the one that was probably meant."""
     for meant, written_ in (("filename", "filname"), ("vbr", "vrb")):
-        told = problem(upload(data=VIDEO, query_string={written_: "4"}), 400, "bad-request", field=written_)
-        assert told["detail"] == f"there is no query parameter `{written_}`; did you mean `{meant}`?"
+        document = problem(upload(data=VIDEO, query_string={written_: "4"}), 400, "bad-request", field=written_)
+        assert document["detail"] == f"there is no query parameter `{written_}`; did you mean `{meant}`?"
 
 
 @pytest.mark.parametrize("request_", [{"data": VIDEO}, form(VIDEO)], ids=["raw", "form"])
@@ -369,8 +369,10 @@ def test_a_key_is_for_one_video_of_one_person(
 def test_a_key_is_for_one_set_of_options(upload: Callable[..., TestResponse], videos: Bucket) -> None:
     """Whoever asks for something else would take the first answer for what was asked; a default may be spelt out."""
     first = upload(data=VIDEO, headers=KEY)
-    told = problem(upload(data=VIDEO, headers=KEY, query_string="vbr=9"), 422, "unprocessable", field="Idempotency-Key")
-    assert "other options" in told["detail"]
+    document = problem(
+        upload(data=VIDEO, headers=KEY, query_string="vbr=9"), 422, "unprocessable", field="Idempotency-Key"
+    )
+    assert "other options" in document["detail"]
     assert upload(data=VIDEO, headers=KEY, query_string="vbr=2").json["id"] == first.json["id"]
     assert files(videos)[0] == 1
 

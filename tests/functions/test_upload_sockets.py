@@ -93,8 +93,8 @@ def test_a_chunked_body_is_refused_once_it_passes_the_limit(upload: Served, ada:
 def test_a_video_declared_too_large_is_refused_unread(upload: Served, ada: Person) -> None:
     """Before a byte of it has come."""
     with closing(talk(upload, ada, f"Content-Length: {LIMIT * 100}")) as connection:
-        status, told = answered(connection)
-    assert (status, told["field"]) == (413, "file")
+        status, document = answered(connection)
+    assert (status, document["field"]) == (413, "file")
 
 
 @pytest.mark.parametrize("rest", [b"zz\r\n", b"-5\r\nabc", b"5\r\nabcdefg\r\n0\r\n\r\n"])

@@ -183,9 +183,9 @@ def test_a_process_with_very_many_descriptors_can_still_ask(database: str) -> No
     """select() fails from descriptor 1,024 on."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
-    with ExitStack() as held:
-        held.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
-        while held.enter_context(Path(os.devnull).open("rb")).fileno() < 1100:
+    with ExitStack() as opened:
+        opened.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        while opened.enter_context(Path(os.devnull).open("rb")).fileno() < 1100:
             pass
         many = Database(database)
         many.ping()
