@@ -303,7 +303,7 @@ def test_two_conversions_are_not_promised_the_same_room(
 
 
 @pytest.fixture
-def once(environ: dict[str, str], tmp_path: Path) -> Callable[..., int]:
+def run_jobsink(environ: dict[str, str], tmp_path: Path) -> Callable[..., int]:
     """`python -m functions.convert.jobsink` on an event in a file, that command before it; gives its exit status."""
 
     def run(event: bytes, *before: str, **changes: str) -> int:
@@ -316,30 +316,30 @@ def once(environ: dict[str, str], tmp_path: Path) -> Callable[..., int]:
 
 
 def test_a_job_of_its_own_converts_one_video_and_posts_the_result(
-    once: Callable[..., int], video: bytes, add: Make, sink: harness.Function, sql: Sql
+    run_jobsink: Callable[..., int], video: bytes, add: Make, sink: harness.Function, sql: Sql
 ) -> None:
     """JobSink hands it the event as a file and reads no reply. A job that is done is announced again."""
     event = envelope.to_message(announcement.uploaded(add(video), "/functions/upload"))
-    assert once(event) == 0
+    assert run_jobsink(event) == 0
     assert state(sql) == State.DONE
-    assert once(event) == 0
+    assert run_jobsink(event) == 0
     first, second = (asked.event for asked in sink.asked)
     assert first == second
     assert first.type == AUDIO_CONVERTED
 
 
 def test_a_job_of_its_own_tells_what_may_pass_from_what_will_not(
-    once: Callable[..., int], video: bytes, add: Make, sink: harness.Function, sql: Sql
+    run_jobsink: Callable[..., int], video: bytes, add: Make, sink: harness.Function, sql: Sql
 ) -> None:
     """By its exit status: Kubernetes tries again after 1, and not after 2."""
     event = envelope.to_message(announcement.uploaded(add(video), "/functions/upload"))
-    assert once(event, MONGO_URI=AWAY["MONGO_URI"]) == 1
+    assert run_jobsink(event, MONGO_URI=AWAY["MONGO_URI"]) == 1
     assert state(sql) == State.QUEUED
     sink.behave = harness.answers(503)
-    assert once(event) == 1
+    assert run_jobsink(event) == 1
     assert state(sql) == State.DONE
-    assert once(b"{}") == 2
-    assert once(event, DATABASE_URL="") == 2
+    assert run_jobsink(b"{}") == 2
+    assert run_jobsink(event, DATABASE_URL="") == 2
 
 
 # A disk of its own for one command, which any user may have: a tmpfs in a namespace of that user's.
@@ -366,12 +366,12 @@ needs_namespaces = pytest.mark.skipif(
     ids=["smaller than the video", "no room for the MP3", "filled by others", "large enough"],
 )
 def test_a_disk_of_any_size_is_met(
-    spare: int, taken: int, status: int, outcome: tuple[str, str | None], once: Callable[..., int], video: bytes,
+    spare: int, taken: int, status: int, outcome: tuple[str, str | None], run_jobsink: Callable[..., int], video: bytes,
     add: Make, sql: Sql, tmp_path: Path,
 ) -> None:  # fmt: skip
     """Break: the disk is too small, or others have filled it. Symptom: the owner is told, or the job waits."""
     (tmp_path / "disk").mkdir()
     event = envelope.to_message(announcement.uploaded(add(video), "/functions/upload"))
     size = str(len(video) + spare)
-    assert once(event, *SMALL_DISK, size, str(taken), TMPDIR=str(tmp_path / "disk")) == status
+    assert run_jobsink(event, *SMALL_DISK, size, str(taken), TMPDIR=str(tmp_path / "disk")) == status
     assert sql("SELECT state, reason FROM jobs") == [outcome]
