@@ -1,4 +1,12 @@
-"""The real servers, started when the first test asks for them, or those that the environment names."""
+"""The real servers, started when the first test asks for them, or those that the environment names.
+
+Tests run side by side in several processes (pytest-xdist). What is shared and what is each worker's own:
+
+- Postgres, the MongoDB server and RabbitMQ are one each for the whole run (tests/servers.py); each worker has databases
+  of its own there, and each test declares exchanges and queues by names of its own.
+- The tests of one file run in one worker, one after the other, so what a file's fixtures start is started once. The
+  files of a group in `GROUPS` share one worker, because what they share is expensive to start.
+"""
 
 import os
 import re
@@ -14,14 +22,14 @@ from uuid import UUID, uuid4
 import psycopg2
 import pymongo
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
 
 from emulator import privileges
-from emulator.processes import Part, PartFailed
-from emulator.servers.mongo import Mongo
-from emulator.servers.postgres import Postgres
-from emulator.servers.rabbitmq import RabbitMQ
 from emulator.system import System
 from functions.stores.postgres import migrate
+from tests.servers import LentServers, NotStarted, OwnServers, Servers
 
 ROOT = Path(__file__).parent.parent
 EMPTY = """
@@ -31,27 +39,90 @@ EMPTY = """
 """
 
 
-privileges.give(
-    ROOT / ".coverage.d"
-)  # what runs in other processes is measured too, and where we are root they are not
+# What runs in other processes is measured too, and where we are root they are not.
+privileges.give(ROOT / ".coverage.d")
+
+
+# Longest first, so that no worker is left alone with the slowest at the end.
+GROUPS = {
+    # One whole system, two instances of each function, that is broken and healed.
+    "faults": re.compile(r"tests/faults/"),
+    # One whole system (the fixture `system`) that nobody breaks.
+    "system": re.compile(r"tests/(browser/|acceptance/test_(gateway|hostile|journey|original|readme)\.py)"),
+}
+SERVERS = pytest.StashKey[Servers]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Servers of our own, or those of the process that has started this worker."""
+    lent: tuple[str, str] | None = getattr(config, "workerinput", {}).get("servers")
+    config.stash[SERVERS] = LentServers(*lent) if lent else OwnServers()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: WorkerController) -> None:
+    """What a worker is told at its start."""
+    servers = node.config.stash[SERVERS]
+    assert isinstance(servers, OwnServers)
+    node.workerinput["servers"] = servers.lend()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop the servers: by now every worker has ended."""
+    if isinstance(servers := config.stash.get(SERVERS, None), OwnServers):
+        servers.close()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """Give a worker a whole file, or a whole group of files, at a time."""
+    config.option.loadscopereorder = False  # in the order of collection, which is ours or that of --ff
+    return _ByGroup(config, log)
+
+
+class _ByGroup(LoadScopeScheduling):
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(nodeid)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The groups first. (`--ff` reorders after us.)"""
+    ranks = dict(zip(GROUPS, range(len(GROUPS)), strict=True))
+    items.sort(key=lambda item: ranks.get(group_of(item.nodeid), len(ranks)))
 
 
 @pytest.fixture(scope="session")
-def database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server_url(pytestconfig: pytest.Config) -> Callable[[str], str]:
+    """The URL of the server that an environment variable names, or else of ours of that kind.
+
+    Where ours cannot start tests skip; in CI they fail.
+    """
+
+    def find(name: str) -> str:
+        try:
+            return os.environ.get(name) or pytestconfig.stash[SERVERS].url(name)
+        except NotStarted as failure:
+            pytest.fail(str(failure)) if os.environ.get("CI") else pytest.skip(str(failure))
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def database_url(server_url: Callable[[str], str]) -> str:
     """A Postgres whose user may create databases."""
-    yield from given_or("DATABASE_URL", Postgres(tmp_path_factory.mktemp("postgres"), durable=False))
+    return server_url("DATABASE_URL")
 
 
 @pytest.fixture(scope="session")
-def mongo_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def mongo_url(server_url: Callable[[str], str]) -> str:
     """A server that speaks MongoDB's protocol."""
-    yield from given_or("MONGO_URI", Mongo(tmp_path_factory.mktemp("mongo"), durable=False))
+    return server_url("MONGO_URI")
 
 
 @pytest.fixture(scope="session")
-def amqp_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def amqp_url(server_url: Callable[[str], str]) -> str:
     """A RabbitMQ; tests keep out of each other's way by the names of what they declare."""
-    yield from given_or("AMQP_URL", RabbitMQ(tmp_path_factory.mktemp("rabbitmq")))
+    return server_url("AMQP_URL")
 
 
 @pytest.fixture(scope="session")
@@ -139,17 +210,10 @@ def system(
             yield system
 
 
-def given_or(name: str, server: Part) -> Iterator[str]:
-    """The server of the environment, or that one while tests run. Where it cannot start tests skip; in CI they fail."""
-    if given := os.environ.get(name):
-        yield given
-        return
-    try:
-        server.__enter__()
-    except PartFailed as failure:
-        pytest.fail(str(failure)) if os.environ.get("CI") else pytest.skip(str(failure))
-    yield server.url
-    server.stop()
+def group_of(nodeid: str) -> str:
+    """The group that a test belongs to, or else its file."""
+    path = nodeid.partition("::")[0]
+    return next((name for name, files in GROUPS.items() if files.match(path)), path)
 
 
 @contextmanager
