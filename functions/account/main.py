@@ -1,6 +1,4 @@
-"""Account: who I am to the system, and where it mails me."""
-
-from typing import Any
+"""Account: a user sees their own account, and changes the address that emails go to."""
 
 from flask import Request, Response
 
@@ -16,9 +14,6 @@ def account(request: Request) -> Response:
     web.note(user=owner)
     web.query(request)
     if request.method == "PATCH":
-        return _answer(services.accounts.set_email(owner, accounts.new_email(web.json_body(request, "email"))))
-    return _answer(services.accounts.of(owner))
-
-
-def _answer(found: dict[str, Any]) -> Response:
-    return responses.json(found | {"id": str(found["id"])})
+        email = accounts.new_email(web.json_body(request, "email"))
+        return responses.json(services.accounts.set_email(owner, email).public())
+    return responses.json(services.accounts.of(owner).public())

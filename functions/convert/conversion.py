@@ -15,7 +15,7 @@ from functions.convert import transcode
 from functions.convert.disk import Disk, Room
 from functions.convert.lease import Lease, LeaseLost
 from functions.model.errors import Missing, Unavailable
-from functions.model.jobs import DONE, FAILED, Job
+from functions.model.jobs import Job, State
 from functions.model.media import Container, MediaError, Reason
 from functions.runtime import metrics, shutdown
 from functions.runtime.wiring import Services
@@ -41,7 +41,7 @@ def make(services: Services, disk: Disk, job_id: UUID) -> Job | None:
     attempt = services.jobs.claim(job_id)
     if attempt is None:
         job = services.jobs.find(job_id)
-        return job if job is not None and job.state in (DONE, FAILED) else None
+        return job if job is not None and job.state in (State.DONE, State.FAILED) else None
     try:
         return _convert(services, disk, attempt)
     except MediaError as error:

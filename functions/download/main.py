@@ -1,4 +1,4 @@
-"""Download: the owner's MP3, streamed from GridFS; by bearer token, or by a signed link that expires."""
+"""Download: the MP3 is streamed from GridFS to its owner, or to whoever holds a signed link that has not expired."""
 
 from datetime import UTC, datetime
 from urllib.parse import quote
@@ -9,15 +9,15 @@ from flask import Request, Response
 from functions.download import ranges
 from functions.model import media
 from functions.model.errors import Conflict, Gone, NotFound
-from functions.model.jobs import CANCELLED, CONVERTING, DONE, EXPIRED, FAILED, QUEUED, Job
+from functions.model.jobs import Job, State
 from functions.runtime import metrics, preconditions, web, wiring
 
 services = wiring.Services("download")
 NOT_READY = {
-    QUEUED: "the job is queued; ask /jobs/{id} until it is done",
-    CONVERTING: "the job is converting; ask /jobs/{id} until it is done",
-    FAILED: "the job has failed; /jobs/{id} says why",
-    CANCELLED: "the job was cancelled; POST /jobs/{id}/retry takes it up again",
+    State.QUEUED: "the job is queued; ask /jobs/{id} until it is done",
+    State.CONVERTING: "the job is converting; ask /jobs/{id} until it is done",
+    State.FAILED: "the job has failed; /jobs/{id} says why",
+    State.CANCELLED: "the job was cancelled; POST /jobs/{id}/retry takes it up again",
 }
 
 
@@ -33,7 +33,7 @@ def download(request: Request) -> Response:
 
 
 def _owner(request: Request, fid: UUID) -> UUID | None:
-    """Who asks; None where a link signed for that MP3 asks."""
+    """The user whose token it is; None where the request brings a link signed for that MP3."""
     token = request.args.get("token")
     if token:
         services.links.check(token, fid)
@@ -42,10 +42,10 @@ def _owner(request: Request, fid: UUID) -> UUID | None:
 
 
 def _audio(job: Job) -> tuple[UUID, int]:
-    """The MP3's file and size. Raises Conflict while there is none, Gone when there is none any more."""
-    if job.state == EXPIRED:
-        raise Gone("the MP3 was kept for its time and is removed; upload the video again", reason=EXPIRED)
-    if job.state != DONE or job.audio is None or job.audio_size is None:
+    """The MP3's file, and its size in bytes. Raises Conflict while there is none, Gone once it has expired."""
+    if job.state == State.EXPIRED:
+        raise Gone("the MP3 was kept for its time and is removed; upload the video again", reason=State.EXPIRED)
+    if job.state != State.DONE or job.audio is None or job.audio_size is None:
         raise Conflict(NOT_READY[job.state].format(id=job.id), reason=job.state)
     return job.audio, job.audio_size
 
@@ -77,11 +77,14 @@ def _answer(request: Request, job: Job, audio: UUID, size: int) -> Response:
 
 
 def _made(job: Job) -> datetime | None:
-    """In whole seconds, as HTTP has them; never after now, where Postgres' clock is ahead (RFC 9110, 8.8.2.1)."""
+    """When the MP3 was made, in whole seconds as in HTTP dates.
+
+    Never later than now, which it would be where Postgres' clock is ahead of ours (RFC 9110, 8.8.2.1).
+    """
     return job.finished_at and min(job.finished_at, datetime.now(UTC)).replace(microsecond=0)
 
 
 def _disposition(name: str) -> str:
-    """RFC 6266: an ASCII name for old clients, the real one in filename*."""
+    """The name to save it under (RFC 6266): the real one as filename*, and one in ASCII for old clients."""
     ascii_name = name.encode("ascii", "replace").decode().replace("?", "_").replace('"', "_").replace("\\", "_")
     return f"attachment; filename=\"{ascii_name}\"; filename*=UTF-8''{quote(name, safe='')}"

@@ -1,6 +1,7 @@
 """The part of a file that a Range header asks for (RFC 9110, 14).
 
-werkzeug's parser takes `bytes=-0` and parts in any order but the file's for unreadable, where a 416 may be due.
+Our own parser, because werkzeug's calls `bytes=-0`, and parts that are not in order, unreadable: then the whole file is
+sent where the answer should be 416.
 """
 
 import re
@@ -11,10 +12,11 @@ SPEC = re.compile(r"([0-9]*)-([0-9]*)")
 
 
 def part(header: str | None, size: int) -> range | None:
-    """The offsets of the one part asked for; None where the whole is to be sent.
+    """The offsets of the one part that is asked for; None where the whole file is to be sent.
 
-    That is the answer to no Range, to one that cannot be read, and also to several parts at once, which no player needs
-    (14.2 leaves that to us). Raises RangeNotSatisfiable where nothing that is asked for is there.
+    The whole file answers a request without a Range, one whose Range cannot be read, and one for several parts at once,
+    which no player needs (14.2 lets us ignore it). Raises RangeNotSatisfiable where the file has nothing of what is
+    asked for. `size` is in bytes.
     """
     unit, _, listed = (header or "").partition("=")
     specs = [text.strip(" \t") for text in listed.split(",")]
@@ -30,12 +32,12 @@ def part(header: str | None, size: int) -> range | None:
 
 
 def _offsets(spec: str, size: int) -> range:
-    """Those of one part; none where the file has nothing of it. Raises ValueError where it cannot be read."""
+    """The offsets of one part, empty where the file has nothing of it. Raises ValueError where it cannot be read."""
     found = SPEC.fullmatch(spec)
     if found is None:
         raise ValueError(spec)
     first, last = found.groups()
-    if not first:  # that many from the end; of a shorter file all (14.1.2)
+    if not first:  # the last so many bytes; all of a file that is shorter (14.1.2)
         return range(max(0, size - int(last)), size)
     if last and int(last) < int(first):
         raise ValueError(spec)

@@ -1,6 +1,7 @@
-"""Login: Basic authentication comes in, an access token leaves.
+"""Login: username and password come in by Basic authentication, an access token leaves.
 
-Every refusal looks the same and takes the same time.
+An unknown username and a wrong password get the same answer after the same time, so that nobody can find out who has
+an account.
 """
 
 from flask import Request, Response
@@ -17,9 +18,9 @@ def login(request: Request) -> Response:
     username, password = credentials(request.headers.get("Authorization"))
     services.accounts.count_login_attempt(username)
     user = services.accounts.find(username)
-    if not password_matches(password, user["password_hash"] if user else None) or user is None:
+    if not password_matches(password, user.password_hash if user else None) or user is None:
         raise Unauthorized("the username or the password is wrong", scheme="Basic")
     services.accounts.forget_login_attempts(username)
-    web.note(user=user["id"])
-    token = services.tokens.issue(user["id"], user["username"])
+    web.note(user=user.id)
+    token = services.tokens.issue(user.id, user.username)
     return responses.json({"access_token": token, "token_type": "Bearer", "expires_in": services.tokens.seconds})

@@ -13,11 +13,11 @@ from typing import ClassVar
 
 from functions.model.media import printable
 
-SHOWN = 60  # characters of a stranger's name that are repeated to him
+SHOWN = 60  # characters of a name in the request that the answer repeats at most
 
 
 class Problem(Exception):
-    """The message is the problem's `detail`: it says what is wrong and what to do."""
+    """An error that a client is told about. The message is the `detail` of RFC 9457: what is wrong and what to do."""
 
     status: ClassVar[int]
     slug: ClassVar[str]  # the stable end of the problem's `type`
@@ -26,11 +26,12 @@ class Problem(Exception):
     def __init__(self, detail: str, *, field: str | None = None, reason: str | None = None) -> None:
         super().__init__(detail)
         self.detail = detail
-        self.field = field  # which part of the input is meant
-        self.reason = reason  # a narrower stable word, where one type has several
+        self.field = field  # the part of the request that is wrong
+        self.reason = reason  # a stable word for programs, where a client must tell cases of one type apart
 
     @property
     def headers(self) -> dict[str, str]:
+        """Headers that this status owes the client besides the body."""
         return {}
 
 
@@ -39,7 +40,10 @@ class BadRequest(Problem):
 
 
 class Unknown(BadRequest):
-    """A name of no meaning here, told with the nearest that has one: a slip of the keyboard must not pass unseen."""
+    """A parameter or member that means nothing here. It is refused because it may be a misspelt one that does.
+
+    The detail suggests the nearest name in `known`.
+    """
 
     def __init__(self, kind: str, name: str, known: Collection[str]) -> None:
         import difflib  # late: hardly any request needs it
@@ -52,7 +56,7 @@ class Unknown(BadRequest):
 
 
 class Twice(BadRequest):
-    """A name that comes twice: whichever value were taken, the other would be dropped without a word."""
+    """A name that the request has twice: whichever value were taken, the other would be dropped silently."""
 
     def __init__(self, where: str, name: str) -> None:
         shown = printable(name)[:SHOWN]
@@ -73,7 +77,7 @@ class Unauthorized(Problem):
 
 
 class AccountGone(Unauthorized):
-    """A token may outlive its account."""
+    """The token is valid, but its account no longer exists."""
 
     def __init__(self) -> None:
         super().__init__("the account of this token is gone; register and log in again")
@@ -152,7 +156,7 @@ class Throttled(Problem):
 
 
 class Unavailable(Problem):
-    """A part of the system is away; what was asked was not done, and nothing was lost."""
+    """A part of the system is away: the request was not carried out and can be repeated, and nothing was lost."""
 
     status, slug, title = 503, "unavailable", "A part of the system is away"
 
@@ -162,4 +166,4 @@ class Unavailable(Problem):
 
 
 class MailRefused(Exception):
-    """The mail server will never take this email (an SMTP 5xx for it, an address that cannot be)."""
+    """The email can never be delivered: the server refused it for good (SMTP 5yz), or its address is impossible."""

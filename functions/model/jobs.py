@@ -1,18 +1,44 @@
-"""A job: what is owed to a person who uploaded a video."""
+"""A job: this video of this owner is to become audio."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from enum import StrEnum
 from uuid import UUID
 
 from functions.model.media import Reason
 
-QUEUED, CONVERTING, DONE, FAILED, CANCELLED, EXPIRED = "queued", "converting", "done", "failed", "cancelled", "expired"
+
+class State(StrEnum):
+    """Where a job is; docs/architecture.md draws which state follows which, functions/stores/jobs.sql holds it."""
+
+    QUEUED = "queued"  # waits for a worker
+    CONVERTING = "converting"  # a worker has claimed it and holds a lease on it
+    DONE = "done"  # its audio is stored and can be downloaded
+    FAILED = "failed"  # it will not succeed by itself; `reason` says why, and its owner may retry it
+    CANCELLED = "cancelled"  # its owner stopped it, and may retry it
+    EXPIRED = "expired"  # it ended so long ago that its audio, if it had any, is no longer offered
+
+
+@dataclass(frozen=True)
+class NewJob:
+    """What is known of a job when its video has been stored; every other column begins with its default."""
+
+    id: UUID
+    owner: UUID
+    fid: UUID
+    filename: str
+    container: str
+    video: UUID  # the GridFS file that holds the video
+    video_size: int  # bytes
+    video_sha256: str
+    idempotency_key: str | None
+    traceparent: str | None
+    correlationid: str | None
 
 
 @dataclass(frozen=True)
 class Job:
-    """The job's row (functions/stores/migrations says what each column means)."""
+    """A job's row, without the columns that only SQL looks at; functions/stores/migrations says what each one means."""
 
     id: UUID
     owner: UUID
@@ -22,7 +48,7 @@ class Job:
     video: UUID | None
     video_size: int
     video_sha256: str
-    state: str
+    state: State
     generation: int
     fence: int
     tries: int
@@ -38,13 +64,9 @@ class Job:
     queued_at: datetime
     finished_at: datetime | None
 
-    @classmethod
-    def of(cls, row: dict[str, Any]) -> "Job":
-        return cls(**{field.name: row[field.name] for field in fields(cls)})
-
-    def public(self) -> dict[str, Any]:
+    def public(self) -> dict[str, object]:
         """What its owner may see, as JSON values."""
-        seen: dict[str, Any] = {
+        seen: dict[str, object] = {
             "id": str(self.id),
             "fid": str(self.fid),
             "filename": self.filename,
@@ -55,8 +77,18 @@ class Job:
         }
         if self.finished_at:
             seen["finished_at"] = self.finished_at.isoformat()
-        if self.state == DONE:
+        if self.state == State.DONE:
             seen |= {"mp3_size": self.audio_size, "duration": self.duration, "download": f"/download?fid={self.fid}"}
-        if self.state == FAILED and self.reason:
+        if self.state == State.FAILED and self.reason:
             seen |= {"reason": self.reason, "detail": Reason(self.reason).sentence}
         return seen
+
+
+@dataclass(frozen=True)
+class JobCount:
+    """How many jobs are in one state."""
+
+    state: State
+    jobs: int
+    tries: int  # the most that any of them has spent
+    oldest_seconds: float  # how long the oldest has been queued; 0 for every other state

@@ -1,14 +1,18 @@
-"""A notification: what an owner is to be told about one job, outcome and generation."""
+"""A notification: what an owner is to be told about one job, one outcome and one generation."""
 
 from dataclasses import dataclass
 from uuid import UUID
 
+from functions.model.jobs import State
+
 
 @dataclass(frozen=True)
 class Notification:
+    """A claimed notification, with all that its email says."""
+
     job: UUID
     generation: int
-    outcome: str
+    outcome: State  # DONE or FAILED
     tries: int
     fid: UUID
     filename: str
@@ -17,8 +21,12 @@ class Notification:
     audio_size: int | None
     name: str
     email: str
-    mails_this_hour: int
+    mails_this_hour: int  # how many emails went to this address within the last hour, whichever job they were about
 
-    @property
-    def key(self) -> dict[str, object]:
-        return {"job": self.job, "outcome": self.outcome, "generation": self.generation}
+
+@dataclass(frozen=True)
+class NotificationCount:
+    """How many notifications are in one state: owed, claimed, sent, given_up or unwanted."""
+
+    state: str
+    notifications: int

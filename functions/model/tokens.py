@@ -19,7 +19,7 @@ ACCESS, LINK = "video-to-mp3/api", "video-to-mp3/download"
 
 @dataclass(frozen=True)
 class Claims:
-    """Who asks."""
+    """What an access token says about the user who sends it."""
 
     user: UUID
     username: str
@@ -27,7 +27,7 @@ class Claims:
 
 
 class Tokens:
-    """Issues and reads access tokens."""
+    """Issues and reads access tokens, which are valid for `seconds`."""
 
     def __init__(self, key: str, seconds: int) -> None:
         self._key = key
@@ -37,7 +37,7 @@ class Tokens:
         return _sign(self._key, ACCESS, str(user), self.seconds, username=username)
 
     def read(self, token: str) -> Claims:
-        """Raises Unauthorized; the message tells an expired token from any other."""
+        """What the token says. Raises Unauthorized, whose message says whether the token has merely expired."""
         claims = _verify(self._key, ACCESS, token)
         try:
             return Claims(UUID(claims["sub"]), str(claims["username"]), claims["exp"])
@@ -46,7 +46,7 @@ class Tokens:
 
 
 class Links:
-    """Signs and checks the links of mails: whoever holds one may download that MP3 until it expires."""
+    """Signs and checks the links in emails: whoever holds one may download that audio for `seconds`."""
 
     def __init__(self, key: str, seconds: int) -> None:
         self._key = key
@@ -56,7 +56,7 @@ class Links:
         return _sign(self._key, LINK, str(fid), self.seconds)
 
     def check(self, token: str, fid: UUID) -> None:
-        """Raises Unauthorized where the link is not for that file, expired, or not ours."""
+        """Raises Unauthorized where the link is for another file, has expired, or is not one of ours."""
         if _verify(self._key, LINK, token)["sub"] != str(fid):
             raise Unauthorized("this link is for another file; log in to download it")
 

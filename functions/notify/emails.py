@@ -1,4 +1,4 @@
-"""What an owner is written: text and HTML, with a link or with the reason in plain words."""
+"""The email about a job that has ended: as text and as HTML, with a link or with the reason in plain words."""
 
 import re
 from email.errors import MessageError
@@ -10,7 +10,7 @@ from uuid import uuid5
 
 from functions.model import media
 from functions.model.errors import MailRefused
-from functions.model.jobs import DONE
+from functions.model.jobs import State
 from functions.model.media import Reason
 from functions.model.notifications import Notification
 
@@ -25,12 +25,14 @@ FAILED = """\
 
 
 def compose(owed: Notification, sender: str, link: str) -> EmailMessage:
-    """The email that is owed; its Message-ID is the same however often it is written (RFC 5322, 3.6.4).
+    """The email that is owed.
+
+    Its Message-ID is the same however often it is composed (RFC 5322, 3.6.4), so that a mail program can drop a second.
 
     Raises MailRefused for an address that no email can carry.
     """
     video, name = _inert(media.video_name(owed.filename)), _inert(media.printable(owed.name))
-    done = owed.outcome == DONE
+    done = owed.outcome == State.DONE
     message = EmailMessage(policy=SMTP)
     message["Subject"] = f"Your MP3 is ready: {video}" if done else f"No MP3 from {video}"
     message["From"] = sender
@@ -39,7 +41,7 @@ def compose(owed: Notification, sender: str, link: str) -> EmailMessage:
     except (MessageError, ValueError) as error:
         raise MailRefused("no email can carry the address") from error
     message["Message-ID"] = f"<{uuid5(owed.job, f'{owed.outcome}/{owed.generation}')}@{_domain(sender)}>"
-    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no vacation notes in answer
+    message["Auto-Submitted"] = "auto-generated"  # so that nobody's vacation notice answers it (RFC 3834)
     message.set_content(f"Hello {name},\n\n{_text(owed, video, link)}\n")
     message.add_alternative(
         f"<!doctype html>\n<p>Hello {escape(name)},</p>\n{_page(owed, video, link)}\n", subtype="html"
@@ -48,17 +50,17 @@ def compose(owed: Notification, sender: str, link: str) -> EmailMessage:
 
 
 def _inert(text: str) -> str:
-    """Without encoded words: Python decodes one it finds in a header, line ends that hide in it too (CVE-2024-6923)."""
+    """The text without encoded words, which Python decodes in headers, with the line ends in them (CVE-2024-6923)."""
     return text.replace("=?", "= ?")
 
 
 def _phrase(name: str) -> str:
-    """Without what would have to stand in quotes: Python loses them where it breaks a long line (cpython#80222)."""
+    """The name without what needs quotes: Python loses the quotes where it folds a long line (cpython#80222)."""
     return " ".join(re.sub(r'[()<>\[\]:;@\\,."]', " ", name).split())
 
 
 def _text(owed: Notification, video: str, link: str) -> str:
-    if owed.outcome == DONE:
+    if owed.outcome == State.DONE:
         return (
             f"your MP3 of {video} is ready:\n\n{link}\n\n"
             "The link opens without a login until it expires. Whoever has it can download the MP3."
@@ -67,7 +69,7 @@ def _text(owed: Notification, video: str, link: str) -> str:
 
 
 def _page(owed: Notification, video: str, link: str) -> str:
-    page = READY if owed.outcome == DONE else FAILED
+    page = READY if owed.outcome == State.DONE else FAILED
     values = {"video": video, "link": link, "mp3": media.audio_name(video), "why": _why(owed)}
     return page.format_map({name: escape(value) for name, value in values.items()})
 

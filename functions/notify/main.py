@@ -1,14 +1,14 @@
-"""Notify: an event says that a job has ended; its owner gets one mail, with a link or with the reason."""
+"""Notify: an event says that a job has ended, and its owner gets one email, with a link or with the reason."""
 
 from flask import Request, Response
 
 from functions.model.errors import MailRefused, Unavailable
-from functions.model.jobs import DONE
+from functions.model.jobs import State
 from functions.notify import emails
 from functions.runtime import web, wiring
 
 services = wiring.Services("notify")
-POSTPONED = 600  # seconds an email waits where its address has had enough for now
+POSTPONED = 600  # seconds an email waits where its address has had the emails of an hour
 
 
 @web.serves("POST", ready=services.ready)
@@ -21,7 +21,9 @@ def notify(request: Request) -> Response:
         return web.nothing_follows("too many emails to this address in an hour; later")
     home = services.settings.public_url.rstrip("/")
     link = (
-        f"{home}/download?fid={owed.fid}&token={services.links.sign(owed.fid)}" if owed.outcome == DONE else f"{home}/"
+        f"{home}/download?fid={owed.fid}&token={services.links.sign(owed.fid)}"
+        if owed.outcome == State.DONE
+        else f"{home}/"
     )
     try:
         services.mailer.send(emails.compose(owed, services.settings.mail_from, link))
@@ -32,4 +34,4 @@ def notify(request: Request) -> Response:
         services.notifications.postpone(owed, 60, str(error))
         raise
     services.notifications.sent(owed)
-    return web.nothing_follows("told")
+    return web.nothing_follows("the email was sent")

@@ -1,4 +1,4 @@
-"""Register: a name, a username and a password come in; a user goes to Postgres."""
+"""Register: a name, a username, a password and perhaps an address come in, and a user is added."""
 
 from flask import Request, Response
 
@@ -13,5 +13,5 @@ def register(request: Request) -> Response:
     web.query(request)
     body = web.json_body(request, "name", "username", "password", "email")
     user = services.accounts.add(accounts.registration(body))
-    web.note(user=user["id"])
-    return responses.json(user | {"id": str(user["id"])}, 201)
+    web.note(user=user.id)
+    return responses.json(user.public(), 201)

@@ -4,7 +4,7 @@ from events import contract
 from events.contract import Event
 from events.sink import SinkUnavailable
 from functions.model.errors import Unavailable
-from functions.model.jobs import DONE, Job
+from functions.model.jobs import Job, State
 from functions.runtime import web
 from functions.runtime.wiring import Services
 
@@ -34,7 +34,7 @@ def uploaded(job: Job, source: str) -> Event:
 
 def result(job: Job, source: str) -> Event:
     """Notify, look now: a job that is done or failed."""
-    done = job.state == DONE
+    done = job.state == State.DONE
     return contract.event(
         contract.AUDIO_CONVERTED if done else contract.CONVERSION_FAILED,
         job.id,

@@ -3,14 +3,18 @@
 from collections.abc import Callable
 from functools import cache
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from functions.model.jobs import JobCount
+    from functions.model.notifications import NotificationCount
 
 SPEEDS = (0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 60)  # seconds of work per minute of video
 
 _making = Lock()
 _counting = Lock()  # one counts and its page after the other: a page beside another's would show half of either
 
-Counts = Callable[[], dict[str, list[dict[str, Any]]]]
+Counts = Callable[[], "tuple[list[JobCount], list[NotificationCount]]"]
 
 
 def count_request(function: str, status: int) -> None:
@@ -48,13 +52,13 @@ def page(counts: Counts | None) -> bytes:
 
     if counts is None:
         return generate_latest()
-    counted = counts()
+    jobs, notifications = counts()
     with _counting:
-        _take(counted)
+        _take(jobs, notifications)
         return generate_latest()
 
 
-def _take(counted: dict[str, list[dict[str, Any]]]) -> None:
+def _take(job_counts: "list[JobCount]", notification_counts: "list[NotificationCount]") -> None:
     jobs, oldest = (
         _gauge("jobs", "Jobs by state", "state"),
         _gauge("oldest_queued_seconds", "Age of the oldest queued job"),
@@ -62,16 +66,14 @@ def _take(counted: dict[str, list[dict[str, Any]]]) -> None:
     tries = _gauge("tries", "The most tries of any job in that state", "state")
     for gauge in (jobs, tries):
         gauge.clear()
-    oldest.set(0)
-    for row in counted["jobs"]:
-        jobs.labels(row["state"]).set(row["jobs"])
-        tries.labels(row["state"]).set(row["tries"])
-        if row["state"] == "queued":
-            oldest.set(row["oldest_seconds"])
-    owed = _gauge("notifications", "Notifications by state", "state")
-    owed.clear()
-    for row in counted["notifications"]:
-        owed.labels(row["state"]).set(row["notifications"])
+    for count in job_counts:
+        jobs.labels(count.state).set(count.jobs)
+        tries.labels(count.state).set(count.tries)
+    oldest.set(max((count.oldest_seconds for count in job_counts), default=0))
+    notifications = _gauge("notifications", "Notifications by state", "state")
+    notifications.clear()
+    for each in notification_counts:
+        notifications.labels(each.state).set(each.notifications)
 
 
 def _counter(name: str, text: str, *labels: str) -> Any:

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from threading import RLock
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from functions.runtime import settings
 from functions.runtime.settings import Settings
 
 if TYPE_CHECKING:
     from events.sink import Sink
+    from functions.model.jobs import JobCount
+    from functions.model.notifications import NotificationCount
     from functions.model.tokens import Links, Tokens
     from functions.runtime.bearer import Bearer
     from functions.stores.accounts import Accounts
@@ -121,11 +123,20 @@ class Services:
     def mailer(self) -> "Mailer":
         from functions.stores import mail
 
-        return mail.mailer(self.settings)
+        wanted = self.settings
+        if wanted.mail_transport == "ses":
+            return mail.Ses()
+        return mail.Smtp(
+            wanted.smtp_host,
+            wanted.smtp_port,
+            user=wanted.smtp_user,
+            password=wanted.smtp_password,
+            starttls=wanted.smtp_starttls,
+        )
 
-    def counts(self) -> "dict[str, list[dict[str, Any]]]":
-        """Rows by state, for /_/metrics."""
-        return {"jobs": self.jobs.counts(), "notifications": self.notifications.counts()}
+    def counts(self) -> "tuple[list[JobCount], list[NotificationCount]]":
+        """Jobs and notifications by state, for /_/metrics."""
+        return self.jobs.counts(), self.notifications.counts()
 
     def ready(self) -> None:
         """Asks each store that the function needs. Raises Unavailable."""

@@ -1,22 +1,29 @@
 -- name: ping
+-- Fails where the database has none of our tables.
 SELECT 1 FROM migrations LIMIT 1;
 
 -- name: add_user
+-- Adds a user; users_username_key refuses a username that somebody has, whatever its case.
 INSERT INTO users (username, name, email, password_hash)
 VALUES (%(username)s, %(name)s, %(email)s, %(password_hash)s)
-RETURNING id, username, name, email;
+RETURNING id, username, name, email, password_hash;
 
 -- name: find_user
+-- Finds the user of a username, whatever its case.
 SELECT id, username, name, email, password_hash FROM users WHERE lower(username) = lower(%(username)s);
 
 -- name: find_account
-SELECT id, username, name, email FROM users WHERE id = %(id)s;
+-- Finds the user of an id.
+SELECT id, username, name, email, password_hash FROM users WHERE id = %(id)s;
 
 -- name: set_email
-UPDATE users SET email = %(email)s WHERE id = %(id)s RETURNING id, username, name, email;
+-- Changes a user's address; null takes it away.
+UPDATE users SET email = %(email)s WHERE id = %(id)s RETURNING id, username, name, email, password_hash;
 
 -- name: count_login_attempt
--- Counted before the password is looked at, so that many at once cannot slip through. Returns nothing while the name is blocked.
+-- Counts one more attempt to log in as that username, and returns nothing while the username must wait. It runs before the
+-- password is looked at, so that of many attempts at once none slips through. After the free ones the wait is 1, 2, 4 … and at
+-- most 900 seconds; a quarter of an hour without an attempt forgives all.
 INSERT INTO login_attempts AS a (username, attempts, blocked_until)
 VALUES (lower(%(username)s), 1, now())
 ON CONFLICT (username) DO UPDATE SET
@@ -29,8 +36,10 @@ WHERE a.blocked_until <= now()
 RETURNING attempts;
 
 -- name: blocked_for
+-- How many seconds that username must still wait.
 SELECT greatest(1, ceil(extract(epoch FROM blocked_until - now())))::integer AS seconds
 FROM login_attempts WHERE username = lower(%(username)s);
 
 -- name: forget_login_attempts
+-- Starts counting anew, after a login that succeeded.
 DELETE FROM login_attempts WHERE username = lower(%(username)s);

@@ -1,7 +1,8 @@
--- What is kept no longer. A row stops naming its file before the file is removed: a crash in between leaves an orphan, never a name
--- without a file.
+-- What is no longer kept. A row stops naming its file before the file is removed: a crash in between leaves an orphan, which sweep
+-- finds, and never a row that names a file which is gone.
 
 -- name: expire_jobs
+-- Ends the time in which the audio of a job that ended long ago can be downloaded.
 UPDATE jobs SET state = 'expired', expired_at = now()
 WHERE id IN (
     SELECT id FROM jobs
@@ -10,6 +11,7 @@ WHERE id IN (
 RETURNING id;
 
 -- name: take_old_videos
+-- Returns the videos of jobs that ended long enough ago not to be retried, after their rows have stopped naming them.
 WITH taken AS (
     SELECT id, video FROM jobs
     WHERE video IS NOT NULL AND state NOT IN ('queued', 'converting')
@@ -19,7 +21,8 @@ UPDATE jobs SET video = NULL FROM taken WHERE jobs.id = taken.id
 RETURNING taken.video AS file;
 
 -- name: take_expired_audios
--- Only when no download that began before the job expired can still run.
+-- Returns the audio files of expired jobs, after their rows have stopped naming them; only when no download that began before the
+-- job expired can still run.
 WITH taken AS (
     SELECT id, audio FROM jobs
     WHERE audio IS NOT NULL AND state = 'expired' AND expired_at < now() - make_interval(secs => %(transfer)s)
@@ -28,6 +31,7 @@ UPDATE jobs SET audio = NULL FROM taken WHERE jobs.id = taken.id
 RETURNING taken.audio AS file;
 
 -- name: remove_deleted_jobs
+-- Removes the rows of jobs that were deleted so long ago that no transfer of their files can still run, and returns the files.
 DELETE FROM jobs
 WHERE id IN (
     SELECT id FROM jobs WHERE deleted_at < now() - make_interval(secs => %(transfer)s)
@@ -35,6 +39,7 @@ WHERE id IN (
 RETURNING video, audio;
 
 -- name: forget_keys
+-- Forgets idempotency keys and login attempts a day later, and counts the keys.
 WITH keys AS (
     UPDATE jobs SET idempotency_key = NULL WHERE idempotency_key IS NOT NULL AND created_at < now() - interval '24 hours'
     RETURNING id
@@ -44,10 +49,12 @@ WITH keys AS (
 SELECT count(*)::integer AS count FROM keys;
 
 -- name: find_orphans
+-- Returns those of the files that no row names.
 SELECT file FROM unnest(%(files)s::uuid[]) AS file
 WHERE NOT EXISTS (SELECT FROM jobs WHERE video = file) AND NOT EXISTS (SELECT FROM jobs WHERE audio = file);
 
 -- name: begin_pass
+-- Begins a pass of sweep, for one caller at most in so many seconds.
 INSERT INTO passes AS p (name, begun_at) VALUES (%(name)s, now())
 ON CONFLICT (name) DO UPDATE SET begun_at = now() WHERE p.begun_at <= now() - make_interval(secs => %(every)s)
 RETURNING name;

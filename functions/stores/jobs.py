@@ -1,29 +1,32 @@
 """Jobs and their moves: each method is one conditional statement of jobs.sql.
 
-None means that the row was not as the move needs it.
+A method that returns None, or an empty list, moved nothing: the row was not in the state that the move needs.
 """
 
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from functions.model.errors import AccountGone
-from functions.model.jobs import Job
+from functions.model.jobs import Job, JobCount, NewJob, State
 from functions.stores.postgres import Database, NothingThere
+
+COLUMNS = tuple(field.name for field in fields(Job) if field.name != "state")
 
 
 class Jobs:
-    """All raise Unavailable where Postgres is away."""
+    """All methods raise Unavailable where Postgres is away."""
 
     def __init__(self, database: Database, lease_seconds: int, max_tries: int) -> None:
         self._database = database
         self.lease_seconds = lease_seconds
         self._max_tries = max_tries
 
-    def add(self, **columns: Any) -> Job | None:
-        """None where the owner used that idempotency key before. Raises AccountGone."""
+    def add(self, new: NewJob) -> Job | None:
+        """The queued job; None where the owner used that idempotency key before. Raises AccountGone."""
         try:
-            return self._job("add_job", **columns)
+            return self._job("add_job", **vars(new))
         except NothingThere as error:
             raise AccountGone from error
 
@@ -31,7 +34,7 @@ class Jobs:
         return self._job("find_job_by_key", owner=owner, idempotency_key=idempotency_key)
 
     def note_hint(self, job: Job) -> None:
-        """The job's event was sent: sweep need not send it soon."""
+        """Notes that the job's event was sent, so that sweep need not send it soon."""
         self._database.all("note_hint", id=job.id, generation=job.generation)
 
     def find(self, id_: UUID) -> Job | None:
@@ -40,71 +43,93 @@ class Jobs:
     def find_own(self, id_: UUID, owner: UUID) -> Job | None:
         return self._job("find_own_job", id=id_, owner=owner)
 
-    def list_own(self, owner: UUID, before: datetime | None, limit: int) -> list[Job]:
-        return self._jobs("list_jobs", owner=owner, before=before, limit=limit)
+    def list_own(self, owner: UUID, limit: int, after: tuple[datetime, UUID] | None = None) -> list[Job]:
+        """At most `limit` jobs, the newest first; `after` is created_at and id of the last job on the page before."""
+        created_at, id_ = after or (None, None)
+        return self._jobs("list_jobs", owner=owner, created_at=created_at, id=id_, limit=limit)
 
     def find_audio(self, fid: UUID, owner: UUID | None) -> Job | None:
-        """The job of that MP3, finished or not; without an owner for whoever holds a signed link."""
+        """The job whose audio has that public id, finished or not; without an owner for whoever holds a signed link."""
         if owner is None:
             return self._job("find_linked_audio", fid=fid)
         return self._job("find_own_audio", fid=fid, owner=owner)
 
     def claim(self, id_: UUID) -> Job | None:
-        """The job under a new fence and lease."""
+        """The job under a new fence and lease, for one worker alone; it spends one try."""
         return self._job("claim_job", id=id_, lease=self.lease_seconds, max_tries=self._max_tries)
 
-    def renew(self, attempt: Job, progress: float) -> bool:
-        """Whether the lease is still this attempt's: not after a cancel, a deletion or another's claim."""
+    def renew(self, claimed: Job, progress: float) -> bool:
+        """Notes the progress (0 to 1) and prolongs the lease.
+
+        False where the worker has lost the job: to a cancel, a deletion, or another worker's claim.
+        """
         row = self._database.one(
-            "renew_lease", id=attempt.id, fence=attempt.fence, lease=self.lease_seconds, progress=progress
+            "renew_lease", id=claimed.id, fence=claimed.fence, lease=self.lease_seconds, progress=progress
         )
         return row is not None
 
-    def finish(self, attempt: Job, *, audio: UUID, audio_size: int, duration: float) -> Job | None:
+    def finish(self, claimed: Job, *, audio: UUID, audio_size: int, duration: float) -> Job | None:
+        """The job, done; None where the worker has lost it. `audio_size` is in bytes, `duration` in seconds."""
         return self._job(
-            "finish_job", id=attempt.id, fence=attempt.fence, audio=audio, audio_size=audio_size, duration=duration
+            "finish_job", id=claimed.id, fence=claimed.fence, audio=audio, audio_size=audio_size, duration=duration
         )
 
-    def fail(self, attempt: Job, reason: str, last_error: str) -> Job | None:
-        return self._job("fail_job", id=attempt.id, fence=attempt.fence, reason=reason, last_error=last_error)
+    def fail(self, claimed: Job, reason: str, last_error: str) -> Job | None:
+        """The job, failed for good; None where the worker has lost it. `last_error` is for operators, not the owner."""
+        return self._job("fail_job", id=claimed.id, fence=claimed.fence, reason=reason, last_error=last_error)
 
-    def hand_back(self, attempt: Job, last_error: str, *, refund: bool) -> None:
-        """Queued again; `refund` gives the try back where the trouble was not the job's own."""
+    def hand_back(self, claimed: Job, last_error: str, *, refund: bool) -> None:
+        """Queues the job again; `refund` gives the try back where the trouble was not the job's own."""
         self._database.all(
-            "hand_back_job", id=attempt.id, fence=attempt.fence, last_error=last_error, refund=int(refund)
+            "hand_back_job", id=claimed.id, fence=claimed.fence, last_error=last_error, refund=int(refund)
         )
 
     def give_up(self, id_: UUID | None, batch: int = 1) -> list[Job]:
-        """Those (that one, where named) without a live lease or a try left, failed for good."""
+        """Fails jobs that have no live lease and no try left: that one or, without an id, at most `batch` of them."""
         return self._jobs("give_up_jobs", id=id_, max_tries=self._max_tries, batch=batch)
 
     def free_lapsed(self, batch: int) -> list[Job]:
+        """At most `batch` jobs whose worker let its lease lapse, queued again under a new generation."""
         return self._jobs("free_lapsed_jobs", max_tries=self._max_tries, batch=batch)
 
     def take_owed(self, batch: int) -> list[Job]:
-        """Queued jobs whose event is due again; taking notes the hint."""
+        """At most `batch` queued jobs whose event is due again.
+
+        Each counts as sent until `postpone_hint` says otherwise.
+        """
         return self._jobs("take_owed_jobs", max_tries=self._max_tries, batch=batch)
 
     def postpone_hint(self, job: Job) -> None:
-        """The event could not be sent after all."""
+        """Takes back what `take_owed` noted: the event could not be sent after all."""
         self._database.all("postpone_hint", id=job.id)
 
     def cancel(self, id_: UUID, owner: UUID) -> Job | None:
+        """The job, cancelled; None where it has ended already, was cancelled before, or is not the owner's."""
         return self._job("cancel_job", id=id_, owner=owner)
 
-    def delete(self, id_: UUID, owner: UUID) -> Job | None:
-        return self._job("delete_job", id=id_, owner=owner)
+    def delete(self, id_: UUID, owner: UUID) -> bool:
+        """Hides the job in whatever state, and cancels it if it has not ended.
+
+        True again for a job that is hidden already; False where the owner has no such job.
+        """
+        return self._database.one("delete_job", id=id_, owner=owner) is not None
 
     def retry(self, id_: UUID, owner: UUID) -> Job | None:
+        """The job, queued again with all its tries; None unless it failed or was cancelled and its video is kept."""
         return self._job("retry_job", id=id_, owner=owner)
 
-    def counts(self) -> list[dict[str, Any]]:
-        """Jobs by state, with the most tries among them and the age of the oldest that waits, in seconds."""
-        return self._database.all("count_jobs")
+    def counts(self) -> list[JobCount]:
+        """One for each state that any job is in; hidden jobs do not count."""
+        return [JobCount(**row | {"state": State(row["state"])}) for row in self._database.all("count_jobs")]
 
     def _job(self, query: str, **values: Any) -> Job | None:
         row = self._database.one(query, **values)
-        return Job.of(row) if row else None
+        return job(row) if row else None
 
     def _jobs(self, query: str, **values: Any) -> list[Job]:
-        return [Job.of(row) for row in self._database.all(query, **values)]
+        return [job(row) for row in self._database.all(query, **values)]
+
+
+def job(row: dict[str, Any]) -> Job:
+    """The job of a whole row; columns that Job does not have, such as those of a later release, are left out."""
+    return Job(**{name: row[name] for name in COLUMNS}, state=State(row["state"]))

@@ -1,7 +1,13 @@
--- Every move of a job is one conditional statement: where the row is not as the move needs it, nothing moves and nothing is returned.
--- Time is Postgres' clock only. Hints (events) are sent again at growing intervals: 2, 4, 8 … 60 minutes.
+-- Every move of a job is one conditional statement: where the row is not in the state that the move needs, it changes nothing
+-- and returns nothing. Time is Postgres' clock alone.
+
+-- part: next_hint
+-- When sweep sends the event of a row again, if nothing comes of it: 2, 4, 8 … and at most 60 minutes after it was sent.
+now() + make_interval(secs => least(3600, 120 * 2 ^ least(hints, 10)))
 
 -- name: add_job
+-- Adds a queued job; nothing where the owner used that idempotency key before. Upload sends the first event itself: sweep sends
+-- it only if upload has not noted within 30 seconds that it did.
 INSERT INTO jobs (id, owner, fid, filename, container, video, video_size, video_sha256, idempotency_key,
                   next_hint_at, traceparent, correlationid)
 VALUES (%(id)s, %(owner)s, %(fid)s, %(filename)s, %(container)s, %(video)s, %(video_size)s, %(video_sha256)s, %(idempotency_key)s,
@@ -10,30 +16,40 @@ ON CONFLICT (owner, idempotency_key) DO NOTHING
 RETURNING *;
 
 -- name: find_job_by_key
+-- Finds the job that an upload with that idempotency key has made.
 SELECT * FROM jobs WHERE owner = %(owner)s AND idempotency_key = %(idempotency_key)s;
 
 -- name: note_hint
-UPDATE jobs SET hints = hints + 1, next_hint_at = now() + make_interval(secs => least(3600, 120 * 2 ^ least(hints, 10)))
+-- Notes that the job's event was sent; unless the job has moved on since.
+UPDATE jobs SET hints = hints + 1, next_hint_at = {next_hint}
 WHERE id = %(id)s AND generation = %(generation)s AND state = 'queued';
 
 -- name: find_job
+-- Finds a job, whoever owns it: events name jobs and no owners.
 SELECT * FROM jobs WHERE id = %(id)s AND deleted_at IS NULL;
 
 -- name: find_own_job
+-- Finds a job for its owner.
 SELECT * FROM jobs WHERE id = %(id)s AND owner = %(owner)s AND deleted_at IS NULL;
 
 -- name: list_jobs
+-- Lists an owner's jobs, the newest first, below the position (created_at, id), or from the newest on where that is null.
+-- The id decides between jobs of the same instant, so a page never repeats or skips one of them.
 SELECT * FROM jobs
-WHERE owner = %(owner)s AND deleted_at IS NULL AND (%(before)s::timestamptz IS NULL OR created_at < %(before)s)
-ORDER BY created_at DESC LIMIT %(limit)s;
+WHERE owner = %(owner)s AND deleted_at IS NULL
+  AND (%(created_at)s::timestamptz IS NULL OR (created_at, id) < (%(created_at)s::timestamptz, %(id)s::uuid))
+ORDER BY created_at DESC, id DESC LIMIT %(limit)s;
 
 -- name: find_own_audio
+-- Finds the job of an audio file's public id for its owner.
 SELECT * FROM jobs WHERE fid = %(fid)s AND owner = %(owner)s AND deleted_at IS NULL;
 
 -- name: find_linked_audio
+-- Finds the job of an audio file's public id for whoever holds a signed link to it.
 SELECT * FROM jobs WHERE fid = %(fid)s AND deleted_at IS NULL;
 
 -- name: claim_job
+-- Leases a queued job to one worker. The fence rises, so that whoever claimed the job before can no longer write to it.
 UPDATE jobs
 SET state = 'converting', fence = fence + 1, tries = tries + 1, progress = 0, started_at = now(),
     lease_until = now() + make_interval(secs => %(lease)s)
@@ -41,41 +57,36 @@ WHERE id = %(id)s AND state = 'queued' AND tries < %(max_tries)s AND video IS NO
 RETURNING *;
 
 -- name: renew_lease
+-- Prolongs a worker's lease and notes its progress; renewals that arrive out of order do not turn the progress back.
 UPDATE jobs
 SET lease_until = now() + make_interval(secs => %(lease)s), progress = greatest(progress, %(progress)s)
 WHERE id = %(id)s AND fence = %(fence)s AND state = 'converting'
 RETURNING id;
 
 -- name: finish_job
-WITH finished AS (
+-- Names the audio that a worker stored, and owes the owner an email about it.
+WITH ended AS (
     UPDATE jobs
     SET state = 'done', audio = %(audio)s, audio_size = %(audio_size)s, duration = %(duration)s, progress = 1,
         lease_until = NULL, finished_at = now(), last_error = NULL
     WHERE id = %(id)s AND fence = %(fence)s AND state = 'converting'
     RETURNING *
-), owed AS (
-    INSERT INTO notifications (job, generation, outcome, state, next_hint_at)
-    SELECT f.id, f.generation, f.state, CASE WHEN u.email IS NULL THEN 'unwanted' ELSE 'owed' END, now() + interval '30 seconds'
-    FROM finished f JOIN users u ON u.id = f.owner
-)
-SELECT * FROM finished;
+), owed AS ({owe_notification})
+SELECT * FROM ended;
 
 -- name: fail_job
-WITH finished AS (
+-- Ends a job that its worker cannot convert, and owes the owner an email that says why.
+WITH ended AS (
     UPDATE jobs
     SET state = 'failed', reason = %(reason)s, last_error = %(last_error)s, lease_until = NULL, finished_at = now()
     WHERE id = %(id)s AND fence = %(fence)s AND state = 'converting'
     RETURNING *
-), owed AS (
-    INSERT INTO notifications (job, generation, outcome, state, next_hint_at)
-    SELECT f.id, f.generation, f.state, CASE WHEN u.email IS NULL THEN 'unwanted' ELSE 'owed' END, now() + interval '30 seconds'
-    FROM finished f JOIN users u ON u.id = f.owner
-)
-SELECT * FROM finished;
+), owed AS ({owe_notification})
+SELECT * FROM ended;
 
 -- name: hand_back_job
--- Trouble that is not the job's own gives its try back, so that an outage fails nobody's job. A job that is handed back
--- each time (a full disk) is told of ever more seldom, at last every ten minutes.
+-- Queues a job that its worker could not go on with. Trouble that is not the job's own refunds the try, so that an outage fails
+-- nobody's job. A job that is handed back each time (the disk is full) is announced after 30, 60, 120 … and at most 600 seconds.
 UPDATE jobs
 SET state = 'queued', lease_until = NULL, tries = tries - %(refund)s, last_error = %(last_error)s,
     next_hint_at = now() + make_interval(secs => least(600, 30 * 2 ^ least(hints, 10)))
@@ -84,7 +95,7 @@ RETURNING id;
 
 -- name: give_up_jobs
 -- Fails what has no try left and no live lease: one job (dead-letter) or, without an id, a batch of them (sweep).
-WITH finished AS (
+WITH ended AS (
     UPDATE jobs
     SET state = 'failed', reason = 'retries_exhausted', lease_until = NULL, finished_at = now(),
         last_error = coalesce(last_error, 'the worker was lost')
@@ -94,15 +105,12 @@ WITH finished AS (
           AND (state = 'queued' OR (state = 'converting' AND lease_until < now()))
         LIMIT %(batch)s FOR UPDATE SKIP LOCKED)
     RETURNING *
-), owed AS (
-    INSERT INTO notifications (job, generation, outcome, state, next_hint_at)
-    SELECT f.id, f.generation, f.state, CASE WHEN u.email IS NULL THEN 'unwanted' ELSE 'owed' END, now() + interval '30 seconds'
-    FROM finished f JOIN users u ON u.id = f.owner
-)
-SELECT * FROM finished;
+), owed AS ({owe_notification})
+SELECT * FROM ended;
 
 -- name: free_lapsed_jobs
--- The generation rises: what is sent for it next is a new event, not a repeat that somebody may have answered already.
+-- Queues jobs whose worker let its lease lapse. The generation rises, so that what is sent next is a new event and not the repeat
+-- of one that somebody may have answered already.
 UPDATE jobs
 SET state = 'queued', lease_until = NULL, generation = generation + 1, hints = 0, next_hint_at = now(),
     last_error = 'the worker was lost'
@@ -112,50 +120,59 @@ WHERE id IN (
 RETURNING *;
 
 -- name: take_owed_jobs
-UPDATE jobs SET hints = hints + 1, next_hint_at = now() + make_interval(secs => least(3600, 120 * 2 ^ least(hints, 10)))
+-- Takes queued jobs whose event is due again, the longest overdue first, and notes that it is sent. Two sweeps at once take
+-- different ones.
+UPDATE jobs SET hints = hints + 1, next_hint_at = {next_hint}
 WHERE id IN (
     SELECT id FROM jobs WHERE state = 'queued' AND next_hint_at <= now() AND tries < %(max_tries)s
     ORDER BY next_hint_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED)
 RETURNING *;
 
 -- name: postpone_hint
+-- Takes back that the job's event was sent: the sink was away. It is due again in half a minute.
 UPDATE jobs SET hints = greatest(0, hints - 1), next_hint_at = now() + interval '30 seconds'
 WHERE id = %(id)s AND state = 'queued';
 
 -- name: cancel_job
-WITH cancelled AS (
-    UPDATE jobs SET state = 'cancelled', lease_until = NULL, finished_at = now()
-    WHERE id = %(id)s AND owner = %(owner)s AND state IN ('queued', 'converting') AND deleted_at IS NULL
-    RETURNING *
-)
-SELECT * FROM cancelled;
+-- Stops a job that has not ended; its worker finds its lease gone when it next renews it.
+UPDATE jobs SET state = 'cancelled', lease_until = NULL, finished_at = now()
+WHERE id = %(id)s AND owner = %(owner)s AND state IN ('queued', 'converting') AND deleted_at IS NULL
+RETURNING *;
 
 -- name: delete_job
--- Hidden at once; sweep removes the bytes when no transfer of them can still run.
+-- Hides a job, in whatever state, and cancels it in the same statement if it has not ended. Sweep removes the row and the bytes
+-- when no transfer of them can still run; until then a repeat finds the row and changes nothing. A notification that is made in
+-- the very moment of the deletion may stay owed: nobody is sent it, for claim_notification passes over hidden jobs.
 WITH hidden AS (
-    UPDATE jobs SET deleted_at = now(), idempotency_key = NULL
-    WHERE id = %(id)s AND owner = %(owner)s AND state IN ('done', 'failed', 'cancelled', 'expired') AND deleted_at IS NULL
-    RETURNING *
-), untold AS (
+    UPDATE jobs
+    SET deleted_at = coalesce(deleted_at, now()), idempotency_key = NULL, lease_until = NULL,
+        state = CASE WHEN state IN ('queued', 'converting') THEN 'cancelled' ELSE state END,
+        finished_at = coalesce(finished_at, now())
+    WHERE id = %(id)s AND owner = %(owner)s
+    RETURNING id
+), withdrawn AS (
     UPDATE notifications SET state = 'given_up', last_error = 'the job was deleted'
     WHERE job IN (SELECT id FROM hidden) AND state IN ('owed', 'claimed')
 )
-SELECT * FROM hidden;
-
--- name: count_jobs
-SELECT state, count(*)::integer AS jobs, max(tries) AS tries,
-    coalesce(extract(epoch FROM now() - min(queued_at) FILTER (WHERE state = 'queued')), 0)::float AS oldest_seconds
-FROM jobs WHERE deleted_at IS NULL GROUP BY state;
+SELECT id FROM hidden;
 
 -- name: retry_job
+-- Queues a job that failed or was cancelled, with all its tries, under a new generation. An email about the failure is no longer
+-- owed. The first event goes out with this request, as in add_job.
 WITH retried AS (
     UPDATE jobs
     SET state = 'queued', generation = generation + 1, tries = 0, hints = 0, next_hint_at = now() + interval '30 seconds',
         reason = NULL, last_error = NULL, progress = 0, queued_at = now(), started_at = NULL, finished_at = NULL
     WHERE id = %(id)s AND owner = %(owner)s AND state IN ('failed', 'cancelled') AND video IS NOT NULL AND deleted_at IS NULL
     RETURNING *
-), untold AS (
+), withdrawn AS (
     UPDATE notifications SET state = 'given_up', last_error = 'the job was tried again'
     WHERE job IN (SELECT id FROM retried) AND state IN ('owed', 'claimed')
 )
 SELECT * FROM retried;
+
+-- name: count_jobs
+-- Counts the jobs in each state, with the most tries among them and the age of the oldest that is queued, in seconds.
+SELECT state, count(*)::integer AS jobs, max(tries) AS tries,
+    coalesce(extract(epoch FROM now() - min(queued_at) FILTER (WHERE state = 'queued')), 0)::float AS oldest_seconds
+FROM jobs WHERE deleted_at IS NULL GROUP BY state;

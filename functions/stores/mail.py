@@ -1,13 +1,12 @@
-"""Emails out: by SMTP or, where MAIL_TRANSPORT says so, by Amazon SES (boto3 is imported only then)."""
+"""Emails out: by SMTP or by Amazon SES (boto3 is imported only where that is used)."""
 
 import smtplib
 from email.message import EmailMessage
 from typing import Any, Protocol
 
 from functions.model.errors import MailRefused, Unavailable
-from functions.runtime.settings import Settings
 
-PERMANENT = 500
+PERMANENT = 500  # SMTP reply codes from here on are for good
 TIMEOUT = 15.0  # seconds for each step of the conversation with the mail server
 
 
@@ -16,22 +15,21 @@ class Mailer(Protocol):
         """Returns once the server has taken it. Raises Unavailable (try later) or MailRefused (do not)."""
 
 
-def mailer(settings: Settings) -> Mailer:
-    return Ses() if settings.mail_transport == "ses" else Smtp(settings)
-
-
 class Smtp:
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    """A mail server, asked anew for each email; an empty user means that it wants no login."""
+
+    def __init__(self, host: str, port: int, *, user: str = "", password: str = "", starttls: bool = False) -> None:
+        self._host, self._port = host, port
+        self._user, self._password = user, password
+        self._starttls = starttls
 
     def send(self, email: EmailMessage) -> None:
-        settings = self._settings
         try:
-            with smtplib.SMTP(settings.smtp_host, settings.smtp_port, timeout=TIMEOUT) as server:
-                if settings.smtp_starttls:
+            with smtplib.SMTP(self._host, self._port, timeout=TIMEOUT) as server:
+                if self._starttls:
                     server.starttls()
-                if settings.smtp_user:
-                    server.login(settings.smtp_user, settings.smtp_password)
+                if self._user:
+                    server.login(self._user, self._password)
                 server.send_message(email)
         except smtplib.SMTPRecipientsRefused as error:
             raise _judged(next(iter(error.recipients.values()))[0]) from error
@@ -39,7 +37,7 @@ class Smtp:
             raise Unavailable("the mail server refuses our login: SMTP_USER or SMTP_PASSWORD is wrong") from error
         except smtplib.SMTPDataError as error:
             raise _judged(error.smtp_code) from error
-        except smtplib.SMTPResponseException as error:  # we are refused, not the email: that can be mended
+        except smtplib.SMTPResponseException as error:  # it refuses us and not the email, which an operator can mend
             raise Unavailable(f"the mail server refuses us: {error.smtp_code}; is MAIL_FROM right?") from error
         except (smtplib.SMTPException, OSError) as error:
             raise Unavailable(f"the mail server cannot be reached: {type(error).__name__}") from error
@@ -48,8 +46,8 @@ class Smtp:
 class Ses:
     """Amazon SES, version 2 of its API; region, credentials and endpoint come from AWS' own variables."""
 
-    # MessageRejected is not for good: it also says that the sender is not verified, or that the account is still in the
-    # sandbox, and both can be mended ("Amazon SES email sending errors" in AWS' developer guide).
+    # Not MessageRejected, which also says that the sender is not verified or that the account is still in the sandbox:
+    # an operator can mend both ("Amazon SES email sending errors" in AWS' developer guide).
     PERMANENT = "BadRequestException"
 
     def __init__(self) -> None:
@@ -78,7 +76,10 @@ class Ses:
 
 
 def _judged(code: int) -> Exception:
-    """RFC 5321, 4.2.1: 5yz is for good, 4yz may pass. The server's text may hold the address and is left out."""
+    """What a reply code means (RFC 5321, 4.2.1): 5yz is for good, 4yz may pass.
+
+    The server's own words are left out: they may repeat the address, which must not reach the log.
+    """
     if code >= PERMANENT:
         return MailRefused(f"the mail server refuses the email: {code}")
     return Unavailable(f"the mail server answers {code}")

@@ -1,8 +1,9 @@
-"""Postgres: named queries, one statement per move, every driver error turned into one of ours.
+"""Postgres: runs named queries, and turns every error of the driver into one of ours.
 
 The only user of psycopg2.
 """
 
+import re
 import select
 import time
 from collections.abc import Iterator
@@ -20,8 +21,11 @@ import psycopg2.pool
 from functions.model.errors import Unavailable
 
 HERE = Path(__file__).parent
-ANSWER_WITHIN = 10.0  # seconds; a server that stalls without closing must not hold a request for ever
-KEPT = 2  # connections that wait for the next query; a Postgres has about 100 for all instances of all functions
+HEADING = re.compile(r"^-- (name|part): (\w+)\n", re.MULTILINE)
+PLACEHOLDER = re.compile(r"\{(\w+)\}")
+COMMENT = re.compile(r"^--.*\n", re.MULTILINE)
+ANSWER_WITHIN = 10.0  # seconds; a server that stalls with its connection open must not hold a request for ever
+KEPT = 2  # idle connections in one process; a Postgres has about 100 for all instances of all functions
 CONNECT: dict[str, Any] = {
     "connect_timeout": 3,
     "application_name": "video-to-mp3",
@@ -30,6 +34,7 @@ CONNECT: dict[str, Any] = {
     "keepalives_count": 3,
     "options": "-c statement_timeout=8000 -c timezone=UTC",
 }
+# What an operator, or time, will mend: the query can be repeated.
 PASSING_SQLSTATES = {
     psycopg2.errorcodes.QUERY_CANCELED,
     psycopg2.errorcodes.DISK_FULL,
@@ -50,13 +55,14 @@ class NothingThere(Exception):
 
 
 class Database:
-    """Runs the named queries of one .sql file after the other; connections are made when the first is needed."""
+    """Runs the named queries of the .sql files beside this module; connects when the first of them is run."""
 
     def __init__(self, url: str, connections: int = 16) -> None:
         psycopg2.extras.register_uuid()  # type: ignore[no-untyped-call] # the stubs leave it untyped
         psycopg2.extensions.set_wait_callback(_wait)
-        self._queries = {name: text for path in sorted(HERE.glob("*.sql")) for name, text in queries(path)}
-        # The pool opens as many as `minconn` when it is made, and keeps as many: none yet, KEPT from now on.
+        self._queries = load_queries()
+        # psycopg2's pool opens `minconn` connections at once when it is made, and later keeps that many idle ones.
+        # So it is made with 0, to connect to nothing yet, and raised afterwards.
         self._pool = psycopg2.pool.ThreadedConnectionPool(0, connections, url, **CONNECT)
         self._pool.minconn = KEPT
 
@@ -67,7 +73,7 @@ class Database:
             return [dict(row) for row in cursor.fetchall()] if cursor.description else []
 
     def one(self, query: str, **values: Any) -> dict[str, Any] | None:
-        """The row the named query returns, or None. Raises what `all` raises."""
+        """The first row the named query returns, or None. Raises what `all` raises."""
         rows = self.all(query, **values)
         return rows[0] if rows else None
 
@@ -97,7 +103,10 @@ class Database:
             self._pool.putconn(connection, close=bool(connection.closed))
 
     def _checked_out(self) -> Any:
-        """A connection that looks alive: one the server closed while it lay in the pool is readable (end of file)."""
+        """A connection that looks alive.
+
+        One that the server closed while it lay in the pool can be read from: what comes is the end of the stream.
+        """
         while True:
             connection = self._pool.getconn()
             if not connection.closed and not _is_ready(connection, select.POLLIN, 0):
@@ -108,11 +117,25 @@ class Database:
             self._pool.putconn(connection, close=True)
 
 
-def queries(path: Path) -> Iterator[tuple[str, str]]:
-    """(name, text) of each query below a line `-- name: …`."""
-    for part in path.read_text(encoding="utf-8").split("-- name: ")[1:]:
-        name, _, text = part.partition("\n")
-        yield name.strip(), text.strip()
+def load_queries(folder: Path = HERE) -> dict[str, str]:
+    """The text of each query in the folder's .sql files, by the name in the line `-- name: …` above it.
+
+    What several queries share is written once, below a line `-- part: …`, and stands as `{…}` where it belongs.
+    Raises ValueError where two have one name, for the later would replace the earlier without a word, and where a part
+    is missing.
+    """
+    loaded: dict[str, dict[str, str]] = {"name": {}, "part": {}}
+    for path in sorted(folder.glob("*.sql")):
+        _, *found = HEADING.split(path.read_text(encoding="utf-8"))
+        for kind, name, text in zip(found[::3], found[1::3], found[2::3], strict=True):
+            if name in loaded[kind]:
+                raise ValueError(f"{path}: there is another {kind} {name}")
+            loaded[kind][name] = text.strip()
+    parts = {name: COMMENT.sub("", text) for name, text in loaded["part"].items()}
+    try:
+        return {name: PLACEHOLDER.sub(lambda found: parts[found[1]], text) for name, text in loaded["name"].items()}
+    except KeyError as error:
+        raise ValueError(f"{folder}: there is no part {error}") from error
 
 
 def migrate(url: str) -> list[str]:
@@ -121,7 +144,7 @@ def migrate(url: str) -> list[str]:
     Safe to run twice at once: an advisory lock makes the second wait. Raises Unavailable where Postgres is away.
     """
     try:
-        # Without the queries' time limit: another's migration, or a large table, may take longer.
+        # Without the time limit of queries: a large table, or waiting for another's migration, may take longer.
         connection = psycopg2.connect(url, **CONNECT | {"options": "-c timezone=UTC"})
     except psycopg2.OperationalError as error:
         raise Unavailable(f"the database cannot be reached: {str(error).splitlines()[0]}") from error
@@ -143,16 +166,17 @@ def migrate(url: str) -> list[str]:
 
 
 def _may_pass(error: psycopg2.Error) -> bool:
+    """Whether the same query may succeed later."""
     if isinstance(error, psycopg2.InterfaceError):
         return True
-    if error.pgcode is None:  # no answer of the server's: the connection broke
+    if error.pgcode is None:  # the server did not send this error: the connection broke
         return isinstance(error, psycopg2.OperationalError | psycopg2.DatabaseError)
     # 57: operator intervention (shutdown, crash); 08: a broken connection (PostgreSQL manual, appendix A).
     return error.pgcode in PASSING_SQLSTATES or error.pgcode[:2] in {"57", "08"}
 
 
 def _wait(connection: Any) -> None:
-    """psycopg2's wait callback: like the driver's own waiting, but with an end."""
+    """psycopg2's wait callback: waits as the driver itself does, but not for ever."""
     until = time.monotonic() + ANSWER_WITHIN
     while True:
         state = connection.poll()
@@ -160,12 +184,12 @@ def _wait(connection: Any) -> None:
             return
         wanted = select.POLLIN if state == psycopg2.extensions.POLL_READ else select.POLLOUT
         if not _is_ready(connection, wanted, max(0.0, until - time.monotonic())):
-            # psycopg2 closes the connection for it. To close it here would wait for a lock that this very query holds.
+            # psycopg2 then closes the connection. Closing it here would deadlock: this very query holds its lock.
             raise psycopg2.OperationalError("no answer in time")
 
 
 def _is_ready(connection: Any, events: int, seconds: float) -> bool:
-    """Whether one of these events comes in time, or a hang-up. select() knows only the first 1,024 descriptors."""
+    """Whether one of these events, or a hang-up, comes in time. poll(), for select() fails from descriptor 1,024 on."""
     poll = select.poll()
     poll.register(connection, events)
     return bool(poll.poll(seconds * 1000))

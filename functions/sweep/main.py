@@ -1,4 +1,7 @@
-"""Sweep: by the clock, heals what a crash left behind. Safe to run twice at once: each takes rows the other has not."""
+"""Sweep: run by a clock, it puts right what crashes and outages left behind, and removes what is no longer kept.
+
+Two runs at once are safe: each takes rows that the other has not taken.
+"""
 
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -13,7 +16,7 @@ from functions.sweep import orphans
 
 services = wiring.Services("sweep")
 SOURCE = "/functions/sweep"
-BATCH = 100  # rows of a kind in one run: a deep backlog is worked off over several, not sent at once
+BATCH = 100  # rows of a kind in one run, so that a long backlog is not sent all at once
 
 
 @web.serves("POST", ready=services.ready, counts=services.counts)
@@ -26,6 +29,7 @@ def sweep(_request: Request) -> Response:
 
 
 def _heal() -> dict[str, int]:
+    """Queues jobs whose worker was lost, and fails those that have no try left."""
     freed = services.jobs.free_lapsed(BATCH)
     failed = services.jobs.give_up(None, BATCH)
     for job in failed:
@@ -34,7 +38,7 @@ def _heal() -> dict[str, int]:
 
 
 def _announce() -> dict[str, int]:
-    """Sends the events that are due; hints come after healing, so that what was just freed goes out in the same run."""
+    """Sends the events that are due. It comes after _heal(), so that what was just freed goes out in the same run."""
     jobs, notifications = services.jobs, services.notifications
     return {
         "jobs_announced": _send(
@@ -48,7 +52,11 @@ def _announce() -> dict[str, int]:
 
 
 def _send(owed: Iterable[Job], event: Callable[[Job], Event], postpone: Callable[[Job], None]) -> int:
-    """How many were sent. Where the sink is away the rest waits: asking for each would be a batch of timeouts."""
+    """Sends an event for each job, and says how many were taken.
+
+    Where the sink is away, the rest is put off unasked, for a timeout each would take minutes. Where it refuses one
+    event, only that one is put off.
+    """
     sent = 0
     waiting = iter(owed)
     for job in waiting:
@@ -63,6 +71,7 @@ def _send(owed: Iterable[Job], event: Callable[[Job], Event], postpone: Callable
 
 
 def _expire() -> dict[str, int]:
+    """Ends what was kept for its time; a row stops naming a file before the file is removed (stores/expiry.sql)."""
     settings, expiry = services.settings, services.expiry
     expired = expiry.expire_jobs(settings.result_seconds, BATCH)
     videos, audios = expiry.remove_deleted(settings.transfer_seconds, BATCH)

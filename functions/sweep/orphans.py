@@ -1,6 +1,6 @@
-"""Orphans: files that no row names, and chunks whose file was never finished.
+"""Orphans: files that no row names, and chunks of files that were never finished.
 
-Only old ones: a running upload looks just like them.
+Only old ones are removed, for a running upload looks just like them.
 """
 
 from collections.abc import Iterator
@@ -18,11 +18,11 @@ class Bucket(Protocol):
 
 class Names(Protocol):
     def orphans(self, files: list[UUID]) -> list[UUID]:
-        """Those that no row names."""
+        """Those of the files that no row names."""
 
 
 def remove(bucket: Bucket, names: Names, age: int) -> int:
-    """How many files, finished or not, were removed for being older than `age` seconds and named by no row."""
+    """Removes what is older than `age` seconds and named by no row, and says how many files, finished or not."""
     removed = 0
     for files in bucket.files_older_than(age):
         for orphan in names.orphans(files):

@@ -192,24 +192,28 @@ async function refresh() {
   if (failures || jobs.some(isActive)) nextLook = setTimeout(refresh, document.hidden ? POLL_HIDDEN : Math.min(POLL * 2 ** failures, POLL_MOST));
 }
 
+// Shows the newest page. A job that belongs on it and is not there has been deleted; what is older stays as it is.
 function merge({ jobs, next }) {
   const seen = new Set(jobs.map(({ id }) => id));
-  const oldest = next ? Date.parse(jobs.at(-1).created_at) : -Infinity;
-  for (const track of tracks.values()) if (!track.file && track.at >= oldest && !seen.has(track.job.id)) drop(track);
+  const end = next ? place(jobs.at(-1)) : "";
+  const isOlder = ({ job, file }) => !file && place(job) < end;
+  for (const track of tracks.values()) if (!track.file && !isOlder(track) && !seen.has(track.job.id)) drop(track);
   jobs.forEach(put);
-  offerOlder(next, [...tracks.values()].some(({ at }) => at < oldest));
+  if (![...tracks.values()].some(isOlder)) offerOlder(next); // else older pages are shown already, and `next` leads below them
   byId("nothing").hidden = tracks.size > 0;
 }
 
-function offerOlder(next, known = false) {
-  if (known) return; // this page begins before what is shown already
+// Where a job stands among all: the functions list them by the time they were made and, within one instant, by id.
+const place = ({ created_at, id }) => `${created_at} ${id}`;
+
+function offerOlder(next) {
   byId("older").hidden = !next;
-  byId("older").dataset.before = next ?? "";
+  byId("older").dataset.next = next ?? "";
 }
 
 byId("older").addEventListener("click", async ({ target }) => {
   try {
-    const page = await (await ask("GET", `jobs?${new URLSearchParams({ before: target.dataset.before })}`)).json();
+    const page = await (await ask("GET", target.dataset.next.slice(1))).json(); // without its slash: below ROOT, which need not be the host's
     page.jobs.forEach(put);
     offerOlder(page.next);
   } catch (problem) {
@@ -354,8 +358,9 @@ function empty() {
 
 function arrange() {
   const list = byId("tracks");
-  [...tracks.values()].sort((one, other) => other.at - one.at).forEach(({ row }, place) => {
-    if (list.children[place] !== row) list.insertBefore(row, list.children[place] ?? null);
+  const newestFirst = (one, other) => other.at - one.at || (place(one.job) < place(other.job) ? 1 : -1);
+  [...tracks.values()].sort(newestFirst).forEach(({ row }, at) => {
+    if (list.children[at] !== row) list.insertBefore(row, list.children[at] ?? null);
   });
   byId("nothing").hidden = true;
 }
@@ -419,10 +424,9 @@ const ACTIONS = {
       drop(track);
       return track.abort?.();
     }
-    // DELETE cancels what runs and deletes what is done. Looking first saves the MP3 of who cancels a moment too late.
-    const path = `jobs/${track.job.id}`;
-    const { state } = await (await ask("GET", path)).json();
-    if (STATES[state].active) await ask("DELETE", path);
+    await ask("POST", `jobs/${track.job.id}/cancel`).catch((problem) => {
+      if (problem.status !== 409) throw problem; // 409: it ended a moment ago, which the next look will show
+    });
     return refresh();
   },
   async again(track) {

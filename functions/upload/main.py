@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from flask import Request, Response
 
 from functions.model.errors import BadRequest, Unauthorized, Unprocessable
-from functions.model.jobs import Job
+from functions.model.jobs import Job, NewJob
 from functions.runtime import announcement, metrics, responses, web, wiring
 from functions.upload import incoming
 
@@ -34,20 +34,21 @@ def upload(request: Request) -> Response:
 def _add(request: Request, owner: UUID, key: str | None, video: incoming.IncomingVideo, file_id: UUID) -> Job:
     """The job of this upload, or the one that its idempotency key has made before."""
     id_ = uuid4()
+    new = NewJob(
+        id=id_,
+        owner=owner,
+        fid=uuid4(),
+        filename=video.filename,
+        container=video.container.value,
+        video=file_id,
+        video_size=video.size,
+        video_sha256=video.sha256,
+        idempotency_key=key,
+        traceparent=web.traceparent(request),
+        correlationid=web.request_id(request) or str(id_),
+    )
     try:
-        job = services.jobs.add(
-            id=id_,
-            owner=owner,
-            fid=uuid4(),
-            filename=video.filename,
-            container=video.container.value,
-            video=file_id,
-            video_size=video.size,
-            video_sha256=video.sha256,
-            idempotency_key=key,
-            traceparent=web.traceparent(request),
-            correlationid=web.request_id(request) or str(id_),
-        )
+        job = services.jobs.add(new)
     except Unauthorized:
         services.videos.delete(file_id)
         raise

@@ -201,7 +201,7 @@ def test_conditions_and_parts_are_the_function_s_to_judge(visitor: Person):
 
 METHODS = ("HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "TRACE", "CONNECT")
 ID = "00000000-0000-4000-8000-000000000000"
-JOBS = ["/jobs", "/jobs/", f"/jobs/{ID}", f"/jobs/{ID}/", f"/jobs/{ID}/retry"]
+JOBS = ["/jobs", "/jobs/", f"/jobs/{ID}", f"/jobs/{ID}/", f"/jobs/{ID}/cancel", f"/jobs/{ID}/retry"]
 OF_AUTH = ["/register", "/login", "/validate", "/_/health"]
 
 

@@ -98,9 +98,11 @@ bodies = (
     | some.sampled_from([VIDEO, FORM, FORM + VIDEO, FORM + VIDEO + b"\r\n--x--\r\n", b"[" * 5000, b'{"a":' * 5000])
 )
 paths = some.sampled_from(
-    ["", "/", f"/{NOBODY}", f"/{NOBODY}/retry", f"?fid={NOBODY}", "/_/ready", "/_/metrics"]
+    ["", "/", f"/{NOBODY}", f"/{NOBODY}/cancel", f"/{NOBODY}/retry", f"?fid={NOBODY}", "/_/ready", "/_/metrics"]
 ) | some.builds(
-    "{}{}".format, some.sampled_from(["/", "?fid=", "?before=", "?filename=", f"?fid={NOBODY}&token="]), texts
+    "{}{}".format,
+    some.sampled_from(["/", "?fid=", "?cursor=", "?limit=", "?filename=", f"?fid={NOBODY}&token="]),
+    texts,
 )
 methods = some.sampled_from(["GET", "GET", "POST", "POST", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS", "FOO"])
 

@@ -193,8 +193,8 @@ def test_its_users_come_along_with_their_passwords(database: str, sql: Callable[
     for username, email in (("johndoe", None), ("ann@example.org", "ann@example.org")):
         user = accounts.find(username)
         assert user
-        assert user["email"] == email
-        assert password_matches("password", user["password_hash"])
+        assert user.email == email
+        assert password_matches("password", user.password_hash)
 
 
 def test_tokens_can_be_checked_where_auth_svc_addr_says(system: System, bearer: dict[str, str], tmp_path: Path):

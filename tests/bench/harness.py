@@ -8,7 +8,7 @@ from http.client import HTTPConnection, HTTPResponse
 from itertools import chain
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from emulator.processes import running
 from emulator.servers.mongo import Mongo
@@ -18,6 +18,7 @@ from functions.model.jobs import Job
 from functions.stores.gridfs import Bucket
 from functions.stores.jobs import Jobs
 from functions.stores.postgres import Database
+from tests.jobs import new_job
 from tests.waiting import until
 
 PIECE = 256 * 1024
@@ -61,17 +62,11 @@ class Harness:
 
     def offer(self, job: Job) -> Job:
         """A finished job whose MP3 is the video of another: something large to download (both buckets are one)."""
-        made = self.jobs.add(
-            **{name: getattr(job, name) for name in ("owner", "filename", "container", "video", "video_size")},
-            **{name: getattr(job, name) for name in ("video_sha256", "traceparent", "correlationid")},
-            id=uuid4(),
-            fid=uuid4(),
-            idempotency_key=None,
-        )
-        attempt = self.jobs.claim(made.id) if made else None
-        assert attempt
-        assert attempt.video
-        done = self.jobs.finish(attempt, audio=attempt.video, audio_size=attempt.video_size, duration=1.0)
+        made = self.jobs.add(new_job(job.owner, video=job.video, video_size=job.video_size))
+        claimed = self.jobs.claim(made.id) if made else None
+        assert claimed
+        assert claimed.video
+        done = self.jobs.finish(claimed, audio=claimed.video, audio_size=claimed.video_size, duration=1.0)
         assert done
         return done
 

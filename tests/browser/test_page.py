@@ -2,11 +2,19 @@
 
 import re
 import secrets
+from contextlib import closing
 from pathlib import Path
 
+import psycopg2
 import pytest
 import videos
 from visitor import Visitor
+
+from emulator.system import System
+from functions.stores.accounts import Accounts
+from functions.stores.jobs import Jobs
+from functions.stores.postgres import Database
+from tests.jobs import new_job
 
 
 def test_a_video_becomes_an_mp3_to_listen_to_and_to_keep(visitor: Visitor) -> None:
@@ -81,6 +89,54 @@ def test_why_a_video_failed_stands_there_in_plain_words(visitor: Visitor, tmp_pa
     visitor.await_that(lambda: visitor.count(".track") == 0)
     visitor.chrome.refresh()
     visitor.await_that(lambda: visitor.sees("#nothing"))
+
+
+def add_jobs(visitor: Visitor, database_url: str, count: int) -> None:
+    """Cancelled jobs of the visitor's, all made in one instant."""
+    database = Database(database_url)
+    user, jobs = Accounts(database, 5).find(visitor.username), Jobs(database, 60, 3)
+    assert user
+    for _ in range(count):
+        job = jobs.add(new_job(user.id))
+        assert job
+        jobs.cancel(job.id, user.id)
+    with closing(psycopg2.connect(database_url)) as connection, connection:
+        connection.cursor().execute("UPDATE jobs SET created_at = now() WHERE owner = %s", (str(user.id),))
+
+
+def test_older_videos_are_one_press_away(visitor: Visitor, system: System) -> None:
+    """Page by page, though all of them were uploaded in the same instant; a look at the newest page leaves the rest."""
+    visitor.register()
+    add_jobs(visitor, system.functions["jobs"].env["DATABASE_URL"], 120)
+    visitor.chrome.refresh()
+    for shown in (50, 100, 120):
+        visitor.await_that(lambda: visitor.count(".track") == shown)  # noqa: B023 -- called at once
+        assert visitor.sees("#older") == (shown < 120)
+        if shown < 120:
+            visitor.find("#older").click()
+    rows = visitor.run("return [...document.querySelectorAll('.track')].map(row => row.dataset.id)")
+    assert rows == sorted(set(rows), reverse=True)
+    visitor.run("looks = 0; fetch = (ask => (...all) => ask(...all).finally(() => looks++))(fetch)")
+    visitor.run("window.dispatchEvent(new Event('online'))")
+    visitor.await_that(lambda: visitor.run("return looks"))
+    assert visitor.run("return [...document.querySelectorAll('.track')].map(row => row.dataset.id)") == rows
+    assert not visitor.sees("#older")
+
+
+def test_a_job_that_waits_is_cancelled_and_stays(visitor: Visitor, system: System) -> None:
+    """Cancelling deletes nothing: the video is still there to try again."""
+    visitor.register()
+    database = Database(system.functions["jobs"].env["DATABASE_URL"])
+    user = Accounts(database, 5).find(visitor.username)
+    assert user
+    Jobs(database, 60, 3).add(new_job(user.id))
+    visitor.chrome.refresh()
+    visitor.await_state("queued")
+    visitor.press("cancel")
+    visitor.await_state("cancelled")
+    visitor.chrome.refresh()
+    visitor.await_state("cancelled")
+    assert visitor.sees("[data-action=again]")
 
 
 def test_what_is_no_video_is_refused_in_its_row(visitor: Visitor, tmp_path: Path) -> None:

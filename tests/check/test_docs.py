@@ -96,7 +96,7 @@ def test_every_door_the_documents_name_opens():
     for method, path in doors:
         [function] = [function for function in FUNCTIONS if function.path == path]
         main = (ROOT / "functions" / function.target / "main.py").read_text(encoding="utf-8")
-        served = re.search(r"@web\.serves\((.*)\bready=", main)
+        served = re.search(r"@web\.serves\((.*?)\bready=", main, re.DOTALL)
         assert served, function
         assert f'"{method}"' in served[1], f"{method} {path}"
 

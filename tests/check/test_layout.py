@@ -41,7 +41,7 @@ MAY_IMPORT = {
     "functions.runtime.settings": (),
     "functions.runtime.wiring": ("events.sink", "functions.model", "functions.runtime", "functions.stores"),
     "functions.secrets": ("events.catalogue", "functions.secrets"),
-    "functions.stores": ("functions.model", "functions.runtime.settings", "functions.stores"),
+    "functions.stores": ("functions.model", "functions.stores"),
     "serving": ("serving",),
 }
 FENCES = {

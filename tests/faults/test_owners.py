@@ -23,13 +23,32 @@ def test_a_cancel_stops_ffmpeg_before_its_end(harness: Harness, person: Person, 
     job = upload(videos.long(shelf, 2))
     until(harness.is_encoding)
     unstored = harness.crash_at("audios.write")
-    assert person.ask("DELETE", f"/jobs/{job['id']}").json()["state"] == "cancelled"
+    assert person.ask("POST", f"/jobs/{job['id']}/cancel").json()["state"] == "cancelled"
     until(lambda: [each["outcome"] for each in harness.deliveries(job)] == ["done"])
     assert not harness.is_encoding()
     assert not harness.orphans()
     unstored.unlink()  # FileNotFoundError: somebody has stored something
     assert person.ask("POST", f"/jobs/{job['id']}/retry").status_code == 202
     harness.until_swept(lambda: harness.is_told_once(job))
+
+
+def test_a_deletion_stops_ffmpeg_and_the_worker_stores_nothing(
+    harness: Harness, person: Person, upload: Upload, shelf: Path
+) -> None:
+    """Break: the owner deletes a job while ffmpeg runs. Symptom: none; the job is hidden at once, and a repeat is 204.
+    Recovery: the worker finds its lease gone, and nobody is mailed.
+    """
+    job = upload(videos.long(shelf, 2))
+    until(harness.is_encoding)
+    unstored = harness.crash_at("audios.write")
+    for _ in range(2):
+        assert person.ask("DELETE", f"/jobs/{job['id']}").status_code == 204
+        assert person.ask("GET", f"/jobs/{job['id']}").status_code == 404
+    until(lambda: [each["outcome"] for each in harness.deliveries(job)] == ["done"])
+    assert not harness.is_encoding()
+    assert not harness.orphans()
+    unstored.unlink()  # FileNotFoundError: somebody has stored something
+    assert (harness.row(job)["state"], harness.owed()) == ("cancelled", [])
 
 
 def test_a_cancel_is_heard_while_the_video_is_fetched(harness: Harness, person: Person, upload: Upload) -> None:
@@ -40,7 +59,7 @@ def test_a_cancel_is_heard_while_the_video_is_fetched(harness: Harness, person: 
     harness.wires["mongo"].stall()
     for convert in harness.functions["convert"]:
         wake(convert)
-    person.ask("DELETE", f"/jobs/{job['id']}")
+    person.ask("POST", f"/jobs/{job['id']}/cancel")
     harness.wires["mongo"].restore()
     until(lambda: harness.deliveries(job))
     (line,) = (line for line in harness.log("convert") if line.get("job") == job["id"])

@@ -14,6 +14,7 @@ from functions.stores.postgres import Database
 from tests.conftest import collections
 from tests.events import harness as events_harness
 from tests.functions.harness import VIDEO, Contained, Person, Served, load
+from tests.jobs import new_job
 
 HOUR = 3600  # seconds
 SECRETS = {"JWT_SECRET": "j" * 32, "LINK_SECRET": "l" * 32}
@@ -177,13 +178,9 @@ def add(jobs: Jobs, videos: Bucket, ada: Person) -> Callable[..., Job]:
     """A queued job of Ada's, its video stored; with what it is told otherwise."""
 
     def make(content: bytes = VIDEO, **changes: Any) -> Job:
-        columns = {
-            "id": uuid4(), "owner": ada.id, "fid": uuid4(), "filename": "video.mp4", "container": "mov",
-            "video": uuid4(), "video_size": len(content), "video_sha256": "0" * 64, "idempotency_key": None,
-            "traceparent": None, "correlationid": None,
-        } | changes  # fmt: skip
-        videos.write(columns["video"], [content])
-        job = jobs.add(**columns)
+        new = new_job(**{"owner": ada.id, "video_size": len(content)} | changes)
+        videos.write(new.video, [content])
+        job = jobs.add(new)
         assert job is not None
         return job
 
@@ -195,10 +192,10 @@ def finish(jobs: Jobs, mp3s: Bucket, add: Callable[..., Job]) -> Callable[..., J
     """A job that is done, its MP3 stored."""
 
     def make(content: bytes = b"ID3" + bytes(range(256)), **changes: Any) -> Job:
-        attempt, audio = jobs.claim(add(**changes).id), uuid4()
-        assert attempt
+        claimed, audio = jobs.claim(add(**changes).id), uuid4()
+        assert claimed
         mp3s.write(audio, [content])
-        job = jobs.finish(attempt, audio=audio, audio_size=len(content), duration=1.5)
+        job = jobs.finish(claimed, audio=audio, audio_size=len(content), duration=1.5)
         assert job
         return job
 

@@ -18,7 +18,7 @@ from prometheus_client import REGISTRY
 from events import envelope
 from events.contract import AUDIO_CONVERTED, CONVERSION_FAILED
 from functions.convert.container import measure_mp3
-from functions.model.jobs import CANCELLED, CONVERTING, DONE, FAILED, QUEUED, Job
+from functions.model.jobs import Job, State
 from functions.runtime import announcement
 from functions.stores.gridfs import Bucket
 from functions.stores.jobs import Jobs
@@ -65,7 +65,7 @@ def test_a_video_becomes_an_mp3_and_the_reply_says_so(
     done = jobs.find(job.id)
     assert done
     assert done.audio
-    assert (done.state, done.progress, done.tries) == (DONE, 1, 1)
+    assert (done.state, done.progress, done.tries) == (State.DONE, 1, 1)
     assert (event.type, event.job, event.source) == (AUDIO_CONVERTED, job.id, "/functions/convert")
     assert (event.data["fid"], event.data["size"]) == (str(job.fid), done.audio_size)
     assert (event.traceparent, event.correlationid) == (job.traceparent, "r1")
@@ -99,7 +99,7 @@ def test_a_video_that_can_never_be_converted_fails_its_job(
     assert (event.type, event.data["reason"]) == (CONVERSION_FAILED, reason)
     failed = jobs.find(job.id)
     assert failed
-    assert (failed.state, failed.reason) == (FAILED, reason)
+    assert (failed.state, failed.reason) == (State.FAILED, reason)
     assert replied(tell(client, job)) == event
     assert files(mp3s) == (0, 0)
 
@@ -115,7 +115,7 @@ def test_nothing_follows_while_another_holds_the_job(client: FlaskClient, add: M
     job = add()
     jobs.claim(job.id)
     assert nothing_follows(tell(client, job))
-    assert state(sql) == CONVERTING
+    assert state(sql) == State.CONVERTING
 
 
 @pytest.mark.parametrize("end", ["cancelled", "deleted"])
@@ -138,7 +138,7 @@ def test_a_worker_that_was_overtaken_stores_nothing(
     assert files(mp3s) == (0, 0)
     jobs.free_lapsed(1)
     assert replied(tell(function("convert"), job)).type == AUDIO_CONVERTED
-    assert sql("SELECT fence, state FROM jobs") == [(2, DONE)]
+    assert sql("SELECT fence, state FROM jobs") == [(2, State.DONE)]
 
 
 AWAY = {
@@ -156,7 +156,7 @@ def test_a_job_is_handed_back_while_a_store_is_away(
     problem(tell(function("convert", **{store: AWAY[store]}), job), 503, "unavailable")
     back = jobs.find(job.id)
     assert back
-    assert (back.state, back.tries, back.fence) == (QUEUED, 0, 1)
+    assert (back.state, back.tries, back.fence) == (State.QUEUED, 0, 1)
     assert back.last_error
 
 
@@ -176,7 +176,7 @@ def test_a_lost_video_spends_tries_until_the_job_is_given_up(
         problem(tell(client, job), 503, "unavailable")
         back = jobs.find(job.id)
         assert back
-        assert (back.state, back.tries) == (QUEUED, tries)
+        assert (back.state, back.tries) == (State.QUEUED, tries)
     assert nothing_follows(tell(client, job))
     [failed] = jobs.give_up(job.id)
     assert failed.reason == "retries_exhausted"
@@ -190,7 +190,7 @@ def test_what_nobody_thought_of_is_our_fault_and_spends_a_try(client: FlaskClien
     assert "nonsense" not in answer.text
     back = jobs.find(job.id)
     assert back
-    assert (back.state, back.tries) == (QUEUED, 1)
+    assert (back.state, back.tries) == (State.QUEUED, 1)
 
 
 def test_a_cancel_is_heard_while_a_video_is_converted(
@@ -204,7 +204,7 @@ def test_a_cancel_is_heard_while_a_video_is_converted(
         until(lambda: sql("SELECT progress > 0 FROM jobs") == [(True,)])
         jobs.cancel(job.id, ada.id)
         assert nothing_follows(told.result())
-    assert state(sql) == CANCELLED
+    assert state(sql) == State.CANCELLED
     assert files(mp3s) == (0, 0)
     assert whole_conversions() == before
 
@@ -219,7 +219,7 @@ def test_a_worker_with_all_the_videos_it_can_convert_takes_no_more(function: Fun
     answer = tell(function("convert", CONCURRENCY="0"), add())
     problem(answer, 429, "throttled")
     assert answer.headers["Retry-After"]
-    assert state(sql) == QUEUED
+    assert state(sql) == State.QUEUED
 
 
 def waited(client: FlaskClient) -> float:
@@ -237,7 +237,7 @@ def test_a_video_that_no_disk_here_can_hold_fails_before_it_is_fetched(
     videos.delete(job.video)  # whoever fetched it would find nothing, and give it back
     client = function("convert", CONVERT_DISK_BYTES="150000000")
     assert replied(tell(client, job)).data["reason"] == "disk_too_small"
-    assert sql("SELECT state, reason FROM jobs") == [(FAILED, "disk_too_small")]
+    assert sql("SELECT state, reason FROM jobs") == [(State.FAILED, "disk_too_small")]
 
 
 def test_an_mp3_that_no_disk_here_can_hold_beside_its_video_fails_too(
@@ -277,7 +277,7 @@ def test_two_conversions_are_not_promised_the_same_room(
     back = jobs.find(second.id)
     assert back
     missing = f"{needed} bytes of disk are needed and 50000000 are free"
-    assert (back.state, back.tries, back.last_error) == (QUEUED, 0, missing)
+    assert (back.state, back.tries, back.last_error) == (State.QUEUED, 0, missing)
     assert [missing in line.fields["why"] for line in caplog.records if line.fields.get("status") == 503] == [True]
     assert waited(client) == before + 1
     assert replied(tell(client, second)).type == AUDIO_CONVERTED
@@ -302,7 +302,7 @@ def test_a_job_of_its_own_converts_one_video_and_posts_the_result(
     """Knative's JobSink hands it the event as a file and reads no reply; done before, it says so again."""
     event = envelope.to_message(announcement.uploaded(add(video), "/functions/upload"))
     assert once(event) == 0
-    assert state(sql) == DONE
+    assert state(sql) == State.DONE
     assert once(event) == 0
     first, second = (asked.event for asked in sink.asked)
     assert first == second
@@ -315,10 +315,10 @@ def test_a_job_of_its_own_tells_what_may_pass_from_what_will_not(
     """By its exit status: 1 is tried again, 2 is not."""
     event = envelope.to_message(announcement.uploaded(add(video), "/functions/upload"))
     assert once(event, MONGO_URI=AWAY["MONGO_URI"]) == 1
-    assert state(sql) == QUEUED
+    assert state(sql) == State.QUEUED
     sink.behave = harness.answers(503)
     assert once(event) == 1
-    assert state(sql) == DONE
+    assert state(sql) == State.DONE
     assert once(b"{}") == 2
     assert once(event, DATABASE_URL="") == 2
 
@@ -339,10 +339,10 @@ needs_namespaces = pytest.mark.skipif(
 @pytest.mark.parametrize(
     ("spare", "taken", "status", "outcome"),
     [
-        (-100_000, 0, 0, (FAILED, "disk_too_small")),
-        (20_000, 0, 0, (FAILED, "disk_too_small")),
-        (2_000_000, 1_950_000, 1, (QUEUED, None)),
-        (2_000_000, 0, 0, (DONE, None)),
+        (-100_000, 0, 0, (State.FAILED, "disk_too_small")),
+        (20_000, 0, 0, (State.FAILED, "disk_too_small")),
+        (2_000_000, 1_950_000, 1, (State.QUEUED, None)),
+        (2_000_000, 0, 0, (State.DONE, None)),
     ],
     ids=["smaller than the video", "no room for the MP3", "filled by others", "large enough"],
 )

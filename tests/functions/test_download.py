@@ -151,9 +151,9 @@ def to_converting(job: Job, jobs: Jobs) -> None:
 
 
 def to_failed(job: Job, jobs: Jobs) -> None:
-    attempt = jobs.claim(job.id)
-    assert attempt
-    assert jobs.fail(attempt, Reason.NO_AUDIO, "")
+    claimed = jobs.claim(job.id)
+    assert claimed
+    assert jobs.fail(claimed, Reason.NO_AUDIO, "")
 
 
 def to_cancelled(job: Job, jobs: Jobs) -> None:

@@ -30,7 +30,11 @@ ID = "00000000-0000-4000-8000-000000000000"
 ADDRESSES = {
     "ui": {path: {"GET"} for path in ("/", "/page.css", "/page.js", "/icon.svg")},
     "validate": {"/": {"GET", "POST"}, "/validate": {"GET", "POST"}},
-    "jobs": {"/": {"GET"}, f"/{ID}": {"GET", "DELETE"}, f"/{ID}/": {"GET", "DELETE"}, f"/{ID}/retry": {"POST"}},
+    "jobs": {
+        "/": {"GET"},
+        **{path: {"GET", "DELETE"} for path in (f"/{ID}", f"/{ID}/")},
+        **{path: {"POST"} for path in (f"/{ID}/cancel", f"/{ID}/retry")},
+    },
     "download": {"/": {"GET"}},
     "account": {"/": {"GET", "PATCH"}},
     **{name: {"/": {"POST"}} for name in ("register", "login", "upload", *EVENT_FUNCTIONS, "sweep")},

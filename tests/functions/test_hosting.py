@@ -124,9 +124,9 @@ def test_an_event_from_which_nothing_follows_is_acked(ask: Ask) -> None:
 def test_an_event_is_answered_by_an_event(ask: Ask, add: Callable[..., Job], jobs: Jobs) -> None:
     """A 2xx with the follow-up in binary mode and a content type that says JSON."""
     job = add()
-    attempt = jobs.claim(job.id)
-    assert attempt is not None
-    jobs.fail(attempt, "no_audio", "")
+    claimed = jobs.claim(job.id)
+    assert claimed is not None
+    jobs.fail(claimed, "no_audio", "")
     headers, body = envelope.to_http(uploaded(job.id))
     answer = ask("dead_letter", "POST", "/", {**headers, "Prefer": "reply"}, body)
     assert (answer.status, answer.headers["content-type"]) == (200, "application/json")

@@ -1,13 +1,17 @@
 """Jobs: their owner sees them, cancels, deletes and retries them; nobody else knows of them."""
 
+from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from flask.testing import FlaskClient
 
-from functions.model.jobs import Job
+from functions.jobs import cursor
+from functions.model.jobs import Job, State
 from functions.model.media import Reason
 from functions.stores.jobs import Jobs
 from tests.events import harness
@@ -28,9 +32,9 @@ def client(function: Function, ada: Person) -> FlaskClient:
 @pytest.fixture
 def fail(jobs: Jobs, add: Make) -> Callable[[Reason], Job]:
     def make(reason: Reason) -> Job:
-        attempt = jobs.claim(add().id)
-        assert attempt
-        job = jobs.fail(attempt, reason, "ffmpeg said so")
+        claimed = jobs.claim(add().id)
+        assert claimed
+        job = jobs.fail(claimed, reason, "ffmpeg said so")
         assert job
         return job
 
@@ -49,10 +53,10 @@ def test_a_queued_job_is_shown(client: FlaskClient, add: Make) -> None:
 
 def test_a_running_job_shows_its_progress(client: FlaskClient, add: Make, jobs: Jobs) -> None:
     """As its worker renews it."""
-    attempt = jobs.claim(add().id)
-    assert attempt
-    jobs.renew(attempt, 0.51234)
-    shown = client.get(f"/{attempt.id}").json
+    claimed = jobs.claim(add().id)
+    assert claimed
+    jobs.renew(claimed, 0.51234)
+    shown = client.get(f"/{claimed.id}").json
     assert (shown["state"], shown["progress"]) == ("converting", 0.512)
 
 
@@ -72,33 +76,117 @@ def test_a_failed_job_shows_its_reason(client: FlaskClient, fail: Callable[[Reas
     assert "ffmpeg" not in shown.text
 
 
+def follow(client: FlaskClient, address: str | None) -> list[list[str]]:
+    """The ids on each page from that address on, by the `next` of each."""
+    pages = []
+    while address is not None:
+        page = client.get(address.replace("/jobs", "/", 1)).json
+        pages.append([job["id"] for job in page["jobs"]])
+        address = page["next"]
+    return pages
+
+
 def test_jobs_come_page_by_page_the_newest_first(client: FlaskClient, add: Make) -> None:
-    """`next` is the `before` of the following page, as it stands."""
+    """Fifty to a page unless the request asks for another number; the last page says that it is."""
     ids = [str(add().id) for _ in range(51)][::-1]
-    first = client.get("/").json
-    assert [job["id"] for job in first["jobs"]] == ids[:50]
-    second = client.get(f"/?before={first['next']}").json
-    assert [job["id"] for job in second["jobs"]] == ids[50:]
-    assert "next" not in second
+    assert follow(client, "/jobs") == [ids[:50], ids[50:]]
+    assert follow(client, "/jobs?limit=17") == [ids[:17], ids[17:34], ids[34:]]
+    assert follow(client, "/jobs?limit=100") == [ids]
 
 
-@pytest.mark.parametrize("before", ["yesterday", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "\0", "²"])
-def test_a_page_that_cannot_be_is_refused(before: str, client: FlaskClient) -> None:
-    """Whatever stands there."""
-    problem(client.get("/", query_string={"before": before}), 400, "bad-request", field="before")
+def test_no_job_of_one_instant_is_lost_between_pages(
+    client: FlaskClient, add: Make, sql: Callable[..., list[tuple[Any, ...]]]
+) -> None:
+    """By the time alone, a page that ends among them would lead past the others."""
+    ids = sorted((str(add().id) for _ in range(5)), reverse=True)
+    sql("UPDATE jobs SET created_at = now()")
+    assert follow(client, "/jobs?limit=2") == [ids[:2], ids[2:4], ids[4:]]
 
 
-def test_cancelling_stops_a_job_and_deleting_hides_it(client: FlaskClient, add: Make, jobs: Jobs) -> None:
-    """DELETE does the one or the other; the worker learns of it when it renews."""
-    attempt = jobs.claim(add().id)
-    assert attempt
-    cancelled = client.delete(f"/{attempt.id}")
-    assert (cancelled.status_code, cancelled.json["state"]) == (200, "cancelled")
-    assert not jobs.renew(attempt, 0.5)
-    assert client.delete(f"/{attempt.id}").status_code == 204
-    problem(client.get(f"/{attempt.id}"), 404, "not-found")
-    problem(client.delete(f"/{attempt.id}"), 404, "not-found")
-    assert client.get("/").json == {"jobs": []}
+def test_who_has_no_jobs_gets_an_empty_page(client: FlaskClient) -> None:
+    assert client.get("/").json == {"jobs": [], "next": None}
+
+
+CURSORS = {
+    "empty": "",
+    "a word": "yesterday",
+    "a time, which it once was": "2026-11-26T05:20:57Z",
+    "NUL": "\0",
+    "no ASCII": "²" * 32,
+    "too short": urlsafe_b64encode(bytes(23)).decode(),
+    "too long": urlsafe_b64encode(bytes(27)).decode(),
+    "after the last year": urlsafe_b64encode(b"\x7f" + bytes([255] * 7) + uuid4().bytes).decode(),
+    "before the first": urlsafe_b64encode(b"\x80" + bytes(7) + uuid4().bytes).decode(),
+    "in base64's other letters": b64encode(bytes([251] * 24)).decode(),
+}
+
+
+@pytest.mark.parametrize("cursor", CURSORS.values(), ids=CURSORS)
+def test_a_cursor_of_no_page_is_refused(cursor: str, client: FlaskClient) -> None:
+    problem(client.get("/", query_string={"cursor": cursor}), 400, "bad-request", field="cursor")
+
+
+@pytest.mark.parametrize("time", [datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)], ids=str)
+def test_a_cursor_of_any_time_leads_to_a_page(time: datetime, client: FlaskClient, add: Make) -> None:
+    """Nobody was given such a one, but whoever makes one up must not break the query either."""
+    made_up = cursor.after(replace(add(), created_at=time))
+    assert client.get("/", query_string={"cursor": made_up}).status_code == 200
+
+
+@pytest.mark.parametrize("limit", ["", "0", "101", "-1", "+1", "1.0", "1e1", "01", " 1", "²", "٣", "9" * 5000])
+def test_a_page_of_no_size_is_refused(limit: str, client: FlaskClient) -> None:
+    problem(client.get("/", query_string={"limit": limit}), 400, "bad-request", field="limit")
+
+
+@pytest.mark.parametrize("path", ["/", f"/{uuid4()}"])
+def test_the_parameter_of_earlier_pages_is_refused(path: str, client: FlaskClient) -> None:
+    """Who still sends it would see the first page again and again."""
+    problem(client.get(f"{path}?before=2026-11-26T05:20:57Z"), 400, "bad-request", field="before")
+
+
+def test_cancelling_stops_a_job_and_can_be_repeated(client: FlaskClient, add: Make, jobs: Jobs) -> None:
+    """The answer is the job both times, and it is there still; its worker has lost it."""
+    claimed = jobs.claim(add().id)
+    assert claimed
+    first, second = (client.post(f"/{claimed.id}/cancel") for _ in range(2))
+    assert (first.status_code, first.json["state"]) == (200, "cancelled")
+    assert (second.status_code, second.json) == (200, first.json)
+    assert not jobs.renew(claimed, 0.5)
+    assert client.get(f"/{claimed.id}").json == first.json
+
+
+def test_what_has_ended_cannot_be_cancelled(
+    client: FlaskClient, finish: Make, fail: Callable[[Reason], Job], sql: Callable[..., Any]
+) -> None:
+    """409 with how it ended; nothing of it is touched."""
+    done, failed = finish(), fail(Reason.NO_AUDIO)
+    for job, state in ((done, "done"), (failed, "failed")):
+        problem(client.post(f"/{job.id}/cancel"), 409, "conflict", reason=state)
+        assert client.get(f"/{job.id}").json["state"] == state
+    sql("UPDATE jobs SET state = 'expired', expired_at = now()")
+    problem(client.post(f"/{done.id}/cancel"), 409, "conflict", reason="expired")
+
+
+@pytest.mark.parametrize("state", State)
+def test_deleting_hides_a_job_in_any_state_and_can_be_repeated(
+    state: State, client: FlaskClient, add: Make, finish: Make, jobs: Jobs, eve: Person, sql: Callable[..., Any]
+) -> None:
+    """204 as long as the hidden row is there, 404 afterwards and for everybody else."""
+    job = finish() if state in (State.DONE, State.EXPIRED) else add()
+    if state is State.CONVERTING:
+        jobs.claim(job.id)
+    else:
+        sql("UPDATE jobs SET state = %s, reason = 'no_audio'", state)
+    problem(client.delete(f"/{job.id}", headers=eve.headers), 404, "not-found")
+    for _ in range(2):
+        assert client.delete(f"/{job.id}").status_code == 204
+        problem(client.delete(f"/{job.id}", headers=eve.headers), 404, "not-found")
+    problem(client.get(f"/{job.id}"), 404, "not-found")
+    problem(client.post(f"/{job.id}/cancel"), 404, "not-found")
+    problem(client.post(f"/{job.id}/retry"), 404, "not-found")
+    assert client.get("/").json["jobs"] == []
+    sql("DELETE FROM jobs")
+    problem(client.delete(f"/{job.id}"), 404, "not-found")
 
 
 def test_a_retried_job_is_queued_and_announced_as_new(
@@ -130,7 +218,7 @@ def test_only_what_failed_or_was_cancelled_can_be_retried(
     assert "upload it again" in problem(client.post(f"/{job.id}/retry"), 409, "conflict")["detail"]
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", ""), ("DELETE", ""), ("POST", "/retry")])
+@pytest.mark.parametrize(("method", "path"), [("GET", ""), ("DELETE", ""), ("POST", "/cancel"), ("POST", "/retry")])
 def test_a_job_of_another_is_no_job(method: str, path: str, function: Function, eve: Person, add: Make) -> None:
     """The same 404 as for an id that nobody has, or that is none."""
     client = function("jobs")
@@ -143,6 +231,7 @@ ADDRESSES = [
     ("PUT", "/", "GET, HEAD"),
     ("POST", f"/{uuid4()}", "GET, HEAD, DELETE"),
     ("GET", f"/{uuid4()}/retry", "POST"),
+    ("DELETE", f"/{uuid4()}/cancel", "POST"),
 ]
 
 

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from email.header import decode_header, make_header
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -11,7 +12,7 @@ import pytest
 import requests
 from flask.testing import FlaskClient
 
-from functions.model.jobs import Job
+from functions.model.jobs import Job, State
 from functions.model.media import Reason
 from functions.model.tokens import Links
 from functions.runtime import announcement
@@ -49,9 +50,9 @@ def client(function: Function, office: PostOffice) -> FlaskClient:
 @pytest.fixture
 def fail(jobs: Jobs, add: Make) -> Make:
     def make(reason: Reason, **changes: Any) -> Job:
-        attempt = jobs.claim(add(**changes).id)
-        assert attempt
-        job = jobs.fail(attempt, reason, "")
+        claimed = jobs.claim(add(**changes).id)
+        assert claimed
+        job = jobs.fail(claimed, reason, "")
         assert job
         return job
 
@@ -102,7 +103,7 @@ def test_the_row_decides_what_is_told(client: FlaskClient, office: PostOffice, f
     """An event that claims the job failed only makes notify look."""
     job = finish()
     sql("UPDATE jobs SET reason = 'no_audio'")
-    forged = announcement.result(Job(**{**vars(job), "state": "failed", "reason": "no_audio"}), "/functions/evil")
+    forged = announcement.result(replace(job, state=State.FAILED, reason="no_audio"), "/functions/evil")
     assert nothing_follows(deliver(client, forged))
     assert office.emails[0][1]["Subject"].startswith("Your MP3 is ready")
 
@@ -110,7 +111,7 @@ def test_the_row_decides_what_is_told(client: FlaskClient, office: PostOffice, f
 def test_a_job_that_is_not_done_is_told_of_to_nobody(client: FlaskClient, office: PostOffice, add: Make) -> None:
     """Whoever sends the event."""
     job = add()
-    event = announcement.result(Job(**{**vars(job), "state": "failed", "reason": "no_audio"}), "/functions/evil")
+    event = announcement.result(replace(job, state=State.FAILED, reason="no_audio"), "/functions/evil")
     assert nothing_follows(deliver(client, event))
     assert office.emails == []
 

@@ -253,7 +253,7 @@ def test_where_auth_svc_addr_is_set_tokens_are_checked_there(
 ) -> None:
     """As the original system did; the answers are the same."""
     client = function("jobs", AUTH_SVC_ADDR=f"127.0.0.1:{served('validate').port}")
-    assert client.get("/", headers=ada.headers).json == {"jobs": []}
+    assert client.get("/", headers=ada.headers).json == {"jobs": [], "next": None}
     problem(client.get("/", headers={"Authorization": REFUSED["expired"] or ""}), 401, "unauthorized")
     problem(client.get("/"), 401, "unauthorized")
 

@@ -9,7 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from events.contract import AUDIO_CONVERTED, CONVERSION_FAILED, VIDEO_UPLOADED
-from functions.model.jobs import CONVERTING, DONE, EXPIRED, FAILED, QUEUED, Job
+from functions.model.jobs import Job, State
 from functions.runtime import announcement
 from functions.stores.gridfs import Bucket
 from functions.stores.jobs import Jobs
@@ -73,7 +73,7 @@ def test_a_given_up_event_fails_no_job_that_has_tries_left(
         jobs.claim(job.id)
         sql("UPDATE jobs SET tries = 3")
     assert nothing_follows(given_up(dead_letter, job))
-    assert sql("SELECT state FROM jobs") == [(CONVERTING if live else QUEUED,)]
+    assert sql("SELECT state FROM jobs") == [(State.CONVERTING if live else State.QUEUED,)]
 
 
 def test_a_given_up_result_is_noted_on_what_is_owed(dead_letter: FlaskClient, finish: Make, sql: Sql) -> None:
@@ -81,7 +81,7 @@ def test_a_given_up_result_is_noted_on_what_is_owed(dead_letter: FlaskClient, fi
     job = finish()
     assert nothing_follows(deliver(dead_letter, announcement.result(job, "/functions/convert")))
     assert sql("SELECT n.state, n.last_error, j.state FROM notifications n, jobs j") == [
-        ("owed", "its event was given up", DONE)
+        ("owed", "its event was given up", State.DONE)
     ]
 
 
@@ -175,7 +175,7 @@ def test_an_email_nobody_could_send_is_given_up(
     sql("UPDATE notifications SET created_at = now() - interval '4 days'")
     assert sweep() == {"notifications_given_up": 1}
     assert Notifications(postgres).take_owed(1) == []
-    assert sql("SELECT state FROM jobs") == [(DONE,)]
+    assert sql("SELECT state FROM jobs") == [(State.DONE,)]
 
 
 def test_an_mp3_expires_and_goes_when_no_download_of_it_can_still_run(
@@ -187,7 +187,7 @@ def test_an_mp3_expires_and_goes_when_no_download_of_it_can_still_run(
     assert sweep() == {"videos_removed": 1}
     sql("UPDATE jobs SET finished_at = now() - interval '8 days'")
     assert sweep() == {"expired": 1}
-    assert sql("SELECT state FROM jobs") == [(EXPIRED,)]
+    assert sql("SELECT state FROM jobs") == [(State.EXPIRED,)]
     assert files(mp3s)[0] == 1
     sql("UPDATE jobs SET expired_at = now() - interval '61 minutes'")
     assert sweep() == {"audios_removed": 1}
@@ -261,11 +261,11 @@ def test_the_rows_can_be_watched(
     finish()
     add(owner=(john := person(email=None)).id)
     finish(owner=john.id)
-    attempt = jobs.claim(add().id)
-    assert attempt
-    jobs.fail(attempt, "no_audio", "")
+    claimed = jobs.claim(add().id)
+    assert claimed
+    jobs.fail(claimed, "no_audio", "")
     page = function("sweep").get("/_/metrics").text
-    for state, count in ((QUEUED, 2), (DONE, 2), (FAILED, 1)):
+    for state, count in ((State.QUEUED, 2), (State.DONE, 2), (State.FAILED, 1)):
         assert f'videotomp3_jobs{{state="{state}"}} {count}.0' in page
     assert "videotomp3_oldest_queued_seconds 0." in page
     assert 'videotomp3_notifications{state="owed"} 2.0' in page

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
-from functions.model.jobs import QUEUED
+from functions.model.jobs import State
 from functions.model.tokens import Tokens
 from functions.stores.gridfs import Bucket
 from functions.stores.jobs import Jobs
@@ -87,7 +87,7 @@ def test_a_video_becomes_a_job_and_an_event(
     assert answer.json == job.public()
     assert answer.headers["Location"] == f"/jobs/{job.id}"
     assert b"".join(videos.read(job.video)) == VIDEO
-    assert (job.state, job.container, job.video_size) == (QUEUED, "mov", len(VIDEO))
+    assert (job.state, job.container, job.video_size) == (State.QUEUED, "mov", len(VIDEO))
     assert job.video_sha256 == hashlib.sha256(VIDEO).hexdigest()
     [told] = [asked.event for asked in sink.asked]
     assert (told.job, told.source, told.data["size"]) == (job.id, "/functions/upload", len(VIDEO))

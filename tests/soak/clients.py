@@ -16,6 +16,7 @@ from tests.acceptance.person import Person
 
 PATIENCE = 90  # seconds somebody tries again
 TRY_AGAIN = {408, 429, 503}
+CHOICES = ("leave", "leave", "again", "cancel", "cancel and retry", "delete", "delete early", "download")
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Client(Thread):
         if job is None:
             return
         accepted = self._record.accepted[job["id"]]
-        what = self._random.choice(("leave", "leave", "again", "cancel", "cancel and retry", "delete", "download"))
+        what = self._random.choice(CHOICES)
         self._record.counts[what] += 1
         match what:
             case "again" if key:
@@ -93,14 +94,18 @@ class Client(Thread):
                     self._record.surprises.append(f"one key made two jobs: {job['id']} and {again['id']}")
             case "cancel" | "cancel and retry":
                 self._over.wait(self._random.uniform(0, 3))
-                accepted.cancelled = accepted.deleted = True  # it may have ended by then
-                self._ask("DELETE", f"/jobs/{job['id']}", expected=(200, 204, 404))
+                accepted.cancelled = True
+                self._ask("POST", f"/jobs/{job['id']}/cancel", expected=(200, 409))  # it may have ended by then
                 if what == "cancel and retry":
-                    self._ask("POST", f"/jobs/{job['id']}/retry", expected=(202, 404, 409))
+                    self._ask("POST", f"/jobs/{job['id']}/retry", expected=(202, 409))
             case "delete":
                 if self._await(job["id"]):
                     accepted.deleted = True
                     self._ask("DELETE", f"/jobs/{job['id']}", expected=(204, 404))
+            case "delete early":
+                self._over.wait(self._random.uniform(0, 3))
+                accepted.cancelled = accepted.deleted = True  # it may have ended by then
+                self._ask("DELETE", f"/jobs/{job['id']}", expected=(204, 404))
             case "download":
                 self._download(job["id"])
 

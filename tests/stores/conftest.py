@@ -9,6 +9,7 @@ from functions.stores.gridfs import Bucket
 from functions.stores.jobs import Jobs
 from functions.stores.notifications import Notifications
 from functions.stores.postgres import Database
+from tests.jobs import new_job
 
 LEASE, MAX_TRIES = 60, 3
 
@@ -44,12 +45,7 @@ def add(jobs: Jobs, owner: UUID) -> Callable[..., Job]:
     """A queued job, with what it is told otherwise."""
 
     def make(**changes: Any) -> Job:
-        columns = {
-            "id": uuid4(), "owner": owner, "fid": uuid4(), "filename": "video.mp4", "container": "mov",
-            "video": uuid4(), "video_size": 10, "video_sha256": "0" * 64, "idempotency_key": None, "traceparent": None,
-            "correlationid": None,
-        }  # fmt: skip
-        job = jobs.add(**columns | changes)
+        job = jobs.add(new_job(**{"owner": owner} | changes))
         assert job is not None
         return job
 

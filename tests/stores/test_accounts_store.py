@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -30,18 +31,18 @@ def test_a_username_is_taken_whatever_its_case(accounts: Accounts) -> None:
     assert refused.value.field == "username"
     found = accounts.find("Ada@Example.org")
     assert found
-    assert found["name"] == "Ada"
+    assert found.name == "Ada"
 
 
 def test_an_account_is_found_by_its_id_and_changed_alone(accounts: Accounts) -> None:
     """Without an address as well as with one."""
     john = accounts.add(Registration("John", "johndoe", "password123", None))
     eve = accounts.add(Registration("Eve", "eve", "password123", "eve@example.org"))
-    assert accounts.of(john["id"]) == john
-    assert john["email"] is None
-    assert accounts.set_email(john["id"], "eve@example.org") == john | {"email": "eve@example.org"}
-    assert accounts.set_email(john["id"], None) == accounts.of(john["id"]) == john
-    assert accounts.of(eve["id"]) == eve
+    assert accounts.of(john.id) == john
+    assert john.email is None
+    assert accounts.set_email(john.id, "eve@example.org") == replace(john, email="eve@example.org")
+    assert accounts.set_email(john.id, None) == accounts.of(john.id) == john
+    assert accounts.of(eve.id) == eve
 
 
 def test_an_account_that_is_gone_is_nobody_s(accounts: Accounts) -> None:

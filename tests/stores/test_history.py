@@ -2,17 +2,21 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import psycopg2
+import psycopg2.extras
 import pytest
 
 from functions.stores import postgres
 from tests.conftest import database_like
 
 HISTORY = 20_000
+ADA = uuid4()
 FILL = """
-    INSERT INTO users (username, name, email, password_hash) VALUES ('ada', 'Ada', 'ada@example.org', '-');
+    INSERT INTO users (id, username, name, email, password_hash) VALUES (%s, 'ada', 'Ada', 'ada@example.org', '-');
     INSERT INTO jobs (id, owner, fid, filename, container, video_size, video_sha256,
                       state, finished_at, expired_at, created_at)
     SELECT gen_random_uuid(), users.id, gen_random_uuid(), 'video.mp4', 'mov', 1, '', 'expired', past, past, past
@@ -38,11 +42,12 @@ EVERY_MINUTE = {
 @pytest.fixture(scope="module")
 def explain(database_url: str, template: str) -> Iterator[Callable[[str, dict[str, Any]], dict[str, Any]]]:
     """How Postgres goes about a query where much has been, counted while it does."""
-    texts = {name: text for path in sorted(postgres.HERE.glob("*.sql")) for name, text in postgres.queries(path)}
+    texts = postgres.load_queries()
     with database_like(database_url, template) as url, closing(psycopg2.connect(url)) as connection:
         connection.autocommit = True
+        psycopg2.extras.register_uuid(conn_or_curs=connection)
         cursor = connection.cursor()
-        cursor.execute(FILL, (HISTORY,))
+        cursor.execute(FILL, (ADA, HISTORY))
 
         def run(name: str, values: dict[str, Any]) -> dict[str, Any]:
             cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {texts[name]}", values)
@@ -57,6 +62,18 @@ def explain(database_url: str, template: str) -> Iterator[Callable[[str, dict[st
 def test_nothing_looks_through_history(query: str, explain: Callable[[str, dict[str, Any]], dict[str, Any]]) -> None:
     """Every step of every query meets next to no rows."""
     assert max(met(explain(query, EVERY_MINUTE[query]))) < 10
+
+
+@pytest.mark.parametrize("minutes", [None, HISTORY // 2], ids=["first page", "page in the middle"])
+def test_a_page_of_jobs_reads_little_more_than_itself(
+    minutes: int | None, explain: Callable[[str, dict[str, Any]], dict[str, Any]]
+) -> None:
+    """jobs_owner_idx leads to where the page begins; only jobs of one instant are then sorted by their ids."""
+    begins = datetime.now(UTC) - timedelta(days=30, minutes=minutes) if minutes else None
+    values = {"owner": ADA, "created_at": begins, "id": uuid4() if minutes else None, "limit": 51}
+    plan = explain("list_jobs", values)
+    assert plan["Actual Rows"] == 51
+    assert max(met(plan)) < 60
 
 
 def met(plan: dict[str, Any]) -> Iterator[int]:

@@ -16,10 +16,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as some
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
-from functions.model.jobs import CANCELLED, CONVERTING, DONE, FAILED, QUEUED, Job
+from functions.model.jobs import Job, State
 from functions.stores.accounts import Accounts
 from functions.stores.jobs import Jobs
 from functions.stores.postgres import Database
+from tests.jobs import new_job
 from tests.stores.conftest import MAX_TRIES
 
 Sql = Callable[..., list[tuple[Any, ...]]]
@@ -31,56 +32,56 @@ Said = int | bool | None  # what whoever made a move was told: a claim's fence, 
 class Model:
     """A job, and each move as docs/architecture.md draws it: the job after it, or None where it is no move now."""
 
-    state: str = QUEUED
+    state: str = State.QUEUED
     generation: int = 0
     fence: int = 0
     tries: int = 0
     lapsed: bool = False  # its lease
     deleted: bool = False
-    winner: int | None = None  # the fence of the attempt whose MP3 the row names
+    winner: int | None = None  # the fence of the worker whose audio the row names
     addressed: bool = True  # whether its owner can be told
     owed: frozenset[tuple[int, str, bool]] = frozenset()  # how it ever ended: generation, outcome, whether that is told
 
     def claim(self, _: int) -> "Model | None":
-        able = self.state == QUEUED and self.tries < MAX_TRIES
-        return self._to(CONVERTING, fence=self.fence + 1, tries=self.tries + 1) if able else None
+        able = self.state == State.QUEUED and self.tries < MAX_TRIES
+        return self._to(State.CONVERTING, fence=self.fence + 1, tries=self.tries + 1) if able else None
 
     def renew(self, fence: int) -> "Model | None":
-        return self._to(CONVERTING) if self._is_held_by(fence) else None
+        return self._to(State.CONVERTING) if self._is_held_by(fence) else None
 
     def finish(self, fence: int) -> "Model | None":
-        return self._end(DONE, winner=fence) if self._is_held_by(fence) else None
+        return self._end(State.DONE, winner=fence) if self._is_held_by(fence) else None
 
     def fail(self, fence: int) -> "Model | None":
-        return self._end(FAILED) if self._is_held_by(fence) else None
+        return self._end(State.FAILED) if self._is_held_by(fence) else None
 
     def hand_back(self, fence: int) -> "Model | None":
-        return self._to(QUEUED, tries=self.tries - 1) if self._is_held_by(fence) else None
+        return self._to(State.QUEUED, tries=self.tries - 1) if self._is_held_by(fence) else None
 
     def interrupt(self, fence: int) -> "Model | None":
-        return self._to(QUEUED) if self._is_held_by(fence) else None
+        return self._to(State.QUEUED) if self._is_held_by(fence) else None
 
     def lapse(self, fence: int) -> "Model | None":
         return replace(self, lapsed=True) if self._is_held_by(fence) else None
 
     def free(self, _: int) -> "Model | None":
         able = self.lapsed and self.tries < MAX_TRIES
-        return self._to(QUEUED, generation=self.generation + 1) if able else None
+        return self._to(State.QUEUED, generation=self.generation + 1) if able else None
 
     def give_up(self, _: int) -> "Model | None":
-        able = (self.lapsed or self.state == QUEUED) and self.tries >= MAX_TRIES
-        return self._end(FAILED) if able else None
+        able = (self.lapsed or self.state == State.QUEUED) and self.tries >= MAX_TRIES
+        return self._end(State.FAILED) if able else None
 
     def cancel(self, _: int) -> "Model | None":
-        return self._to(CANCELLED) if self.state in (QUEUED, CONVERTING) else None
+        return self._to(State.CANCELLED) if self.state in (State.QUEUED, State.CONVERTING) else None
 
-    def delete(self, _: int) -> "Model | None":
-        able = self.state in (DONE, FAILED, CANCELLED) and not self.deleted
-        return replace(self, deleted=True) if able else None
+    def delete(self, _: int) -> "Model":
+        ended = self._to(State.CANCELLED) if self.state in (State.QUEUED, State.CONVERTING) else self
+        return replace(ended, deleted=True)
 
     def retry(self, _: int) -> "Model | None":
-        able = self.state in (FAILED, CANCELLED) and not self.deleted
-        return self._to(QUEUED, generation=self.generation + 1, tries=0) if able else None
+        able = self.state in (State.FAILED, State.CANCELLED) and not self.deleted
+        return self._to(State.QUEUED, generation=self.generation + 1, tries=0) if able else None
 
     def give_address(self, _: int) -> "Model":
         return replace(self, addressed=True)
@@ -89,7 +90,7 @@ class Model:
         return replace(self, addressed=False)
 
     def _is_held_by(self, fence: int) -> bool:
-        return self.state == CONVERTING and self.fence == fence
+        return self.state == State.CONVERTING and self.fence == fence
 
     def _to(self, state: str, **changes: Any) -> "Model":
         return replace(self, state=state, lapsed=False, **changes)
@@ -110,10 +111,7 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self._jobs, self._late, self._accounts, self._sql = jobs, late, accounts, sql
         accounts.set_email(owner, ADDRESS)
-        job = jobs.add(
-            id=uuid4(), owner=owner, fid=uuid4(), filename="video.mp4", container="mov", video=uuid4(), video_size=10,
-            video_sha256="0" * 64, idempotency_key=None, traceparent=None, correlationid=None,
-        )  # fmt: skip
+        job = jobs.add(new_job(owner))
         assert job
         self._workers = [job]
         self._winners: dict[str, int] = {}
@@ -161,7 +159,7 @@ class Machine(RuleBasedStateMachine):
             case "give_up":
                 return bool(jobs.give_up(id_))
             case _:
-                return getattr(jobs, name)(id_, worker.owner) is not None
+                return bool(getattr(jobs, name)(id_, worker.owner))
 
     def _replay(self, order: tuple[tuple[str, int, Said], ...]) -> Model | None:
         """The model after these moves, or None where somebody was told something else."""

@@ -7,10 +7,11 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from functions.model.jobs import CANCELLED, CONVERTING, DONE, EXPIRED, FAILED, QUEUED, Job
+from functions.model.jobs import Job, State
 from functions.stores.expiry import Expiry
 from functions.stores.jobs import Jobs
 from functions.stores.postgres import Database
+from tests.jobs import new_job
 from tests.stores.conftest import MAX_TRIES, add_user
 
 Add = Callable[..., Job]
@@ -35,27 +36,29 @@ MOVES: dict[str, Move] = {
     "retry": lambda jobs, job: jobs.retry(job.id, job.owner),
 }
 LEGAL = {
-    (QUEUED, "claim"): CONVERTING,
-    (QUEUED, "cancel"): CANCELLED,
-    (CONVERTING, "renew"): CONVERTING,
-    (CONVERTING, "finish"): DONE,
-    (CONVERTING, "fail"): FAILED,
-    (CONVERTING, "hand back"): QUEUED,
-    (CONVERTING, "cancel"): CANCELLED,
-    (DONE, "delete"): DONE,
-    (FAILED, "delete"): FAILED,
-    (FAILED, "retry"): QUEUED,
-    (CANCELLED, "delete"): CANCELLED,
-    (CANCELLED, "retry"): QUEUED,
-    (EXPIRED, "delete"): EXPIRED,
+    (State.QUEUED, "claim"): State.CONVERTING,
+    (State.QUEUED, "cancel"): State.CANCELLED,
+    (State.CONVERTING, "renew"): State.CONVERTING,
+    (State.CONVERTING, "finish"): State.DONE,
+    (State.CONVERTING, "fail"): State.FAILED,
+    (State.CONVERTING, "hand back"): State.QUEUED,
+    (State.CONVERTING, "cancel"): State.CANCELLED,
+    (State.QUEUED, "delete"): State.CANCELLED,
+    (State.CONVERTING, "delete"): State.CANCELLED,
+    (State.DONE, "delete"): State.DONE,
+    (State.FAILED, "delete"): State.FAILED,
+    (State.FAILED, "retry"): State.QUEUED,
+    (State.CANCELLED, "delete"): State.CANCELLED,
+    (State.CANCELLED, "retry"): State.QUEUED,
+    (State.EXPIRED, "delete"): State.EXPIRED,
 }
 PATHS = {
-    QUEUED: (),
-    CONVERTING: ("claim",),
-    DONE: ("claim", "finish"),
-    FAILED: ("claim", "fail"),
-    CANCELLED: ("claim", "cancel"),
-    EXPIRED: ("claim", "finish"),
+    State.QUEUED: (),
+    State.CONVERTING: ("claim",),
+    State.DONE: ("claim", "finish"),
+    State.FAILED: ("claim", "fail"),
+    State.CANCELLED: ("claim", "cancel"),
+    State.EXPIRED: ("claim", "finish"),
 }
 
 
@@ -68,7 +71,7 @@ def bring(jobs: Jobs, add: Add, postgres: Database) -> Callable[[str], Job]:
         for move in PATHS[state]:
             seen = MOVES[move](jobs, job)
             job = seen if move == "claim" else job
-        if state == EXPIRED:
+        if state == State.EXPIRED:
             Expiry(postgres).expire_jobs(-1, 10)
         return job
 
@@ -100,13 +103,13 @@ def test_an_illegal_move_changes_nothing(state: str, bring: Callable[[str], Job]
 def test_a_job_moves_for_its_owner_only(move: str, jobs: Jobs, add: Add, postgres: Database) -> None:
     """Whoever else knows its id."""
     job = add()
-    attempt = jobs.claim(job.id)
-    assert attempt
-    jobs.fail(attempt, "no_audio", "")
+    claimed = jobs.claim(job.id)
+    assert claimed
+    jobs.fail(claimed, "no_audio", "")
     stranger = add_user(postgres)
-    assert getattr(jobs, move)(job.id, stranger) is None
+    assert not getattr(jobs, move)(job.id, stranger)
     assert jobs.find_own(job.id, stranger) is None
-    assert jobs.list_own(stranger, None, 10) == []
+    assert jobs.list_own(stranger, 10) == []
 
 
 def test_a_claim_raises_the_fence_and_spends_a_try(jobs: Jobs, add: Add) -> None:
@@ -143,16 +146,16 @@ def test_a_worker_thought_dead_finds_no_row(move: str, jobs: Jobs, late: Jobs, a
 
 def test_a_lapsed_lease_that_nobody_freed_can_still_be_finished(jobs: Jobs, late: Jobs, add: Add) -> None:
     """Being late is no harm as long as no other has the job."""
-    attempt = late.claim(add().id)
-    assert attempt
-    assert finish(jobs, attempt)
+    claimed = late.claim(add().id)
+    assert claimed
+    assert finish(jobs, claimed)
 
 
 def test_freeing_a_lapsed_lease_makes_the_next_event_a_new_one(jobs: Jobs, late: Jobs, add: Add) -> None:
     """Somebody may have answered the old one already."""
     late.claim(add().id)
     [freed] = jobs.free_lapsed(10)
-    assert (freed.state, freed.generation, freed.last_error) == (QUEUED, 1, "the worker was lost")
+    assert (freed.state, freed.generation, freed.last_error) == (State.QUEUED, 1, "the worker was lost")
 
 
 def test_a_live_lease_is_not_freed(jobs: Jobs, add: Add) -> None:
@@ -163,10 +166,10 @@ def test_a_live_lease_is_not_freed(jobs: Jobs, add: Add) -> None:
 
 def test_renewing_keeps_the_lease_and_the_furthest_progress(jobs: Jobs, late: Jobs, add: Add, sql: Sql) -> None:
     """Late news of an earlier progress do not turn it back."""
-    attempt = late.claim(add().id)
-    assert attempt
-    assert jobs.renew(attempt, 0.5)
-    assert jobs.renew(attempt, 0.25)
+    claimed = late.claim(add().id)
+    assert claimed
+    assert jobs.renew(claimed, 0.5)
+    assert jobs.renew(claimed, 0.25)
     assert jobs.free_lapsed(10) == []
     assert sql("SELECT progress FROM jobs") == [(0.5,)]
 
@@ -185,7 +188,7 @@ def test_a_job_without_tries_left_is_given_up_and_its_owner_is_owed_an_email(
     jobs.hand_back(last, "killed", refund=False)
     assert jobs.claim(job.id) is None
     [failed] = jobs.give_up(None, 10)
-    assert (failed.state, failed.reason, failed.last_error) == (FAILED, "retries_exhausted", "killed")
+    assert (failed.state, failed.reason, failed.last_error) == (State.FAILED, "retries_exhausted", "killed")
     assert sql("SELECT outcome, state FROM notifications") == [("failed", "owed")]
 
 
@@ -193,9 +196,9 @@ def test_an_outage_spends_no_try(jobs: Jobs, add: Add) -> None:
     """However often it is met."""
     job = add()
     for _ in range(MAX_TRIES + 2):
-        attempt = jobs.claim(job.id)
-        assert attempt
-        jobs.hand_back(attempt, "the store is away", refund=True)
+        claimed = jobs.claim(job.id)
+        assert claimed
+        jobs.hand_back(claimed, "the store is away", refund=True)
     assert jobs.give_up(job.id) == []
 
 
@@ -204,9 +207,9 @@ def test_what_is_handed_back_again_and_again_is_told_of_ever_more_seldom(jobs: J
     job = add()
     waits = []
     for _ in range(7):
-        attempt = jobs.claim(job.id)
-        assert attempt
-        jobs.hand_back(attempt, "no room", refund=True)
+        claimed = jobs.claim(job.id)
+        assert claimed
+        jobs.hand_back(claimed, "no room", refund=True)
         [(seconds,)] = sql("SELECT extract(epoch FROM next_hint_at - now())::float FROM jobs")
         waits.append(round(seconds, -1))
         sql("UPDATE jobs SET next_hint_at = now()")
@@ -223,11 +226,11 @@ def test_retrying_starts_over_under_a_new_generation(jobs: Jobs, late: Jobs, add
     jobs.give_up(job.id)
     retried = jobs.retry(job.id, job.owner)
     assert retried
-    assert (retried.state, retried.tries, retried.reason, retried.generation) == (QUEUED, 0, None, MAX_TRIES)
+    assert (retried.state, retried.tries, retried.reason, retried.generation) == (State.QUEUED, 0, None, MAX_TRIES)
     assert sql("SELECT state FROM notifications") == [("given_up",)]
-    attempt = jobs.claim(job.id)
-    assert attempt
-    assert attempt.fence == MAX_TRIES + 1
+    claimed = jobs.claim(job.id)
+    assert claimed
+    assert claimed.fence == MAX_TRIES + 1
 
 
 def test_a_job_whose_video_is_no_longer_kept_cannot_be_retried(jobs: Jobs, add: Add, sql: Sql) -> None:
@@ -238,12 +241,33 @@ def test_a_job_whose_video_is_no_longer_kept_cannot_be_retried(jobs: Jobs, add: 
     assert jobs.retry(job.id, job.owner) is None
 
 
+@pytest.mark.parametrize("state", PATHS)
+def test_deleting_again_changes_nothing(state: str, bring: Callable[[str], Job], jobs: Jobs, sql: Sql) -> None:
+    """It still finds the row, so that a request whose answer got lost can be repeated."""
+    job = bring(state)
+    assert jobs.delete(job.id, job.owner)
+    before = sql("SELECT * FROM jobs"), sql("SELECT * FROM notifications")
+    assert jobs.delete(job.id, job.owner)
+    assert (sql("SELECT * FROM jobs"), sql("SELECT * FROM notifications")) == before
+
+
+def test_a_worker_whose_job_was_deleted_can_write_nothing(jobs: Jobs, add: Add, sql: Sql) -> None:
+    """It learns so by its next renewal, and nobody is owed an email."""
+    claimed = jobs.claim(add().id)
+    assert claimed
+    assert jobs.delete(claimed.id, claimed.owner)
+    for move in ("renew", "finish", "fail", "hand back"):
+        assert not MOVES[move](jobs, claimed), move
+    assert sql("SELECT state, audio FROM jobs") == [("cancelled", None)]
+    assert sql("SELECT * FROM notifications") == []
+
+
 def test_a_deleted_job_is_found_by_nobody(jobs: Jobs, add: Add) -> None:
     """Not by its owner, its MP3's id, a link, or a doubled event."""
     job = add()
-    attempt = jobs.claim(job.id)
-    assert attempt
-    finish(jobs, attempt)
+    claimed = jobs.claim(job.id)
+    assert claimed
+    finish(jobs, claimed)
     assert jobs.find_audio(job.fid, job.owner)
     assert jobs.find_audio(job.fid, None)
     jobs.delete(job.id, job.owner)
@@ -251,28 +275,34 @@ def test_a_deleted_job_is_found_by_nobody(jobs: Jobs, add: Add) -> None:
     assert jobs.find_audio(job.fid, job.owner) is None
     assert jobs.find_audio(job.fid, None) is None
     assert jobs.find(job.id) is None
-    assert jobs.list_own(job.owner, None, 10) == []
+    assert jobs.list_own(job.owner, 10) == []
 
 
-def test_an_idempotency_key_makes_one_job_however_many_come_at_once(jobs: Jobs, add: Add, owner: UUID) -> None:
+def test_an_idempotency_key_makes_one_job_however_many_come_at_once(jobs: Jobs, owner: UUID) -> None:
     """The others are led to it; another owner's same key is another key."""
-    columns = {name: getattr(add(), name) for name in ("owner", "filename", "container", "video_size", "video_sha256")}
-
-    def make(_: int) -> Job | None:
-        more = {"id": uuid4(), "fid": uuid4(), "video": uuid4(), "traceparent": None, "correlationid": None}
-        return jobs.add(**columns, **more, idempotency_key="k")
-
     with ThreadPoolExecutor(8) as pool:
-        made = [job for job in pool.map(make, range(8)) if job]
+        made = [job for job in pool.map(jobs.add, [new_job(owner, idempotency_key="k") for _ in range(8)]) if job]
     assert made == [jobs.by_key(owner, "k")]
 
 
 def test_the_newest_jobs_come_first_and_page_by_page(jobs: Jobs, add: Add, owner: UUID) -> None:
-    """`before` is the end of the page that was seen."""
     made = [add() for _ in range(3)]
-    newest = jobs.list_own(owner, None, 2)
+    newest = jobs.list_own(owner, 2)
     assert newest == [made[2], made[1]]
-    assert jobs.list_own(owner, newest[-1].created_at, 2) == [made[0]]
+    assert jobs.list_own(owner, 2, (made[1].created_at, made[1].id)) == [made[0]]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7, 8])
+def test_jobs_of_one_instant_are_each_on_one_page(limit: int, jobs: Jobs, add: Add, owner: UUID, sql: Sql) -> None:
+    """The id decides among them, wherever a page ends: by the time alone the rest of them would be skipped."""
+    made = {add().id for _ in range(7)}
+    sql("UPDATE jobs SET created_at = now()")
+    seen: list[UUID] = []
+    after = None
+    while page := jobs.list_own(owner, limit, after):
+        seen += [job.id for job in page]
+        after = (page[-1].created_at, page[-1].id)
+    assert seen == sorted(made, reverse=True)
 
 
 def test_a_queued_job_is_announced_again_at_growing_intervals(jobs: Jobs, add: Add, sql: Sql) -> None:

@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 
 from functions.model.jobs import Job
+from functions.model.notifications import NotificationCount
 from functions.stores.jobs import Jobs
 from functions.stores.notifications import Notifications
 
@@ -19,10 +20,10 @@ def end(jobs: Jobs, add: Callable[..., Job]) -> Callable[..., Job]:
     """A job that is done, or failed for the reason."""
 
     def make(reason: str | None = None) -> Job:
-        attempt = jobs.claim(add().id)
-        assert attempt
+        claimed = jobs.claim(add().id)
+        assert claimed
         job = (
-            jobs.fail(attempt, reason, "") if reason else jobs.finish(attempt, audio=uuid4(), audio_size=5, duration=1)
+            jobs.fail(claimed, reason, "") if reason else jobs.finish(claimed, audio=uuid4(), audio_size=5, duration=1)
         )
         assert job
         return job
@@ -52,7 +53,7 @@ def test_where_nobody_can_be_told_nothing_is_owed(
     assert notifications.claim(job.id) is None
     assert (notifications.take_owed(10), notifications.give_up_old(3600)) == ([], 0)
     assert not notifications.note_dead_letter(job.id, "given up")
-    assert notifications.counts() == [{"state": "unwanted", "notifications": 1}]
+    assert notifications.counts() == [NotificationCount("unwanted", 1)]
 
 
 def test_a_job_given_up_for_somebody_without_an_address_owes_nothing(
@@ -62,7 +63,7 @@ def test_a_job_given_up_for_somebody_without_an_address_owes_nothing(
     sql("UPDATE users SET email = NULL")
     sql("UPDATE jobs SET tries = 3 WHERE id = %s", add().id)
     assert len(jobs.give_up(None, 10)) == 1
-    assert [row["state"] for row in notifications.counts()] == ["unwanted"]
+    assert [count.state for count in notifications.counts()] == ["unwanted"]
 
 
 @pytest.mark.parametrize("before", ["owed", "claimed"])
@@ -163,9 +164,9 @@ def test_a_second_failure_after_a_retry_is_told_anew(
     assert first
     notifications.sent(first)
     jobs.retry(job.id, job.owner)
-    attempt = jobs.claim(job.id)
-    assert attempt
-    jobs.fail(attempt, "no_audio", "")
+    claimed = jobs.claim(job.id)
+    assert claimed
+    jobs.fail(claimed, "no_audio", "")
     second = notifications.claim(job.id)
     assert second
     assert (second.generation, second.mails_this_hour) == (1, 1)

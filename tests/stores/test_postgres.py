@@ -147,12 +147,6 @@ def test_a_server_that_stalls_is_waited_for_a_while(wired: Database, wire: Wire,
     wired.ping()
 
 
-def test_each_query_has_one_name() -> None:
-    """Across all files: one would hide the other."""
-    names = [name for path in module.HERE.glob("*.sql") for name, _ in module.queries(path)]
-    assert len(names) == len(set(names))
-
-
 def test_migrating_twice_does_nothing_the_second_time(empty: str) -> None:
     """It runs at every deployment."""
     assert module.migrate(empty) == sorted(path.name for path in (module.HERE / "migrations").iterdir())
