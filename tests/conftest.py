@@ -1,11 +1,7 @@
 """The real servers, started when the first test asks for them, or those that the environment names.
 
-Tests run side by side in several processes (pytest-xdist). What is shared and what is each worker's own:
-
-- Postgres, the MongoDB server and RabbitMQ are one each for the whole run (tests/servers.py); each worker has databases
-  of its own there, and each test declares exchanges and queues by names of its own.
-- The tests of one file run in one worker, one after the other, so what a file's fixtures start is started once. The
-  files of a group in `GROUPS` share one worker, because what they share is expensive to start.
+There is one Postgres, one MongoDB server and one RabbitMQ for the whole run, however many workers it has. Each worker
+has databases of its own there, and each test declares exchanges and queues by names of its own.
 """
 
 import os
@@ -22,14 +18,12 @@ from uuid import UUID, uuid4
 import psycopg2
 import pymongo
 import pytest
-from xdist.remote import Producer
-from xdist.scheduler import LoadScopeScheduling
-from xdist.workermanage import WorkerController
 
 from emulator import privileges
 from emulator.system import System
 from functions.stores.postgres import migrate
-from tests.servers import LentServers, NotStarted, OwnServers, Servers
+from tests.servers import NotStarted
+from tests.workers import MEASURING, SERVERS
 
 ROOT = Path(__file__).parent.parent
 EMPTY = """
@@ -39,56 +33,9 @@ EMPTY = """
 """
 
 
-# What runs in other processes is measured too, and where we are root they are not.
+pytest_plugins = ["tests.workers"]
+# Processes of a system write there what was measured in them, and where we are root they are not.
 privileges.give(ROOT / ".coverage.d")
-
-
-# Longest first, so that no worker is left alone with the slowest at the end.
-GROUPS = {
-    # One whole system, two instances of each function, that is broken and healed.
-    "faults": re.compile(r"tests/faults/"),
-    # One whole system (the fixture `system`) that nobody breaks.
-    "system": re.compile(r"tests/(browser/|acceptance/test_(gateway|hostile|journey|original|readme)\.py)"),
-}
-SERVERS = pytest.StashKey[Servers]()
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Servers of our own, or those of the process that has started this worker."""
-    lent: tuple[str, str] | None = getattr(config, "workerinput", {}).get("servers")
-    config.stash[SERVERS] = LentServers(*lent) if lent else OwnServers()
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_configure_node(node: WorkerController) -> None:
-    """What a worker is told at its start."""
-    servers = node.config.stash[SERVERS]
-    assert isinstance(servers, OwnServers)
-    node.workerinput["servers"] = servers.lend()
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
-    """Stop the servers: by now every worker has ended."""
-    if isinstance(servers := config.stash.get(SERVERS, None), OwnServers):
-        servers.close()
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
-    """Give a worker a whole file, or a whole group of files, at a time."""
-    config.option.loadscopereorder = False  # in the order of collection, which is ours or that of --ff
-    return _ByGroup(config, log)
-
-
-class _ByGroup(LoadScopeScheduling):
-    def _split_scope(self, nodeid: str) -> str:
-        return group_of(nodeid)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The groups first. (`--ff` reorders after us.)"""
-    ranks = dict(zip(GROUPS, range(len(GROUPS)), strict=True))
-    items.sort(key=lambda item: ranks.get(group_of(item.nodeid), len(ranks)))
 
 
 @pytest.fixture(scope="session")
@@ -185,7 +132,12 @@ def at_once() -> Iterator[Callable[[Callable[[], Any]], list[Any]]]:
 
 @pytest.fixture(scope="session")
 def system(
-    tmp_path_factory: pytest.TempPathFactory, database_url: str, mongo_url: str, amqp_url: str, template: str
+    pytestconfig: pytest.Config,
+    tmp_path_factory: pytest.TempPathFactory,
+    database_url: str,
+    mongo_url: str,
+    amqp_url: str,
+    template: str,
 ) -> Iterator[System]:
     """Everything, running, on the same servers and a corner of each that no other test sees."""
     corner = f"system-{uuid4().hex[:8]}"
@@ -203,17 +155,10 @@ def system(
             "VIDEO_QUEUE": f"{corner}.video",
             "MP3_QUEUE": f"{corner}.mp3",
             "MAX_UPLOAD_BYTES": "300000000",
-            # So that what runs in other processes is measured too.
-            "COVERAGE_PROCESS_CONFIG": os.environ.get("COVERAGE_PROCESS_CONFIG", ""),
+            **pytestconfig.stash[MEASURING],
         }
         with System(tmp_path_factory.mktemp("system"), environ) as system:
             yield system
-
-
-def group_of(nodeid: str) -> str:
-    """The group that a test belongs to, or else its file."""
-    path = nodeid.partition("::")[0]
-    return next((name for name, files in GROUPS.items() if files.match(path)), path)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from threading import Lock, Thread
 from typing import Protocol
 
-from emulator.processes import Part, PartFailed
+from emulator.processes import PartFailed
 from emulator.servers.mongo import Mongo
 from emulator.servers.postgres import Postgres
 from emulator.servers.rabbitmq import RabbitMQ
@@ -61,7 +61,7 @@ class OwnServers:
                 except PartFailed as failure:
                     self._failures[name] = str(failure)
                 else:
-                    self._stack.callback(Part.stop, server)
+                    self._stack.callback(server.stop)
                     self._urls[name] = server.url
         if name in self._failures:
             raise NotStarted(self._failures[name])
