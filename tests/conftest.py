@@ -4,7 +4,6 @@ There is one Postgres, one MongoDB server and one RabbitMQ for the whole run, ho
 has databases of its own there, and each test declares exchanges and queues by names of its own.
 """
 
-import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -22,8 +21,6 @@ import pytest
 from emulator import privileges
 from emulator.system import System
 from functions.stores.postgres import migrate
-from tests.servers import NotStarted
-from tests.workers import MEASURING, SERVERS
 
 ROOT = Path(__file__).parent.parent
 EMPTY = """
@@ -32,26 +29,9 @@ EMPTY = """
     DELETE FROM jobs; DELETE FROM users; DELETE FROM login_attempts; DELETE FROM passes
 """
 
-
 pytest_plugins = ["tests.workers"]
 # Processes of a system write there what was measured in them, and where we are root they are not.
 privileges.give(ROOT / ".coverage.d")
-
-
-@pytest.fixture(scope="session")
-def server_url(pytestconfig: pytest.Config) -> Callable[[str], str]:
-    """The URL of the server that an environment variable names, or else of ours of that kind.
-
-    Where ours cannot start tests skip; in CI they fail.
-    """
-
-    def find(name: str) -> str:
-        try:
-            return os.environ.get(name) or pytestconfig.stash[SERVERS].url(name)
-        except NotStarted as failure:
-            pytest.fail(str(failure)) if os.environ.get("CI") else pytest.skip(str(failure))
-
-    return find
 
 
 @pytest.fixture(scope="session")
@@ -132,12 +112,12 @@ def at_once() -> Iterator[Callable[[Callable[[], Any]], list[Any]]]:
 
 @pytest.fixture(scope="session")
 def system(
-    pytestconfig: pytest.Config,
     tmp_path_factory: pytest.TempPathFactory,
     database_url: str,
     mongo_url: str,
     amqp_url: str,
     template: str,
+    measuring: dict[str, str],
 ) -> Iterator[System]:
     """Everything, running, on the same servers and a corner of each that no other test sees."""
     corner = f"system-{uuid4().hex[:8]}"
@@ -155,7 +135,7 @@ def system(
             "VIDEO_QUEUE": f"{corner}.video",
             "MP3_QUEUE": f"{corner}.mp3",
             "MAX_UPLOAD_BYTES": "300000000",
-            **pytestconfig.stash[MEASURING],
+            **measuring,
         }
         with System(tmp_path_factory.mktemp("system"), environ) as system:
             yield system

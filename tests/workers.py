@@ -6,28 +6,29 @@ one process and nothing here makes a difference.
 
 import os
 import re
+from collections.abc import Callable
 
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 
-from tests.servers import LentServers, OwnServers, Servers
+from tests.servers import LentServers, NotStarted, OwnServers, Servers
 
 # The tests of one file run in one worker, one after the other, so what its fixtures start is started once. Files of one
 # of these groups share a worker too, because what they share is expensive to start. They are begun first: they take
 # longest, and much of it is waiting.
-GROUPS = {
+_GROUPS = {
     # A whole system with two instances of each function, which is broken and healed.
     "faults": re.compile(r"tests/faults/"),
     # A whole system that nobody breaks: the fixture `system`.
     "system": re.compile(r"tests/(browser/|acceptance/test_(gateway|hostile|journey|original|readme)\.py)"),
 }
-SERVERS = pytest.StashKey[Servers]()
+_SERVERS = pytest.StashKey[Servers]()
 # The environment of a process that is to measure itself. To measure one costs 0.13 s of CPU at its start and up to half
 # as much again as it computes, and tests start hundreds. So `make test` measures the tests' own processes and those of
 # the fixture `system`, and `make coverage` all of them.
-MEASURING = pytest.StashKey[dict[str, str]]()
+_MEASURING = pytest.StashKey[dict[str, str]]()
 _VARIABLE = "COVERAGE_PROCESS_CONFIG"  # pytest-cov sets it, and every Python that inherits it measures itself
 
 
@@ -39,7 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Servers of our own, or those of the process that has started this worker."""
     lent: tuple[str, str] | None = getattr(config, "workerinput", {}).get("servers")
-    config.stash[SERVERS] = LentServers(*lent) if lent else OwnServers()
+    config.stash[_SERVERS] = LentServers(*lent) if lent else OwnServers()
 
 
 @pytest.hookimpl(trylast=True)
@@ -49,7 +50,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     Workers are processes too, in which pytest-cov measures by itself.
     """
     name, config = _VARIABLE, session.config
-    config.stash[MEASURING] = {name: os.environ[name]} if name in os.environ else {}
+    config.stash[_MEASURING] = {name: os.environ[name]} if name in os.environ else {}
     starts_workers = config.getoption("numprocesses", None)
     if starts_workers or not config.getoption("--cov-processes"):
         os.environ.pop(name, None)
@@ -58,14 +59,14 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: WorkerController) -> None:
     """Tell a worker at its start where to ask for servers."""
-    servers = node.config.stash[SERVERS]
+    servers = node.config.stash[_SERVERS]
     assert isinstance(servers, OwnServers)
     node.workerinput["servers"] = servers.lend()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop the servers: by now every worker has ended."""
-    if isinstance(servers := config.stash.get(SERVERS, None), OwnServers):
+    if isinstance(servers := config.stash.get(_SERVERS, None), OwnServers):
         servers.close()
 
 
@@ -83,11 +84,33 @@ class _ByGroup(LoadScopeScheduling):
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The groups first, in their order. (`--ff` puts what has failed before them.)"""
-    ranks = {group: rank for rank, group in enumerate(GROUPS)}
+    ranks = {group: rank for rank, group in enumerate(_GROUPS)}
     items.sort(key=lambda item: ranks.get(_group_of(item.nodeid), len(ranks)))
+
+
+@pytest.fixture(scope="session")
+def server_url(pytestconfig: pytest.Config) -> Callable[[str], str]:
+    """The URL of the server that an environment variable names, or else of ours of that kind.
+
+    Where ours cannot start tests skip; in CI they fail.
+    """
+
+    def find(name: str) -> str:
+        try:
+            return os.environ.get(name) or pytestconfig.stash[_SERVERS].url(name)
+        except NotStarted as failure:
+            pytest.fail(str(failure)) if os.environ.get("CI") else pytest.skip(str(failure))
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def measuring(pytestconfig: pytest.Config) -> dict[str, str]:
+    """What the environment of a process has to hold so that coverage measures it; nothing where nothing is measured."""
+    return pytestconfig.stash[_MEASURING]
 
 
 def _group_of(nodeid: str) -> str:
     """The group that a test belongs to, or else its file."""
     path = nodeid.partition("::")[0]
-    return next((name for name, files in GROUPS.items() if files.match(path)), path)
+    return next((name for name, files in _GROUPS.items() if files.match(path)), path)
