@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 import videos
-from visitor import Visitor
+from tests.browser.visitor import Visitor
 
 from emulator.system import System
 from functions.stores.accounts import Accounts

@@ -8,7 +8,7 @@ from threading import Thread
 
 import functions_framework
 import pytest
-from visitor import Visitor
+from tests.browser.visitor import Visitor
 from werkzeug.test import Client
 
 import functions
