@@ -158,7 +158,8 @@ def collections(server: str) -> Iterator[str]:
     """The URI of a new MongoDB database, dropped in the end."""
     name = f"test_{uuid4().hex}"
     yield with_name(server, name)
-    with pymongo.MongoClient(server) as client:
+    client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(server)
+    with client:
         client.drop_database(name)
 
 

@@ -77,7 +77,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadSco
     return _ByGroup(config, log)
 
 
-class _ByGroup(LoadScopeScheduling):
+class _ByGroup(LoadScopeScheduling):  # type: ignore[misc] # xdist ships no types
     def _split_scope(self, nodeid: str) -> str:
         return _group_of(nodeid)
 
@@ -99,7 +99,7 @@ def server_url(pytestconfig: pytest.Config) -> Callable[[str], str]:
         try:
             return os.environ.get(name) or pytestconfig.stash[_SERVERS].url(name)
         except NotStarted as failure:
-            pytest.fail(str(failure)) if os.environ.get("CI") else pytest.skip(str(failure))
+            (pytest.fail if os.environ.get("CI") else pytest.skip)(str(failure))
 
     return find
 

@@ -92,8 +92,15 @@ class Chaos(Thread):
     def _choose(self) -> Part:
         """A server as often as a function."""
         harness = self._harness
-        servers = [harness.postgres, harness.mongo, harness.rabbitmq, harness.bridge, harness.mailbox, harness.gateway]
-        functions = [each for instances in harness.functions.values() for each in instances]
+        servers: list[Part] = [
+            harness.postgres,
+            harness.mongo,
+            harness.rabbitmq,
+            harness.bridge,
+            harness.mailbox,
+            harness.gateway,
+        ]
+        functions: list[Part] = [each for instances in harness.functions.values() for each in instances]
         return self._random.choice(self._random.choice([servers, functions]))
 
     def _last(self, seconds: float) -> None:
