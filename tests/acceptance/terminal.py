@@ -9,8 +9,7 @@ from threading import Thread
 import psutil
 
 from emulator.ports import reserve_port
-from tests.emulator.waiting import has_ended
-from tests.waiting import PATIENCE, until
+from tests.waiting import PATIENCE, has_ended, until
 
 ROOT = Path(__file__).resolve().parents[2]
 EMULATOR = [sys.executable, "-m", "emulator"]

@@ -12,8 +12,7 @@ import pytest
 
 from emulator.ports import reserve_port
 from emulator.processes import PartFailed, Process
-from tests.emulator.waiting import has_ended
-from tests.waiting import PATIENCE, until
+from tests.waiting import PATIENCE, has_ended, until
 
 _PARENT = """
 import sys, time

@@ -19,8 +19,7 @@ from emulator.servers.mailbox import Mailbox
 from emulator.servers.mongo import Mongo
 from emulator.servers.postgres import Postgres
 from emulator.servers.rabbitmq import RabbitMQ
-from tests.emulator.waiting import has_ended
-from tests.waiting import until
+from tests.waiting import has_ended, until
 
 _OTHER_RUN = """
 import sys, time
