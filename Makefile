@@ -90,7 +90,7 @@ images: ## build video-to-mp3/light and video-to-mp3/convert
 STANDINS := ../shared/standins/build.sh
 compose-test: .venv/dev ## the contract in the images; restart every service of docker-compose.yml in mid-work: is anything lost?
 	if [ -x $(STANDINS) ]; then $(STANDINS) --buildkit $$($(STANDINS) --tags docker-compose.yml Dockerfile 2>/dev/null); fi
-	$(BIN)/python -m tests.compose.journey
+	$(BIN)/python -m tests.compose.restarts
 	HOSTED_IN_IMAGES=compose-test $(BIN)/python -m pytest tests/functions/test_hosting.py -k container
 
 SYSTEMS ?= bookworm,trixie

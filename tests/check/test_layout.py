@@ -110,7 +110,7 @@ def test_no_test_measures_a_clock() -> None:
     A thread's own CPU time is no such clock: who else uses the machine is not in it.
     """
     own = (
-        *("tests/bench/", "tests/fresh/", "tests/soak/", "tests/compose/journey.py", "tests/faults/harness.py"),
+        *("tests/bench/", "tests/fresh/", "tests/soak/", "tests/compose/restarts.py", "tests/faults/harness.py"),
         "tests/waiting.py",
     )
     measured = {

@@ -65,7 +65,7 @@ def test_a_root_is_lent_certificates_and_proxies_and_nothing_else(tmp_path: Path
     lent = machine.lend(tmp_path, environ)
     assert set(lent) == {"SSL_CERT_FILE", "https_proxy", "PIP_INDEX_URL"}
     assert Path(tmp_path, lent["SSL_CERT_FILE"][1:]).read_bytes() == bundle.read_bytes()
-    assert lent["SSL_CERT_FILE"] in (tmp_path / "etc/apt/apt.conf.d/of-the-machine-around").read_text(encoding="utf-8")
+    assert lent["SSL_CERT_FILE"] in (tmp_path / "etc/apt/apt.conf.d/of-the-host").read_text(encoding="utf-8")
 
 
 def test_the_table_says_how_far_each_trial_came() -> None:
