@@ -81,6 +81,20 @@ class _ByGroup(LoadScopeScheduling):  # type: ignore[misc] # xdist ships no type
     def _split_scope(self, nodeid: str) -> str:
         return _group_of(nodeid)
 
+    def remove_node(self, node: WorkerController) -> str | None:
+        """Give the test during which a worker has crashed: it has failed, and the rest of its work goes to others.
+
+        Left to xdist, the next worker would be given that test again, and crash, and so on.
+        """
+        work = self.assigned_work[node]
+        crashed = next((test for unit in work.values() for test, is_done in unit.items() if not is_done), None)
+        for unit in work.values():
+            if crashed in unit:
+                unit[crashed] = True
+        self.assigned_work[node] = {scope: unit for scope, unit in work.items() if not all(unit.values())}
+        super().remove_node(node)
+        return crashed
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The groups first, in their order. (`--ff` puts what has failed before them.)"""
