@@ -1,4 +1,7 @@
-"""The MP3 beside its video: whole or not at all, and over nothing that was there before, unless that is wanted."""
+"""Writes the MP3 beside its video, whole or not at all.
+
+Nothing that was there before is lost, unless the person wants it replaced.
+"""
 
 import secrets
 from collections.abc import Iterable
@@ -8,15 +11,15 @@ from tempfile import TemporaryFile
 
 
 def require_room(folder: Path) -> None:
-    """Raises OSError where no file can be made."""
+    """Raises OSError if no file can be made in the folder."""
     with TemporaryFile(dir=folder):
         pass
 
 
 def write(pieces: Iterable[bytes], wanted: Path, *, video: Path, force: bool) -> Path:
-    """Give where it lies: at `wanted` or, where something is, under the next free name. Raises OSError.
+    """Write it to `wanted` or, if that name is taken, to the next free one. Returns where it is. Raises OSError.
 
-    With `force` it replaces what is there, though never the video itself.
+    With `force` it replaces a file of that name, but never the video itself.
     """
     unfinished = wanted.with_name(f".{secrets.token_hex(8)}.part")
     try:
@@ -33,7 +36,9 @@ def _take_free_name(unfinished: Path, wanted: Path) -> Path:
     for number in count(1):
         audio = wanted if number == 1 else wanted.with_name(f"{wanted.stem} ({number}){wanted.suffix}")
         try:
-            audio.touch(exist_ok=False)  # taken, so that nobody else takes it; a hard link not every file system has
+            # An empty file keeps others from taking the name. A hard link would do it in one step, but not every file
+            # system has those.
+            audio.touch(exist_ok=False)
         except FileExistsError:
             continue
         return unfinished.replace(audio)

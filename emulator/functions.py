@@ -1,20 +1,21 @@
-"""What is ours: every function behind its own gunicorn, and the bridge that carries events between them."""
+"""The parts that run our own code: every function behind its own gunicorn, the bridge, and the clock."""
 
 import shutil
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
 import urllib3
 
 from emulator import privileges
+from emulator.parts import Part
 from emulator.ports import LOOPBACK, reserve_port
-from emulator.processes import Part, Process, python
+from emulator.processes import Process, python
 from events import catalogue
 
 ROOT = Path(__file__).resolve().parents[1]
-GRACE = 8  # seconds that running work has when the system stops; what is handed back is taken up at the next start
-# Closed after each look: gunicorn, told to stop, waits 2 s for more on a connection that is kept.
+# Seconds that running work has when the system stops. What it hands back is taken up at the next start.
+GRACE = 8
+# No connection is kept: gunicorn, when it is told to stop, waits 2 s for more requests on a kept one.
 _http = urllib3.PoolManager(retries=False, timeout=3, headers={"Connection": "close"})
 
 
@@ -30,7 +31,7 @@ class Function(Part):
         self._temporary = self.directory / "tmp"
         self.env = {
             **env,
-            **_bound(self.address),
+            **_bound_to(self.address),
             "FUNCTION_TARGET": function.target,
             "CONCURRENCY": str(function.concurrency),
             "GRACE_SECONDS": str(GRACE),
@@ -42,49 +43,60 @@ class Function(Part):
         return f"http://{self.address}/"
 
     def start(self) -> None:
-        """Start it, without the temporary files of one that was killed. Raises PartFailed."""
+        """Start it, and remove the temporary files of an earlier start that was killed. Raises PartFailed."""
         shutil.rmtree(self._temporary, ignore_errors=True)
-        privileges.give(self._temporary)
+        privileges.make_writable_directory(self._temporary)
         argv = python("-m", "gunicorn", "-c", self.configuration, "functions_framework:create_app()")
         self.run(Process(self.name, argv, self.directory, self.env, cwd=ROOT))
 
     def has_loaded(self) -> bool:
-        """Look once whether it answers; its stores may be away."""
+        """Look once whether it answers, though its stores may be away."""
         return _answers(f"{self.url}_/health")
 
     def is_ready(self) -> bool:
-        """Look once whether it has loaded and reaches its stores."""
+        """Look once whether it answers and reaches its stores."""
         return _answers(f"{self.url}_/ready")
-
-    def call(self) -> None:
-        """Let what runs by the clock run; what it could not do is left for the next time."""
-        with suppress(urllib3.exceptions.HTTPError):
-            _http.request("POST", self.url, timeout=self.function.timeout)
 
 
 class Bridge(Part):
-    """Ingress and dispatcher."""
+    """Ingress and dispatcher; `env` says where the broker and the functions are."""
 
     def __init__(self, directory: Path, address: str, env: Mapping[str, str]) -> None:
         super().__init__("bridge", directory)
         self._address = address
-        self.env = {"BRIDGE_GRACE": str(GRACE), **env, **_bound(address)}
+        self.env = {"BRIDGE_GRACE": str(GRACE), **env, **_bound_to(address)}
 
     @property
     def url(self) -> str:
-        """The ingress: functions post their events there."""
+        """The ingress, to which functions post their events."""
         return f"http://{self._address}/"
 
     def start(self) -> None:
-        """Start it; it finds the broker when that is there. Raises PartFailed."""
+        """Start it. The broker need not be there yet. Raises PartFailed."""
         self.run(Process(self.name, python("-m", "events.bridge"), self.directory, self.env, cwd=ROOT))
 
     def is_ready(self) -> bool:
-        """Look once whether events pass."""
+        """Look once whether it is connected to the broker, so that events pass."""
         return _answers(f"{self.url}_/ready")
 
 
-def _bound(address: str) -> dict[str, str]:
+class Clock(Part):
+    """Calls the functions that run on a schedule; `env` says where they are."""
+
+    def __init__(self, directory: Path, env: Mapping[str, str]) -> None:
+        super().__init__("clock", directory)
+        self.env = dict(env)
+
+    def start(self) -> None:
+        """Start it. It calls those functions at once, so they should be there. Raises PartFailed."""
+        self.run(Process(self.name, python("-m", "events.clock"), self.directory, self.env, cwd=ROOT))
+
+    def is_ready(self) -> bool:
+        """Nobody calls it, so it is ready as soon as it runs."""
+        return bool(self.processes)
+
+
+def _bound_to(address: str) -> dict[str, str]:
     host, _, port = address.rpartition(":")
     return {"HOST": host, "PORT": port}
 

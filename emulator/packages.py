@@ -1,4 +1,7 @@
-"""What must come from the distribution; `python -m emulator.packages` installs it (`browser`: for tests too)."""
+"""The packages that must come from the distribution, Debian or Ubuntu.
+
+`python -m emulator.packages` installs them; with the argument `browser` also the browser that tests need.
+"""
 
 import os
 import shutil
@@ -13,8 +16,9 @@ from emulator.processes import PartFailed
 BROWSER = {"chromium": Path("/usr/bin/chromium"), "chromium-driver": Path("/usr/bin/chromedriver")}
 PROGRAMS = {"rabbitmq-server": Path("/usr/lib/rabbitmq/bin/rabbitmq-server"), "nginx-light": Path("/usr/sbin/nginx")}
 _UNITS = {"rabbitmq-server": "rabbitmq-server.service epmd.service epmd.socket", "nginx-light": "nginx.service"}
-# Services may start neither now nor at the next boot. Installing a package starts its service, unless policy-rc.d
-# forbids. A machine's own policy stays as it is; one of ours that a kill left behind is known by its second line.
+# The services of these packages are to start neither now nor at the next boot. Installing a package starts its service,
+# unless a program policy-rc.d forbids it. If the machine has one, it stays as it is; one of ours that a kill has left
+# behind is recognised by its second line.
 _INSTALL = r"""
 policy=/usr/sbin/policy-rc.d
 if [ ! -e $policy ] || grep -qs '^# of video-to-mp3$' $policy; then
@@ -33,12 +37,12 @@ exit 0
 
 
 def list_missing(programs: Mapping[str, Path] = PROGRAMS) -> list[str]:
-    """Name the packages whose program is not there."""
+    """The names of the packages whose program is not there."""
     return [package for package, program in programs.items() if not program.exists()]
 
 
 def install(packages: list[str]) -> None:
-    """Install packages of Debian or Ubuntu, their services neither started nor enabled. Raises PartFailed."""
+    """Install packages with apt-get, and leave their services stopped and disabled. Raises PartFailed."""
     if not packages:
         return
     by_hand = f"apt-get install --no-install-recommends {' '.join(packages)}"

@@ -1,4 +1,4 @@
-"""Ports on the loopback interface that no other run on this machine will take."""
+"""Ports on the loopback interface that no other system on this machine takes."""
 
 import random
 import socket
@@ -6,16 +6,16 @@ from functools import cache
 
 LOOPBACK = "127.0.0.1"
 LOOPBACK_6 = "::1"  # what `localhost` means to some clients
-# Below the range from which Linux takes the ports of outgoing connections, so none of those gets in between.
+# Linux takes the ports of outgoing connections from 32768 up (ip_local_port_range), so none of those gets in our way.
 _RANGE = range(20_000, 32_000)
 _reservations: list[socket.socket] = []
 
 
 def reserve_port() -> int:
-    """Choose a free port and keep it for this process until it ends.
+    """Choose a free port that is ours until this process ends.
 
-    The reservation is an abstract socket's name: it binds no port, so the server can, yet every run on this machine
-    sees it, and the kernel drops it with us, however we die.
+    The reservation is the name of an abstract socket (unix(7)). It does not take the port itself, so that the server
+    can; every other run on this machine sees it; and the kernel removes it when we end, however that comes about.
     """
     while True:
         port = random.choice(_RANGE)  # noqa: S311 nothing secret
@@ -31,13 +31,13 @@ def reserve_port() -> int:
 
 
 def is_free(port: int) -> bool:
-    """Tell whether nothing listens on a port of loopback."""
+    """Whether nothing listens on that port of either loopback address."""
     return _can_bind(LOOPBACK, port) and (not has_ipv6() or _can_bind(LOOPBACK_6, port))
 
 
 @cache
 def has_ipv6() -> bool:
-    """Tell whether this machine has a loopback of that kind; many containers have none."""
+    """Whether this machine has the IPv6 loopback address; many containers have not."""
     return _can_bind(LOOPBACK_6, 0)
 
 

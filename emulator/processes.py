@@ -1,32 +1,31 @@
-"""Child processes that do not outlive us, and parts of the system made of them."""
+"""Child processes that end when we end, however we end."""
 
 import fcntl
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import IO, Self
+from typing import IO
 
 from emulator import privileges
-from emulator.ports import LOOPBACK, is_free
+from emulator.ports import is_free
 
-_PLAIN = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
-_LARGEST_LOG = 20_000_000
-# A child gets its death signal when the *thread* that started it ends, so one lasting thread starts them all.
+_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
+_LARGEST_LOG = 20_000_000  # bytes; a larger one is begun anew at the next start
+# The kernel sends a child its death signal when the *thread* that started it ends (prctl(2), PR_SET_PDEATHSIG), so one
+# thread that lasts as long as we do starts them all.
 _spawner = ThreadPoolExecutor(1, "spawner")
 
 
 class PartFailed(Exception):
-    """A part of the system cannot start, or has stopped by itself."""
+    """A part of the system (parts.py) cannot start, or has stopped by itself; the message says what to do about it."""
 
     def __init__(self, part: str, why: str, remedy: str) -> None:
         super().__init__(f"{part}: {why.strip()}\n  What to do: {remedy}")
@@ -35,11 +34,13 @@ class PartFailed(Exception):
 
 @dataclass
 class Process:
-    """One program, its log `<name>.log` and its record `<name>.pid` in a directory of its part.
+    """One program that we run. Its output is in `<name>.log` and its process id in `<name>.pid`, both in `directory`.
 
-    Its session is its own (Ctrl-C at the terminal reaches us alone), it gets `stop_signal` when we die, and the record,
-    locked while we live, lets the next start find what a crash left running. It does not inherit our environment, and
-    where we are root it runs as another account (privileges.py).
+    It has a session of its own, so that Ctrl-C at the terminal reaches only us, who stop the processes in order. It
+    inherits nothing of our environment, and where we are root it runs as another account (privileges.py).
+
+    It does not outlive us: the kernel sends it `stop_signal` when we die. In case it ignores that, `<name>.pid` tells
+    the next start what to end. We hold a lock on that file, so a second run on the same directory is refused.
     """
 
     name: str
@@ -48,30 +49,30 @@ class Process:
     env: Mapping[str, str] = field(default_factory=dict)
     cwd: Path | None = None
     stop_signal: signal.Signals = signal.SIGTERM
-    ports: Sequence[int] = ()  # where it will listen
+    ports: Sequence[int] = ()  # on loopback, where it is going to listen: they must be free at its start
     _child: subprocess.Popen[bytes] | None = field(default=None, init=False)
-    _record: IO[str] | None = field(default=None, init=False)
+    _pid_file: IO[str] | None = field(default=None, init=False)
     _log_start: int = field(default=0, init=False)
 
     @property
     def log(self) -> Path:
-        """Everything the program has written, this start's last."""
+        """The file that has its output, of earlier starts too; what this start wrote comes last."""
         return self.directory / f"{self.name}.log"
 
     @property
     def pid(self) -> int:
-        """The process id, also its group's and session's. Raises RuntimeError before the first start."""
+        """Its process id, which is also the id of its group and session. Raises RuntimeError before the first start."""
         if self._child is None:
             raise RuntimeError(f"{self.name} was never started")
         return self._child.pid
 
     @property
     def exit_code(self) -> int | None:
-        """None while it runs, and the negative number of the signal that ended it."""
+        """None while it runs or was never started; the negative number of a signal if one ended it."""
         if self._child is None:
             return None
         if self._child.returncode is None and _has_ended(self.pid):
-            # Until it is reaped the id is still its own: the one moment to end its children without hitting a stranger.
+            # Its children are ended here, before it is reaped: from then on a stranger may get its id.
             _signal_group(self.pid, signal.SIGKILL)
         return self._child.poll()
 
@@ -82,189 +83,101 @@ class Process:
 
     @property
     def log_tail(self) -> str:
-        """The last lines written since this start, for error messages."""
+        """The last twenty lines that it has written since this start."""
         with self.log.open("rb") as log:
             log.seek(max(self._log_start, log.seek(0, os.SEEK_END) - 4000))
             return "\n".join(log.read().decode(errors="replace").splitlines()[-20:])
 
     def start(self) -> None:
-        """Start the program, after ending what an earlier, crashed run left of it. Raises PartFailed."""
-        self._record = self._claim_record()
+        """Start the program, after ending what a crashed run has left of it. Raises PartFailed."""
+        self._pid_file = self._open_pid_file()
         self._require_ports()
         mode = "a" if self.log.exists() and self.log.stat().st_size < _LARGEST_LOG else "w"
-        dying = ("--pdeathsig", self.stop_signal.name.removeprefix("SIG"))
-        with privileges.open_private(self.log, mode) as log:
-            privileges.hand_over(log)
+        on_our_death = ("--pdeathsig", self.stop_signal.name.removeprefix("SIG"))
+        with privileges.open_private_file(self.log, mode) as log:
+            privileges.give_to_parts(log)
             self._log_start = log.seek(0, os.SEEK_END)
             self._child = _spawner.submit(
                 subprocess.Popen,
-                ["setpriv", *dying, *privileges.options(), "--", *self.argv],
+                ["setpriv", *on_our_death, *privileges.setpriv_options(), "--", *self.argv],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=_PLAIN | dict(self.env),
+                env=_ENVIRONMENT | dict(self.env),
                 cwd=self.cwd,
                 umask=0o077,
                 start_new_session=True,
             ).result()
-        self._record.write(f"{self.pid} {_started(self.pid)}\n")
-        self._record.flush()
+        self._pid_file.write(f"{self.pid} {_started(self.pid)}\n")
+        self._pid_file.flush()
 
     def stop(self, grace: float = 15) -> None:
         """Ask it to stop, and after `grace` seconds kill it and its children."""
         if self._child is not None and self.alive:
             self._child.send_signal(self.stop_signal)
-            _wait(lambda: not self.alive, grace)
+            wait_until(lambda: not self.alive, grace)
         self.kill()
 
     def kill(self) -> None:
-        """End it and its group at once, as a crash would."""
+        """End it and its children at once, as a crash would."""
         if self._child is not None and self.alive:
             _signal_group(self.pid, signal.SIGKILL)
-            _wait(lambda: not self.alive, 10)
-        if self._record is not None:
-            self._record.truncate(0)
-            self._record.close()
-            self._record = None
+            wait_until(lambda: not self.alive, 10)
+        if self._pid_file is not None:
+            self._pid_file.truncate(0)
+            self._pid_file.close()
+            self._pid_file = None
 
     def finish(self, seconds: float) -> None:
-        """Run to the end. Raises PartFailed unless it exits with 0 in time."""
+        """Start it and wait for its end. Raises PartFailed unless it exits with 0 within that time."""
         try:
             self.start()
-            _wait(lambda: not self.alive, seconds)
+            wait_until(lambda: not self.alive, seconds)
             if self.exit_code != 0:
                 raise self.failed("failed" if self.exit_code else f"is not done after {seconds:g} s")
         finally:
             self.kill()
 
     def failed(self, what: str) -> PartFailed:
-        """Tell what happened to it with the end of its log."""
+        """The error that says what happened to it, with the end of its log."""
         code = self.exit_code
         ending = "" if code is None else f" (exit code {code})" if code >= 0 else f" ({signal.Signals(-code).name})"
         return PartFailed(self.name, f"{what}{ending}\n{self.log_tail}", f"read {self.log}")
 
-    def _claim_record(self) -> IO[str]:
+    def _open_pid_file(self) -> IO[str]:
+        """Lock it, and end the process that it names, if that is still running."""
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        record = privileges.open_private(self.directory / f"{self.name}.pid", "a+")
+        pid_file = privileges.open_private_file(self.directory / f"{self.name}.pid", "a+")
         try:
-            fcntl.flock(record, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(pid_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            record.close()
+            pid_file.close()
             raise PartFailed(
                 self.name,
                 f"another run holds {self.directory}",
                 "stop the other run (Ctrl-C in its terminal), or give this one another state directory",
             ) from None
-        record.seek(0)
-        if left_behind := record.read().split():
+        pid_file.seek(0)
+        if left_behind := pid_file.read().split():
             _end_left_behind(int(left_behind[0]), left_behind[1], self.stop_signal)
-        record.truncate(0)
-        return record
+        pid_file.truncate(0)
+        return pid_file
 
     def _require_ports(self) -> None:
         for port in self.ports:
-            # What ended a moment ago may still be closing its own.
-            if not _wait(partial(is_free, port), 2):
+            # A process that ended a moment ago may still be closing its port.
+            if not wait_until(partial(is_free, port), 2):
                 remedy = f"stop it (`ss -tlnp 'sport = :{port}'` names it), or choose another port"
                 raise PartFailed(self.name, f"another program has port {port}", remedy)
 
 
-class Part(ABC):
-    """Something the system is made of: started without waiting, then awaited, so that many can start side by side."""
-
-    grace = 15.0  # seconds it may take to stop
-
-    def __init__(self, name: str, directory: Path) -> None:
-        self.name = name
-        self.directory = directory.absolute()
-        self.processes: list[Process] = []
-
-    @abstractmethod
-    def start(self) -> None:
-        """Start the processes. Raises PartFailed."""
-
-    @abstractmethod
-    def is_ready(self) -> bool:
-        """Look once whether it serves."""
-
-    def has_loaded(self) -> bool:
-        """Look once whether starting it costs nothing more, though it may be waiting for others."""
-        return self.is_ready()
-
-    def wait(self, seconds: float = 60) -> None:
-        """Wait until it serves. Raises PartFailed when a process has ended or time is up."""
-        if not _wait(self._serves, seconds):
-            raise self.processes[-1].failed(f"is not ready after {seconds:g} s")
-
-    def check(self) -> None:
-        """Raises PartFailed when one of its processes has ended by itself."""
-        for process in self.processes:
-            if not process.alive:
-                raise process.failed("has stopped")
-
-    def _serves(self) -> bool:
-        self.check()
-        return self.is_ready()
-
-    def stop(self) -> None:
-        """Stop the processes, the last started first. What has not loaded has nothing to finish, so gets less time."""
-        grace = self.grace if self.processes and self.has_loaded() else 1
-        while self.processes:
-            self.processes.pop().stop(grace)
-
-    def kill(self) -> None:
-        """End the processes as a crash would."""
-        while self.processes:
-            self.processes.pop().kill()
-
-    def run(self, process: Process) -> Process:
-        """Start one more process of this part."""
-        self.processes.append(process)  # first, so that `stop` cleans up after a start that fails half way
-        process.start()
-        return process
-
-    def __enter__(self) -> Self:
-        with ExitStack() as on_failure:
-            on_failure.callback(self.stop)
-            self.start()
-            self.wait()
-            on_failure.pop_all()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-
-@contextmanager
-def running(*parts: Part) -> Iterator[None]:
-    """Start parts side by side, wait for each in turn, and in the end stop all, whatever happens."""
-    try:
-        for part in parts:
-            part.start()
-        for part in parts:
-            part.wait()
-        yield
-    finally:
-        with ThreadPoolExecutor() as side_by_side:
-            list(side_by_side.map(lambda part: part.stop(), parts))
-
-
-def answers(port: int, greeting: bytes = b"", answer: bytes = b"") -> bool:
-    """Tell whether a server on loopback accepts a connection and, told `greeting`, starts with `answer`."""
-    try:
-        with socket.create_connection((LOOPBACK, port), timeout=2) as connection:
-            connection.sendall(greeting)
-            return not answer or connection.recv(len(answer)) == answer
-    except OSError:
-        return False
-
-
 def python(*arguments: str) -> list[str]:
-    """Give the command that runs this very Python, deaf to the user's own settings and packages."""
-    return [sys.executable, "-s", "-u", *privileges.bytecode(), *arguments]
+    """The command that runs the Python that we run in, without the user's own packages and settings (`-s`)."""
+    return [sys.executable, "-s", "-u", *privileges.bytecode_options(), *arguments]
 
 
-def _wait(condition: Callable[[], object], seconds: float) -> bool:
+def wait_until(condition: Callable[[], object], seconds: float) -> bool:
+    """Look every 20 ms whether the condition is true; False if it is not within that time."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -283,15 +196,18 @@ def _signal_group(pid: int, number: signal.Signals) -> None:
 
 
 def _end_left_behind(pid: int, started: str, stop_signal: signal.Signals) -> None:
-    """End a process of a crashed run, if the id is still that process'. It may be dying already."""
+    """End a process of a crashed run, unless the id belongs to another process by now. It may be ending already."""
     for number, grace in ((stop_signal, 15), (signal.SIGKILL, 10)):
         if _started(pid) == started:
             _signal_group(pid, number)
-            _wait(lambda: _started(pid) != started, grace)
+            wait_until(lambda: _started(pid) != started, grace)
 
 
 def _started(pid: int) -> str:
-    """Give when a process started, in ticks since boot; with the id this names it for ever. Empty if there is none."""
+    """When a process started, in clock ticks since boot (field 22 of /proc/<pid>/stat); empty if it has ended.
+
+    Ids are used again, but an id with its start names one process only.
+    """
     try:
         state, *fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].decode("ascii").split()
     except (FileNotFoundError, ProcessLookupError):

@@ -11,11 +11,11 @@ _PICTURE, _TONE = "testsrc2=size=320x180:rate=10:duration=5", "sine=frequency=44
 
 
 def make(directory: Path) -> Path:
-    """Give the video in `directory`, made at the first call. Raises PartFailed."""
+    """Make the video in `directory`, unless an earlier call has. Raises PartFailed."""
     folder, unfinished = directory / "sample", "unfinished.mp4"
     video = folder / "sample.mp4"
     if not video.exists():
-        privileges.give(folder)
+        privileges.make_writable_directory(folder)
         inputs = ["-f", "lavfi", "-i", _PICTURE, "-f", "lavfi", "-i", _TONE]
         argv = [get_ffmpeg_exe(), "-nostdin", "-y", "-v", "error", *inputs, "-preset", "ultrafast", unfinished]
         Process("sample", argv, directory, cwd=folder).finish(seconds=60)

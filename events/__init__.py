@@ -1,1 +1,1 @@
-"""The event contract and what carries events: this package knows functions by URL only."""
+"""Events: their contract, how a function posts them, and the bridge that delivers them to functions by URL."""

@@ -12,15 +12,15 @@ OURS = "org.videotomp3/"
 
 @dataclass(frozen=True)
 class Function:
-    """One entry of the catalogue."""
+    """One entry of the catalogue: what every platform has to give this function."""
 
     name: str  # as deployed, with dashes
     target: str  # as Python knows it, with underscores: FUNCTION_TARGET
-    path: str | None  # where the gateway serves it; None: the gateway does not know it
-    auth_port: bool  # served on the gateway's second port too
-    events: tuple[str, ...]  # types that trigger it
-    dead_letter: bool  # it takes the events that were given up
-    schedule: str | None  # cron line
+    path: str | None  # where the gateway serves it; None where the gateway does not know it
+    auth_port: bool  # also served on the gateway's second port, where the original system had its auth service
+    events: tuple[str, ...]  # the event types that trigger it
+    dead_letter: bool  # whether it takes the events that other functions were given up on
+    schedule: str | None  # cron line of a function that runs by the clock
     timeout: int  # seconds one request may take
     concurrency: int  # requests one instance serves at once
     memory: str  # as Kubernetes writes it
@@ -29,9 +29,9 @@ class Function:
 
 
 def load(path: Path = STACK_FILE) -> tuple[Function, ...]:
-    """Every function, in the file's order.
+    """Every function, in the order of the file.
 
-    Raises OSError without the file, and KeyError where an entry lacks what every function has.
+    Raises OSError where the file cannot be read, and KeyError where an entry lacks something that every function has.
     """
     stack = yaml.safe_load(path.read_text(encoding="utf-8"))
     return tuple(_function(name, entry) for name, entry in stack["functions"].items())

@@ -1,6 +1,6 @@
-"""The event contract: three types of CloudEvents 1.0, each with a JSON Schema.
+"""The event contract: three types of CloudEvents 1.0, each with a JSON Schema for its data.
 
-An event is a hint; the job's row is the truth.
+An event only says "look at this job now"; what is true of the job stands in its row in Postgres.
 """
 
 import json
@@ -23,12 +23,12 @@ SUBJECT = "jobs/"
 
 
 class InvalidEvent(Exception):
-    """The event breaks the contract; the message says where."""
+    """The event breaks the contract; the message says where. Do not send it again: correct what made it."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """A CloudEvent of ours, apart from how it travels (CloudEvents 1.0.2, section 2)."""
+    """A CloudEvent of ours, whatever it is encoded as (CloudEvents 1.0.2, section 2); `envelope` encodes it."""
 
     id: str
     type: str
@@ -41,11 +41,15 @@ class Event:
 
     @property
     def job(self) -> UUID:
-        """The job it speaks of: all that a function may believe of an event."""
+        """The job that the event is about.
+
+        A function must take nothing else from an event: on some platforms anybody can post one.
+        """
         return UUID(self.subject.removeprefix(SUBJECT))
 
     @property
     def dataschema(self) -> str:
+        """The name (`$id`) of the JSON Schema of its data."""
         return f"urn:videotomp3:schema:{self.type}"
 
 
@@ -53,9 +57,10 @@ def event(
     type_: str, job: UUID, generation: int, *, source: str, time: datetime, data: dict[str, Any],
     traceparent: str | None = None, correlationid: str | None = None,
 ) -> Event:  # fmt: skip
-    """The event of that type for this generation of the job: a repeat of it has the same id, so it is the same event.
+    """Makes the event of that type for this generation of the job. `data` needs no job_id and no generation.
 
-    Raises InvalidEvent where `data` is not what the type's schema asks for.
+    Its id depends on job, type and generation alone, so an event that is made again is the same event to whoever gets
+    both. Raises InvalidEvent when `data` breaks the type's schema.
     """
     made = Event(
         id=str(uuid5(job, f"{type_}/{generation}")),
@@ -72,7 +77,7 @@ def event(
 
 
 def check(event: Event) -> None:
-    """Raises InvalidEvent where the event is none of ours or its data breaks its type's schema."""
+    """Raises InvalidEvent when the type is not one of ours, or the subject or the data is not what that type needs."""
     if event.type not in TYPES:
         raise InvalidEvent(f"type {event.type[:100]!r} is none of {', '.join(TYPES)}")
     try:
@@ -86,7 +91,7 @@ def check(event: Event) -> None:
 
 @cache
 def _validator(type_: str) -> Callable[[Any], None]:
-    # Imported and compiled by the first event, not by the function's cold start.
+    # Imported and compiled when the first event needs it: a cold start must not pay for it.
     import fastjsonschema
 
     validate = fastjsonschema.compile(json.loads((SCHEMAS / f"{type_}.json").read_text(encoding="utf-8")))

@@ -1,6 +1,6 @@
-"""How an event travels: binary or structured over HTTP, structured (and, reading, binary) over AMQP.
+"""How events are encoded: in binary or structured mode over HTTP, in structured mode over AMQP.
 
-The only user of the CloudEvents SDK.
+Messages in binary mode are read as well. This is the only module that uses the CloudEvents SDK.
 """
 
 import re
@@ -19,23 +19,24 @@ STRUCTURED = "application/cloudevents+json"
 JSON = "application/json"
 REQUIRED = ("id", "source", "type", "subject", "time")
 EXTENSIONS = ("traceparent", "correlationid")
-# What a header carries as it is; the HTTP binding would have the rest encoded (CloudEvents HTTP 1.0.2, 3.1.3.2).
+# Printable ASCII, which a header carries as it is. The HTTP binding has anything else percent-encoded, which our events
+# never need (CloudEvents HTTP 1.0.2, 3.1.3.2).
 PLAIN = re.compile("[ -~]*")
-# "ce-" is what Knative's RabbitMQ broker writes, the others are the AMQP binding's (CloudEvents AMQP 1.0.2, 3.1.3).
+# Knative's RabbitMQ broker writes "ce-"; the others are from the AMQP binding (CloudEvents AMQP 1.0.2, 3.1.3).
 AMQP_PREFIXES = ("ce-", "cloudevents:", "cloudevents_")
 
 
 def to_http(event: Event) -> tuple[dict[str, str], bytes]:
-    """Headers and body in binary mode."""
+    """Headers and body of a request or a reply in binary mode."""
     headers, body = to_binary(_envelope(event))
     return headers, body
 
 
 def from_http(headers: Mapping[str, str], body: bytes) -> Event:
-    """The event of a request or a reply, either mode. Raises InvalidEvent."""
+    """The event of a request or a reply, in either mode. Raises InvalidEvent."""
     try:
         parsed = parse_http(dict(headers), body)
-    except Exception as error:  # beside its own errors, hostile JSON makes the SDK raise TypeError, RecursionError …
+    except Exception as error:  # besides its own, the SDK raises TypeError, RecursionError … on hostile JSON
         # The SDK's own message repeats every header it was given, credentials included.
         raise InvalidEvent("not a CloudEvent: it needs ce-id, ce-source, ce-type, ce-specversion and JSON") from error
     return _event(parsed)
@@ -47,7 +48,7 @@ def to_message(event: Event) -> bytes:
 
 
 def from_message(content_type: str | None, headers: Mapping[str, Any], body: bytes) -> Event:
-    """The event of an AMQP message, either mode. Raises InvalidEvent."""
+    """The event of an AMQP message, in either mode. Raises InvalidEvent."""
     attributes = {"content-type": content_type or STRUCTURED}
     for name, value in headers.items():
         for prefix in AMQP_PREFIXES:
@@ -57,7 +58,7 @@ def from_message(content_type: str | None, headers: Mapping[str, Any], body: byt
 
 
 def is_plain(value: Any) -> TypeGuard[str]:
-    """Whether it is a text that every header can carry."""
+    """Whether it is a text that a header carries as it is."""
     return isinstance(value, str) and PLAIN.fullmatch(value) is not None
 
 
@@ -87,7 +88,7 @@ def _event(envelope: CloudEvent) -> Event:
         time = datetime.fromisoformat(attributes["time"])
         time = (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise InvalidEvent("ce-time is no RFC 3339 time") from error
+        raise InvalidEvent("ce-time is not an RFC 3339 time") from error
     data: Any = envelope.get_data()
     event = Event(
         **{name: attributes[name] for name in ("id", "source", "type", "subject")},

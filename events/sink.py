@@ -1,35 +1,32 @@
-"""Where a function posts its events: $K_SINK, as Knative names it.
-
-Behind it stands Knative's broker or our bridge's ingress.
-"""
+"""The sink: where a function posts its events. That is $K_SINK, Knative's broker or our bridge's ingress."""
 
 from events import envelope
 from events.contract import Event
 
-MAY_PASS = (408, 429)  # of 4xx, those that do not blame the event
-TIMEOUT = 1.5  # seconds: an upload answers within 2 s though nobody takes its event
+TRANSIENT = (408, 429)  # the statuses of 4xx that do not say that anything is wrong with the event
+TIMEOUT = 1.5  # seconds: upload waits for it, and answers within 2 s even if nobody takes its event
 
 
 class SinkUnavailable(Exception):
-    """Nobody took the event. The row it speaks of is safe: sweep sends it again."""
+    """Nobody took the event. Nothing is lost by that, because sweep sends it again: log it and go on."""
 
 
 class SinkRefused(SinkUnavailable):
-    """The sink takes offence at this one event; another may pass."""
+    """The sink refused this event (4xx); it may well take others. See the ingress's log for what is wrong with it."""
 
 
 class Sink:
-    """Posts events in binary mode over one kept connection."""
+    """Posts events in binary mode over a connection that is kept open."""
 
     def __init__(self, url: str) -> None:
-        # Imported by the first event: 0.1 s that a cold start need not pay.
+        # Imported when the first event is sent: it takes 0.1 s, which a cold start must not pay for.
         import urllib3
 
         self._url = url
         self._pool = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(total=TIMEOUT))
 
     def send(self, event: Event) -> None:
-        """Returns once the other side has made the event safe (2xx). Raises SinkUnavailable, for a 4xx SinkRefused."""
+        """Posts the event; returns once it is taken (2xx). Raises SinkUnavailable, and for most of 4xx SinkRefused."""
         import urllib3
 
         headers, body = envelope.to_http(event)
@@ -38,5 +35,5 @@ class Sink:
         except urllib3.exceptions.HTTPError as error:
             raise SinkUnavailable(f"no answer from the event sink: {type(error).__name__}") from error
         if not 200 <= answer.status < 300:
-            refused = 400 <= answer.status < 500 and answer.status not in MAY_PASS
+            refused = 400 <= answer.status < 500 and answer.status not in TRANSIENT
             raise (SinkRefused if refused else SinkUnavailable)(f"the event sink answered {answer.status}")

@@ -1,7 +1,7 @@
 #!/bin/sh
-# nginx asks for its upstreams' addresses when it starts, and never again. Under compose a container may come back with
-# another one, or in several (--scale): whenever Docker's DNS says something new, nginx reads its configuration anew. What
-# is being transferred goes on meanwhile.
+# nginx looks up the addresses of its upstreams when it starts, and never again. Under compose a container may come back with
+# another address, or several may come (--scale). So whenever Docker's DNS has new addresses, this makes nginx read its
+# configuration again; transfers that are under way go on.
 names=$(env | sed -n 's/^[A-Z]*_ADDR=\(.*\):.*/\1/p')
 addresses() { for name in $names; do getent ahostsv4 "$name" | sed "s/ .*/ $name/"; done | sort -u; }
 {

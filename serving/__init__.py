@@ -1,1 +1,1 @@
-"""What every HTTP server of ours has in common, function or bridge: log lines, problem documents, gunicorn's worker."""
+"""What every server process of ours has in common, function or bridge: settings, logs, problems, tracing, worker."""

@@ -1,4 +1,4 @@
-"""The log: JSON lines on stdout, one per outcome. It names ids and numbers; never a token or an address."""
+"""Logs: one line of JSON on stdout for each outcome. A line holds ids and numbers, never a token or an address."""
 
 import json
 import logging
@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 LEVEL = "INFO"
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 class Line(logging.Formatter):
-    """One record as one line of JSON; what `fields()` made stands beside the message."""
+    """Formats a record as one line of JSON, with what `fields()` made beside the message."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -24,19 +25,22 @@ class Line(logging.Formatter):
 
 
 def fields(**values: Any) -> dict[str, dict[str, Any]]:
-    """The `extra` of a log call; what is None is left out."""
+    """The `extra` of a log call. A value that is None is left out."""
     return {"fields": {name: value for name, value in values.items() if value is not None}}
 
 
 def configuration(level: str = LEVEL) -> dict[str, Any]:
-    """For logging.config.dictConfig, and for gunicorn's logconfig_dict."""
+    """What logging.config.dictConfig and gunicorn's `logconfig_dict` take.
+
+    A level that does not exist becomes LEVEL: the complaint about it (serving/environment.py) has to be logged somehow.
+    """
     quiet = {"handlers": [], "propagate": True, "level": "WARNING"}
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"line": {"()": Line}},
         "handlers": {"stdout": {"class": "logging.StreamHandler", "formatter": "line", "stream": "ext://sys.stdout"}},
-        "root": {"level": level, "handlers": ["stdout"]},
+        "root": {"level": level if level in LEVELS else LEVEL, "handlers": ["stdout"]},
         # gunicorn's access log holds queries and addresses; pika reports each lost connection five times.
         "loggers": {
             "gunicorn.error": quiet,

@@ -1,6 +1,6 @@
 """What gunicorn refuses before any code of ours hears of it: a problem like any other (RFC 9457).
 
-gunicorn itself answers in HTML, and logs the line that it stumbled over, in which a token may stand.
+gunicorn itself would answer in HTML and log the line that it could not read, in which a token may stand.
 """
 
 from typing import Any
@@ -9,18 +9,20 @@ from gunicorn import util
 from gunicorn.http import errors
 from gunicorn.workers.gthread import ThreadWorker
 
-from serving import problems
+from serving import problems, tracing
+from serving.logs import fields
 
-UNREADABLE = (400, "bad-request", "The request cannot be read", "send a well-formed HTTP/1.1 request (RFC 9112)")
-# By what gunicorn raises; for any other of its ParseExceptions the request is unreadable.
+UNREADABLE = (problems.BAD_REQUEST, "send a well-formed HTTP/1.1 request (RFC 9112)")
+BROKEN = (problems.INTERNAL, problems.OUR_FAULT)
+# By the error that gunicorn raises. Any other of its ParseExceptions means that the request cannot be read.
 REFUSALS = {
-    errors.LimitRequestLine: (414, "address-too-long", "The address is too long", "send a shorter address"),
-    errors.LimitRequestHeaders: (431, "headers-too-large", "The headers are too large", "send fewer or shorter ones"),
-    errors.ExpectationFailed: (417, "expectation-failed", "That cannot be expected", "expect 100-continue or nothing"),
-    errors.UnsupportedTransferCoding: (501, "not-implemented", "The body is coded", "send it as it is, or in chunks"),
-    # Raised on the way out, though their parents are about requests.
-    errors.InvalidResponseHeader: problems.BROKEN,
-    errors.InvalidResponseHeaderName: problems.BROKEN,
+    errors.LimitRequestLine: (problems.ADDRESS_TOO_LONG, "send a shorter address"),
+    errors.LimitRequestHeaders: (problems.HEADERS_TOO_LARGE, "send fewer or shorter ones"),
+    errors.ExpectationFailed: (problems.EXPECTATION_FAILED, "expect 100-continue or nothing"),
+    errors.UnsupportedTransferCoding: (problems.NOT_IMPLEMENTED, "send it as it is, or in chunks"),
+    # Raised on the way out, though their parent classes are about requests.
+    errors.InvalidResponseHeader: BROKEN,
+    errors.InvalidResponseHeaderName: BROKEN,
 }
 
 
@@ -28,26 +30,28 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn is untyped, so its 
     """gunicorn's worker with threads; `worker_class` names it."""
 
     def handle_error(self, _request: Any, client: Any, _address: Any, error: Exception) -> None:
-        """Answers, and leaves the connection to be closed: where the next request would begin nobody knows."""
-        otherwise = UNREADABLE if isinstance(error, errors.ParseException) else problems.BROKEN
-        refusal = REFUSALS.get(type(error), otherwise)
-        if refusal is problems.BROKEN:
-            self.log.error("it broke", exc_info=error)
+        """Answers, and leaves the connection to be closed: nobody knows where the next request would begin."""
+        otherwise = UNREADABLE if isinstance(error, errors.ParseException) else BROKEN
+        kind, detail = REFUSALS.get(type(error), otherwise)
+        identity = tracing.identity({})  # what its headers say cannot be known
+        known = fields(
+            status=kind.status,
+            reason=kind.slug,
+            trace=identity.trace_id,
+            request=identity.request_id,
+        )
+        if kind is problems.INTERNAL:
+            self.log.error("it broke", exc_info=error, extra=known)
         else:
-            self.log.warning("request refused: %s", type(error).__name__)
+            self.log.warning("request refused: %s", type(error).__name__, extra=known)
+        answer = problems.answer(kind, detail, {tracing.REQUEST_ID: identity.request_id, "Connection": "close"})
         try:
-            util.write_nonblock(client, _answer(*refusal))
+            util.write_nonblock(client, _as_bytes(answer, kind.title))
         except OSError:
             self.log.debug("the client is gone")
 
 
-def _answer(status: int, slug: str, title: str, detail: str) -> bytes:
-    body = problems.document(status, slug, title, detail).encode()
-    head = (
-        f"HTTP/1.1 {status} {title}",
-        f"Content-Type: {problems.MIMETYPE}",
-        f"Content-Length: {len(body)}",
-        "Cache-Control: no-store",
-        "Connection: close",
-    )
-    return "\r\n".join((*head, "", "")).encode() + body
+def _as_bytes(answer: problems.Answer, phrase: str) -> bytes:
+    headers = {**answer.headers, "Content-Length": str(len(answer.body))}
+    head = (f"HTTP/1.1 {answer.status} {phrase}", *(f"{name}: {value}" for name, value in headers.items()))
+    return "\r\n".join((*head, "", "")).encode() + answer.body

@@ -31,7 +31,7 @@ EMPTY = """
 
 pytest_plugins = ["tests.workers"]
 # Processes of a system write there what was measured in them, and where we are root they are not.
-privileges.give(ROOT / ".coverage.d")
+privileges.make_writable_directory(ROOT / ".coverage.d")
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from functions.model.jobs import NewJob
+from functions.model.options import Options
 
 
 def new_job(owner: UUID, **changes: Any) -> NewJob:
@@ -17,6 +18,7 @@ def new_job(owner: UUID, **changes: Any) -> NewJob:
         "video_size": 10,
         "video_sha256": "0" * 64,
         "idempotency_key": None,
+        "options": Options(),
         "traceparent": None,
         "correlationid": None,
     }

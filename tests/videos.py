@@ -32,12 +32,12 @@ def bunny() -> Path:
 
 
 def streamable(directory: Path) -> Path:
-    """The index in front, as the web likes it."""
+    """The index in front, so that a browser can play it while it loads."""
     return _video(directory / "streamable.mp4", "-movflags", "+faststart")
 
 
 def fragmented(directory: Path) -> Path:
-    """No index for the whole, one for each fragment, as DASH and HLS make it."""
+    """An index for each fragment and none for the whole, as DASH and HLS have it."""
     return _video(directory / "fragmented.mp4", "-movflags", "+frag_keyframe+empty_moov+default_base_moof")
 
 
@@ -146,7 +146,7 @@ def chaptered(directory: Path) -> Path:
 
 
 def talkative(directory: Path) -> Path:
-    """ffmpeg's report of it is long: a comment of 40 kB, then a thousand chapters, then the streams."""
+    """A video of which ffmpeg's report is long: a comment of 40 kB, then a thousand chapters, then the streams."""
     chapters = directory / "thousand-chapters.txt"
     chapter = "[CHAPTER]\nTIMEBASE=1/1000\nSTART={0}\nEND={0}\ntitle=Chapter {0}\n"
     chapters.write_text(";FFMETADATA1\n" + "".join(chapter.format(start) for start in range(1000)), encoding="utf-8")
@@ -192,7 +192,7 @@ def sampled(directory: Path, hertz: int) -> Path:
 
 
 def short_sound(directory: Path) -> Path:
-    """Two seconds of sound under five of picture: whole, though it looks like a cut."""
+    """Two seconds of sound under five of picture: nothing is missing, though it looks like a video that was cut off."""
     return _video(directory / "short-sound.mp4", "-filter:a", "atrim=end=2")
 
 
@@ -289,7 +289,7 @@ def look(path: Path) -> str:
 
 
 def play(path: Path) -> float:
-    """Seconds of sound in a file, by decoding it to the end; fails when a word of complaint is heard."""
+    """Seconds of sound in a file, by decoding it to the end. Fails where ffmpeg has anything to complain of."""
     words = ("-nostdin", "-v", "warning", "-xerror", "-i", str(path), "-vn", "-f", "null", "-progress", "pipe:1", "-")
     run = subprocess.run([get_ffmpeg_exe(), *words], capture_output=True, encoding="utf-8", check=True)
     assert not run.stderr, run.stderr

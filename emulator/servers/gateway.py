@@ -1,4 +1,4 @@
-"""The gateway: nginx from the distribution, with the one template that docker compose and Kubernetes use too."""
+"""The gateway: nginx from the distribution, with the template that docker compose and Kubernetes use too."""
 
 import shutil
 import time
@@ -7,13 +7,15 @@ from pathlib import Path
 from string import Template
 
 from emulator import privileges
+from emulator.parts import Part, answers
 from emulator.ports import LOOPBACK, LOOPBACK_6, has_ipv6, is_free
-from emulator.processes import Part, PartFailed, Process, answers
+from emulator.processes import PartFailed, Process
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "gateway" / "nginx.conf.template"
-_FORM_BYTES = 65536  # what upload lets a form hold around its file
-# What the nginx image has around its conf.d. Nothing of nginx lies outside the directory of the state, and nothing is
-# included: nginx reads the path of that as a pattern, and would find nothing below a directory called [a].
+_FORM_BYTES = 65536  # how much upload lets a form have around its file
+# What the nginx image has around the template. All of nginx's files lie in the directory of the state. The template is
+# put in here and not included, because nginx reads the path of an `include` as a pattern: below a directory whose name
+# is [a] it would find nothing.
 _MAIN = """\
 daemon off;
 worker_processes 1;
@@ -32,7 +34,7 @@ http {
 
 
 class Gateway(Part):
-    """nginx on the two ports that people use; `addresses` are where the HTTP functions answer, by name."""
+    """nginx on the two ports that people use. `addresses` maps the name of each HTTP function to its `host:port`."""
 
     def __init__(
         self, directory: Path, *, port: int, auth_port: int, addresses: Mapping[str, str], settings: Mapping[str, str]
@@ -43,7 +45,7 @@ class Gateway(Part):
             "GATEWAY_LISTEN": _everywhere_on(port),
             "AUTH_LISTEN": _everywhere_on(auth_port),
             "MAX_BODY_BYTES": str(int(settings.get("MAX_UPLOAD_BYTES", 4 * 1024**3)) + _FORM_BYTES),
-            # Everybody at this machine shares one address.
+            # More than the template's usual limits, for everybody on this machine has the same address.
             "LOGIN_RATE": "600r/m",
             "LOGIN_BURST": "100",
             **{f"{name.upper().replace('-', '_')}_ADDR": address for name, address in addresses.items()},
@@ -59,12 +61,12 @@ class Gateway(Part):
         return f"http://{LOOPBACK}:{self.auth_port}"
 
     def start(self) -> None:
-        """Start it. Raises PartFailed, also where another program has one of the ports."""
+        """Start it. Raises PartFailed, also if another program has one of the ports."""
         nginx = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
         if nginx is None:
             raise PartFailed(self.name, "nginx is not installed", "python -m emulator.packages")
-        privileges.give(self.directory / "temporary")
-        privileges.keep(self.directory / "nginx.conf", _MAIN % render(self._variables))
+        privileges.make_writable_directory(self.directory / "temporary")
+        privileges.write_private_file(self.directory / "nginx.conf", _MAIN % render(self._variables))
         for setting, port in (("GATEWAY_PORT", self.port), ("AUTH_PORT", self.auth_port)):
             _await_free(setting, port)
         argv = [nginx, "-p", str(self.directory), "-c", "nginx.conf", "-e", "stderr"]
@@ -76,22 +78,25 @@ class Gateway(Part):
 
 
 def render(variables: Mapping[str, str]) -> str:
-    """The template with `${NAME}` replaced and nginx' own `$name` left, as the nginx image does it. Raises KeyError."""
+    """The template with each `${NAME}` replaced and nginx's own `$name` left, as the nginx image does it.
+
+    Raises KeyError for a name that `variables` has not.
+    """
     return _Upper(TEMPLATE.read_text(encoding="utf-8")).substitute(variables)
 
 
 class _Upper(Template):
-    # The base class turns the text into a pattern, which typeshed declares it to be from the start.
+    # A text is right here, for the base class compiles it; typeshed declares a compiled pattern.
     pattern = r"\$\{(?P<braced>[A-Z_]+)\}|(?P<escaped>(?!))|(?P<named>(?!))|(?P<invalid>(?!))"  # type: ignore[assignment]
 
 
 def _everywhere_on(port: int) -> str:
-    """The address of nginx' directive `listen`, and where there are two loopbacks a second directive."""
+    """The argument of nginx's directive `listen` and, if there is an IPv6 loopback, a second directive for that."""
     return f"{LOOPBACK}:{port}" + (f"; listen [{LOOPBACK_6}]:{port}" if has_ipv6() else "")
 
 
 def _await_free(setting: str, port: int) -> None:
-    """A gateway whose emulator was killed lets go within moments; nobody else is waited for any longer."""
+    """Wait 2 s for the port: the gateway of an emulator that was killed may still be closing it. Raises PartFailed."""
     deadline = time.monotonic() + 2
     while not is_free(port):
         if time.monotonic() > deadline:

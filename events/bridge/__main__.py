@@ -1,4 +1,4 @@
-"""`python -m events.bridge` serves; `… replay` sends parked events back to where they were given up on."""
+"""`python -m events.bridge` runs the bridge; `… replay` sends each parked event back to its work queue."""
 
 import logging.config
 import os
@@ -8,31 +8,37 @@ from typing import Any
 from gunicorn.app.base import BaseApplication
 
 from events import catalogue
-from events.bridge.broker import BrokerError, Publisher, Subscriber, move
-from events.bridge.dispatcher import Dispatcher, released
+from events.bridge import messages
+from events.bridge.broker.errors import BrokerError
+from events.bridge.broker.publisher import Publisher
+from events.bridge.broker.subscriber import Subscriber
+from events.bridge.broker.transfer import move
+from events.bridge.dispatcher import Dispatcher
 from events.bridge.ingress import Ingress
-from events.bridge.settings import Misconfigured, Settings
+from events.bridge.settings import Settings
 from serving import logs
+from serving.environment import SettingsError
 
 
 def main(arguments: list[str]) -> int | str:
+    """Runs the command and returns what sys.exit() takes: 0, or what went wrong in one line."""
     try:
         settings = Settings.read(os.environ, catalogue.load())
         match arguments:
             case []:
                 Server(settings).run()
             case ["replay"]:
-                count = move(settings.amqp_url, settings.topology, settings.topology.parked, released)
+                count = move(settings.amqp_url, settings.topology, settings.topology.parked, messages.for_replay)
                 sys.stdout.write(f"{count} parked event{'' if count == 1 else 's'} sent again\n")
             case _:
                 return "use: python -m events.bridge [replay]"
-    except (Misconfigured, BrokerError) as error:
+    except (SettingsError, BrokerError) as error:
         return str(error)
     return 0
 
 
 class Server(BaseApplication):  # type: ignore[misc] # gunicorn is untyped, so its class is Any
-    """gunicorn around the ingress; its one worker also holds the links to the broker and the dispatcher."""
+    """gunicorn with one worker, which serves the ingress and runs the dispatcher and both connections to the broker."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -49,32 +55,34 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn is untyped, so i
             "bind": f"{self._settings.host}:{self._settings.port}",
             "worker_class": "serving.worker.Worker",  # gthread
             "threads": 8,
-            "timeout": 0,  # the worker's heartbeat to its master, not a request's time
+            "timeout": 0,  # never kills a worker that seems to hang; in gthread this is no limit on a request
             "graceful_timeout": int(self._settings.grace) + 5,
-            "worker_tmp_dir": "/dev/shm",  # noqa: S108  its heartbeat must not wait for a disk
+            "worker_tmp_dir": "/dev/shm",  # noqa: S108  in memory: the worker's heartbeat must not wait for a disk
             "control_socket_disable": True,
             "logconfig_dict": logs.configuration(self._settings.log_level),
-            "post_worker_init": self._begin,
-            "worker_exit": self._end,
+            "post_worker_init": self._connect,
+            "worker_exit": self._stop,
         }
         for name, value in choices.items():
             self.cfg.set(name, value)
 
-    def _begin(self, _worker: Any) -> None:
+    def _connect(self, _worker: Any) -> None:
+        # In the worker and not before: neither threads nor connections survive gunicorn's fork.
         self._publisher.start()
         self._subscriber.start()
 
-    def _end(self, _master: Any, worker: Any) -> None:
-        """The ingress has answered its last request by now."""
-        # Without its master the bridge was killed, not stopped: nothing may linger beside its successor.
+    def _stop(self, _master: Any, worker: Any) -> None:
+        """gunicorn calls this once the ingress has answered its last request."""
         try:
+            # A worker whose master is gone was not stopped but killed with it. Another bridge may be starting already,
+            # so this one ends at once.
             if os.getppid() == worker.ppid:
                 self._dispatcher.drain(self._settings.grace)
                 self._subscriber.close()
                 self._publisher.close()
         finally:
             logging.shutdown()
-            os._exit(0)  # Threads that still wait for a function would keep the process.
+            os._exit(0)  # A normal exit would wait for the threads that still wait for a function.
 
 
 if __name__ == "__main__":

@@ -1,229 +1,166 @@
-"""The dispatcher: takes events from queues, asks functions over HTTP, does what the answer means (as Knative's does).
+"""The dispatcher: takes events from the work queues, posts them to functions, and does what their answers mean.
 
-2xx                                     ack
-2xx with an event                       the event is published, then ack
-404, 408, 409, 429, 5xx, no answer      again after a delay that the broker keeps; beyond the limit, dead letter
-anything else, a reply none of ours     dead letter
-
-Whatever replaces a delivery (reply, retry, dead letter) is confirmed by the broker before the delivery is acked:
-a crash in between doubles an event, and a doubled event finds nothing to do.
+Whatever takes the place of a delivery (a reply, a retry, a dead letter) is confirmed by the broker before the delivery
+is acked. A crash in between doubles an event, and a doubled event finds nothing to do.
 """
 
 import logging
-from base64 import b64encode
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import replace
+from enum import StrEnum
 from functools import partial
-from threading import Event as Flag
-from types import MappingProxyType
 from typing import Any
 
-import urllib3
-from urllib3.exceptions import HTTPError, InvalidHeader
-
-from events import envelope
-from events.bridge import metrics
-from events.bridge.broker import BrokerAway, BrokerError, Delivery, Message, Publisher, Refused, Subscriber
+from events.bridge import messages, metrics
+from events.bridge.broker.errors import BrokerAway, BrokerError, Refused
+from events.bridge.broker.message import Message
+from events.bridge.broker.publisher import Publisher
+from events.bridge.broker.subscriber import Delivery, Subscriber
+from events.bridge.function_client import NO_ANSWER, Failed, FunctionClient
 from events.bridge.settings import Route, Settings
 from events.bridge.topology import DIRECT
 from events.contract import Event, InvalidEvent
 from serving.logs import fields
 
-NO_ANSWER = 0  # in place of a status
-RETRIABLE = {404, 408, 409, 429}
-CONNECT = 5  # seconds
-REPLY_LIMIT = 64 * 1024  # bytes
-PAUSE = 1  # seconds between two tries to reach the broker
-# Our notes on a message. Knative's names for why an event was given up; a function sees them as ce- headers.
-ATTEMPT, ORIGIN = "attempt", "queue"
-WHY = ("knativeerrordest", "knativeerrorcode", "knativeerrordata")
+PAUSE = 1  # seconds until a message that the broker did not take is published again
 
 log = logging.getLogger(__name__)
 
 
-class Failed(Exception):
-    """The function did not do it."""
+class Outcome(StrEnum):
+    """How a delivery ended, as logs and metrics say it."""
 
-    def __init__(self, code: int, data: bytes, *, again: bool, retry_after: float | None = None) -> None:
-        super().__init__(code)
-        self.code = code  # HTTP status or NO_ANSWER
-        self.data = data
-        self.again = again
-        self.retry_after = retry_after  # seconds
+    DONE = "done"  # the function has handled the event, and nothing follows
+    REPLIED = "replied"  # the function has handled the event, and the event that it replied with is published
+    RETRY = "retry"  # the event lies in a delay queue until its next attempt
+    DEAD_LETTER = "dead-letter"  # the function was given up on; the dead-letter function gets the event
+    PARKED = "parked"  # nobody can handle the event; it waits for an operator's replay
 
 
 class Dispatcher:
-    """Feeds every route from its queue, as many at once as its parallelism says."""
+    """Feeds each function from its queue, with as many requests at once as its route's parallelism says."""
 
     def __init__(self, settings: Settings, publisher: Publisher, subscriber: Subscriber) -> None:
         self._topology = settings.topology
         self._retries = settings.retries
         self._publisher = publisher
         self._subscriber = subscriber
+        self._functions = FunctionClient(connections=sum(route.parallelism for route in settings.routes))
+        self._threads = {route: ThreadPoolExecutor(route.parallelism, route.function) for route in settings.routes}
         self._running: set[Future[None]] = set()
-        self._abandoned = Flag()
-        self._http = urllib3.PoolManager(retries=False, maxsize=sum(route.parallelism for route in settings.routes))
-        self._pools = {route: ThreadPoolExecutor(route.parallelism, route.function) for route in settings.routes}
+        self._stopped = threading.Event()
         for route in settings.routes:
-            # Prefetch equals parallelism: what waits here would age without anyone working on it.
-            subscriber.subscribe(route.queue, route.parallelism, partial(self._hand_over, route))
+            # Prefetch equals parallelism: a delivery beyond that would wait here unacked while another bridge is idle.
+            subscriber.subscribe(route.queue, route.parallelism, partial(self._accept, route))
 
     def drain(self, grace: float) -> None:
-        """Takes no more, waits so long for what runs, and leaves the rest to the next bridge."""
-        with suppress(BrokerError):  # Then nothing is delivered either.
+        """Takes no more deliveries and waits up to `grace` seconds for those that run.
+
+        What is not finished by then is not acked, so the broker gives it to the next bridge.
+        """
+        with suppress(BrokerError):  # Without a connection nothing is delivered either.
             self._subscriber.pause()
-        for pool in self._pools.values():
-            pool.shutdown(wait=False, cancel_futures=True)
+        for threads in self._threads.values():
+            threads.shutdown(wait=False, cancel_futures=True)
         wait(tuple(self._running), timeout=grace)
-        self._abandoned.set()
+        self._stopped.set()
 
-    def _hand_over(self, route: Route, delivery: Delivery) -> None:
-        job = self._pools[route].submit(self._deliver, route, delivery)
-        self._running.add(job)
-        job.add_done_callback(self._running.discard)
+    def _accept(self, route: Route, delivery: Delivery) -> None:
+        """Runs in the connection's thread, so it leaves the work to a thread of the route."""
+        running = self._threads[route].submit(self._process, route, delivery)
+        self._running.add(running)
+        running.add_done_callback(self._running.discard)
 
-    def _deliver(self, route: Route, delivery: Delivery) -> None:
+    def _process(self, route: Route, delivery: Delivery) -> None:
         try:
-            self._handle(route, delivery)
+            self._dispatch(route, delivery)
         except BrokerError as error:
-            # The delivery was lost or the bridge stops: the broker delivers it again.
+            # The connection was lost or the bridge stops. The delivery is not acked, so it is delivered again.
             log.warning("delivery left to the broker", extra=fields(function=route.function, reason=str(error)))
         except Exception:
             log.exception("bug in the bridge", extra=fields(function=route.function, event=delivery.message.id))
-            delivery.requeue()  # up to the queue's delivery limit, which ends in the dead letters
+            delivery.requeue()  # Beyond the queue's delivery limit the broker makes it a dead letter.
 
-    def _handle(self, route: Route, delivery: Delivery) -> None:
+    def _dispatch(self, route: Route, delivery: Delivery) -> None:
+        """Posts the event to the function, does what the answer means, and only then acks the delivery."""
         message = delivery.message
         try:
-            event = envelope.from_message(message.content_type, message.headers, message.body)
+            event = messages.event_in(message)
         except InvalidEvent as error:
-            self._pass_on(delivery, DIRECT, self._topology.parked, self._copy(route, message))
-            return self._settle(route, delivery, "parked", event=message.id, reason=str(error))
-        known = told(event) | {"attempt": _attempt(message)}
+            self._replace(route, delivery, DIRECT, self._topology.parked, message)
+            return self._finish(route, delivery, Outcome.PARKED, event=message.id, reason=str(error))
+        known = messages.log_fields(event) | {"attempt": messages.attempt_of(message)}
         try:
-            reply = self._ask(route, event, message)
+            reply = self._functions.post(route, event, messages.failure_in(message))
             if reply:
-                self._publish(reply)
+                self._publish_reply(reply)
         except Failed as failure:
-            outcome = self._give_back(route, delivery, failure)
-            return self._settle(route, delivery, outcome, **known, code=failure.code)
-        return self._settle(route, delivery, "replied" if reply else "done", **known, reply=reply and reply.type)
+            outcome = self._retry_or_give_up(route, delivery, failure)
+            return self._finish(route, delivery, outcome, **known, code=failure.status)
+        if reply:
+            return self._finish(route, delivery, Outcome.REPLIED, **known, reply=reply.type)
+        return self._finish(route, delivery, Outcome.DONE, **known)
 
-    def _ask(self, route: Route, event: Event, message: Message) -> Event | None:
-        """The event it replies with, if any. Raises Failed."""
-        headers, body = envelope.to_http(event)
-        headers |= {f"ce-{name}": why for name in WHY if envelope.is_plain(why := message.headers.get(name))}
-        try:
-            with metrics.seconds.labels(route.function).time():
-                answer, content = self._post(route, headers, body)
-        except HTTPError as error:
-            raise Failed(NO_ANSWER, type(error).__name__.encode(), again=True) from error
-        if not 200 <= answer.status < 300:
-            again = answer.status in RETRIABLE or answer.status >= 500
-            raise Failed(answer.status, content, again=again, retry_after=_retry_after(answer))
-        if not _carries_event(answer.headers):
-            return None
-        try:
-            return envelope.from_http(answer.headers, content)
-        except InvalidEvent as error:
-            # The function has done its work and would say the same again.
-            metrics.invalid_replies.labels(route.function).inc()
-            raise Failed(answer.status, f"invalid reply: {error}".encode(), again=False) from error
+    def _publish_reply(self, reply: Event) -> None:
+        """Raises Failed when the broker refuses the reply, and BrokerAway when the bridge stops before it is confirmed.
 
-    def _post(self, route: Route, headers: dict[str, str], body: bytes) -> tuple[urllib3.BaseHTTPResponse, bytes]:
-        # A kept connection may be closed just as it is used again; that would look like no answer and cost a retry.
-        headers = headers | {"Prefer": "reply", "Connection": "close"}
-        limit = urllib3.Timeout(connect=CONNECT, read=route.timeout)
-        once: dict[str, Any] = {"redirect": False, "preload_content": False, "timeout": limit}
-        with self._http.request("POST", route.url, body=body, headers=headers, **once) as answer:
-            return answer, answer.read(REPLY_LIMIT + 1)
-
-    def _publish(self, reply: Event) -> None:
-        """Owed even when the delivery is no longer ours: whoever gets it next may find nothing left to reply to."""
+        Keeps trying though the delivery may be lost meanwhile: whoever gets the event next may find its work done and
+        reply nothing.
+        """
         try:
-            self._insist(BrokerAway, lambda: True, self._topology.exchange, reply.type, structured(reply))
+            message = messages.carrying(reply)
+            self._publish_until_confirmed(self._topology.exchange, reply.type, message, retry_on=BrokerAway)
         except Refused as error:
-            raise Failed(NO_ANSWER, str(error).encode(), again=True) from error
+            raise Failed(NO_ANSWER, str(error).encode()) from error
         metrics.published.labels(reply.type).inc()
 
-    def _give_back(self, route: Route, delivery: Delivery, failure: Failed) -> str:
-        """Sends a copy to where it is tried again or given up on, and says which. Raises BrokerAway."""
+    def _retry_or_give_up(self, route: Route, delivery: Delivery, failure: Failed) -> Outcome:
+        """Puts the event into a delay queue, or into the queue for those that were given up. Raises BrokerAway."""
         message = delivery.message
-        attempt = _attempt(message)
-        if failure.again and attempt <= self._retries:
-            later = self._topology.wait(attempt, failure.retry_after)
-            self._pass_on(delivery, later, route.queue, self._copy(route, message, {ATTEMPT: attempt + 1}))
-            return "retry"
-        why = dict(zip(WHY, (route.url, str(failure.code), _extension(failure.data)), strict=True))
-        # What is noted already was noted when the event was first given up on.
-        note = {**why, **message.headers, ATTEMPT: 1}
-        self._pass_on(delivery, DIRECT, route.beyond, self._copy(route, message, note))
-        return "parked" if route.last else "dead"
+        attempt = messages.attempt_of(message)
+        if failure.retriable and attempt <= self._retries:
+            exchange = self._topology.delay_exchange(attempt, failure.retry_after)
+            self._replace(route, delivery, exchange, route.queue, messages.for_retry(message))
+            return Outcome.RETRY
+        dead_letter = messages.for_dead_letter(message, route.url, failure.status, failure.answer)
+        self._replace(route, delivery, DIRECT, route.dead_letter_queue, dead_letter)
+        return Outcome.PARKED if route.last else Outcome.DEAD_LETTER
 
-    def _copy(self, route: Route, message: Message, note: Mapping[str, Any] = MappingProxyType({})) -> Message:
-        """The same event with our notes on it; the work queue it belongs to is always noted."""
-        origin = next((queue for queue in message.died_in if queue in self._topology.work), route.queue)
-        return replace(message, headers={ORIGIN: origin, **message.headers, **note})
+    def _replace(self, route: Route, delivery: Delivery, exchange: str, key: str, message: Message) -> None:
+        """Publishes what takes the place of the delivery, with a note of the work queue it belongs to.
 
-    def _pass_on(self, delivery: Delivery, exchange: str, key: str, copy: Message) -> None:
-        """Raises BrokerAway when the delivery is no longer ours: its next holder passes it on then."""
-        self._insist(BrokerError, lambda: delivery.held, exchange, key, copy)
+        Raises BrokerAway when the delivery can no longer be acked: it is delivered again, and replaced then.
+        """
+        noted = messages.with_origin(message, route.queue, self._topology.work)
+        self._publish_until_confirmed(
+            exchange, key, noted, retry_on=BrokerError, still_wanted=lambda: delivery.can_be_acked
+        )
 
-    def _insist(
-        self, trouble: type[BrokerError], worth_it: Callable[[], bool], exchange: str, key: str, message: Message
+    def _publish_until_confirmed(
+        self,
+        exchange: str,
+        key: str,
+        message: Message,
+        *,
+        retry_on: type[BrokerError],
+        still_wanted: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Publishes, as often as that trouble comes up and it is worth it. Raises BrokerError."""
-        while worth_it() and not self._abandoned.is_set():
+        """Publishes the message, and again after each error `retry_on`, until the broker confirms it.
+
+        Raises any other BrokerError at once, and BrokerAway when the message is no longer wanted or the bridge stops.
+        """
+        while still_wanted() and not self._stopped.is_set():
             try:
                 return self._publisher.publish(exchange, key, message)
-            except trouble:
-                self._abandoned.wait(PAUSE)
+            except retry_on:
+                self._stopped.wait(PAUSE)
         raise BrokerAway("the delivery was lost, or the bridge stops")
 
-    def _settle(self, route: Route, delivery: Delivery, outcome: str, **known: Any) -> None:
+    def _finish(self, route: Route, delivery: Delivery, outcome: Outcome, **known: Any) -> None:
+        """Acks the delivery, and counts and logs how it ended."""
         delivery.ack()
         metrics.deliveries.labels(route.function, outcome).inc()
-        level = logging.INFO if outcome in ("done", "replied") else logging.WARNING
+        level = logging.INFO if outcome in {Outcome.DONE, Outcome.REPLIED} else logging.WARNING
         log.log(level, "delivery", extra=fields(function=route.function, outcome=outcome, **known))
-
-
-def structured(event: Event) -> Message:
-    """As it travels on the exchange."""
-    return Message(envelope.to_message(event), envelope.STRUCTURED, event.id)
-
-
-def released(message: Message) -> tuple[str, Message]:
-    """The work queue a parked event was given up on, and the event without our notes: it starts anew."""
-    kept = {name: value for name, value in message.headers.items() if name not in (ATTEMPT, ORIGIN, *WHY)}
-    return message.headers.get(ORIGIN) or message.died_in[-1], replace(message, headers=kept)
-
-
-def told(event: Event) -> dict[str, Any]:
-    """What the log says of an event."""
-    trace = event.traceparent.split("-")[1:2] if event.traceparent else ()
-    return {"event": event.id, "type": event.type, "job": event.subject, "trace": next(iter(trace), None)}
-
-
-def _attempt(message: Message) -> int:
-    """The number of this try; 1 also where others have left something under that name."""
-    noted = message.headers.get(ATTEMPT)
-    return noted if isinstance(noted, int) and noted > 0 else 1
-
-
-def _retry_after(answer: urllib3.BaseHTTPResponse) -> float | None:
-    try:
-        return urllib3.Retry().get_retry_after(answer)
-    except InvalidHeader:
-        return None
-
-
-def _carries_event(headers: Mapping[str, str]) -> bool:
-    structured = headers.get("content-type", "").startswith("application/cloudevents")
-    return structured or any(name.lower().startswith("ce-") for name in headers)
-
-
-def _extension(data: bytes) -> str:
-    """Bounded, and safe in a header."""
-    return b64encode(data[:1024]).decode()

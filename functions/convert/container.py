@@ -1,12 +1,12 @@
-"""What a media file's own index says: whether its end is missing, and how long an MP3 plays."""
+"""Where a media file should end by its own index: a shorter file has lost its end, which ffmpeg often does not mind."""
 
-import re
 from collections.abc import Callable
 from typing import BinaryIO
 
 from functions.model.media import SNIFF_BYTES, Container, MediaError, Reason, find_packets
+from functions.model.mpeg_audio import find_count
 
-_LIVE = 0xFFFFFFFF  # what live recorders leave where a size belongs
+_LIVE = 0xFFFFFFFF  # a live recording cannot know its size when it writes its header, and many leave this there
 _PADDING = {b"free", b"skip", b"wide"}
 _BOXES = _PADDING | {b"ftyp", b"moov", b"mdat", b"moof", b"mfra", b"styp", b"sidx", b"uuid", b"meta", b"pnot", b"PICT"}
 _SEGMENT = b"\x18\x53\x80\x67"
@@ -14,27 +14,20 @@ _ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 
 
 def check_end(file: BinaryIO, size: int, container: Container) -> None:
-    """Refuse a file of `size` bytes whose own index promises more (MediaError, truncated).
+    """Raises MediaError (truncated) where the file's own index promises more than its `size` bytes.
 
-    Formats and recordings without such an index pass, and so does what little stands behind the video's end.
+    Formats and recordings without such an index pass, and so does a file with something else behind the video's end.
+    Raises MediaError (damaged) for an MP4 of which a large part is no MP4.
     """
     if (find_end := _ENDS.get(container)) and (end := find_end(file, size)) > size:
         raise MediaError(Reason.TRUNCATED, f"{container} of {size} bytes should have {end}")
 
 
-def measure_mp3(file: BinaryIO) -> float:
-    """Seconds an MP3 plays by its Xing or Info header, without the encoder's padding; ValueError when it has none."""
-    if not (found := _find_xing(file)):
-        raise ValueError("the MP3 has no Xing or Info header")
-    _, first, xing = found
-    low_rate = first[1] >> 3 & 3 != 3  # MPEG-2 and 2.5, up to 24 kHz
-    hertz = (44100, 48000, 32000)[first[2] >> 2 & 3] // {3: 1, 2: 2, 0: 4}[first[1] >> 3 & 3]
-    padding = int.from_bytes(xing[141:144])  # 12 bits before the sound, 12 behind it
-    return (int.from_bytes(xing[8:12]) * (576 if low_rate else 1152) - (padding >> 12) - (padding & 0xFFF)) / hertz
-
-
 def _mp4(file: BinaryIO, size: int) -> int:
-    """Walk the top-level boxes; what is no box stands behind the video's end, or is damage when there is much of it."""
+    """Walks the top-level boxes (ISO/IEC 14496-12, 4.2).
+
+    What is no box stands behind the video's end, or is damage where it is more than a tenth of the file.
+    """
     position, indexed = 0, False
     while position + 8 <= size:
         head = _read(file, position, 16)
@@ -50,12 +43,12 @@ def _mp4(file: BinaryIO, size: int) -> int:
         indexed |= kind == b"moov"
         position += max(length, 8)
         if indexed and kind in _PADDING:
-            position = min(position, size)  # nothing is missed there
+            position = min(position, size)  # padding behind the index: nothing is lost with it
     return position if indexed else max(position, size + 1)
 
 
 def _matroska(file: BinaryIO, size: int) -> int:
-    """Find the end of the Segment, the one element that holds everything."""
+    """The end of the Segment, the one EBML element that holds everything (RFC 9559, 5.1)."""
     position = 0
     while position < size:
         head = _read(file, position, 12)
@@ -72,7 +65,7 @@ def _matroska(file: BinaryIO, size: int) -> int:
 
 
 def _riff(file: BinaryIO, size: int) -> int:
-    """Walk the RIFF chunks: one in a WAV, several in an AVI beyond 1 GB (OpenDML)."""
+    """Walks the RIFF chunks: a WAV has one, an AVI beyond 1 GB several (OpenDML)."""
     position = 0
     while position + 12 <= size:
         head = _read(file, position, 28)
@@ -88,7 +81,7 @@ def _riff(file: BinaryIO, size: int) -> int:
 
 
 def _flv(file: BinaryIO, size: int) -> int:
-    """The last four bytes count the tag before them; when they do not, walk the tags from the front."""
+    """The last four bytes hold the length of the tag before them; where they do not, walks the tags from the front."""
     last = int.from_bytes(_read(file, size - 4, 4))
     if 11 <= last < size and int.from_bytes(_read(file, size - 4 - last + 1, 3)) + 11 == last:
         return size
@@ -121,7 +114,7 @@ def _ogg(file: BinaryIO, size: int) -> int:
 
 
 def _asf(file: BinaryIO, size: int) -> int:
-    """The file properties object names the file's size, unless it was broadcast."""
+    """The file properties object holds the file's size, unless the file was broadcast as it was made (ASF, 3.2)."""
     head = _read(file, 0, 65536)
     at = head.find(_ASF_FILE_PROPERTIES)
     broadcast = at < 0 or head[at + 88 : at + 89] in (b"\x01", b"\x03", b"")
@@ -130,17 +123,8 @@ def _asf(file: BinaryIO, size: int) -> int:
 
 def _mp3(file: BinaryIO, size: int) -> int:
     """A Xing or Info header counts the bytes from its own frame on."""
-    found = _find_xing(file)
-    return found[0] + int.from_bytes(found[2][12:16]) if found else size
-
-
-def _find_xing(file: BinaryIO) -> tuple[int, bytes, bytes] | None:
-    """Where an MP3's first frame is, its header, and its Xing or Info tag if that counts frames and bytes."""
-    tag = _read(file, 0, 10).ljust(10, b"\0")
-    start = 10 + (tag[6] << 21 | tag[7] << 14 | tag[8] << 7 | tag[9]) if tag[:3] == b"ID3" else 0
-    frame = _read(file, start, 192)
-    at = re.search(rb"^\xff[\xe0-\xff]..\0{9,32}(?=(?:Xing|Info)\0\0\0[\x03\x07\x0b\x0f])", frame, re.DOTALL)
-    return (start, frame[:4], frame[at.end() :]) if at else None
+    count = find_count(file)
+    return count.start + count.size if count else size
 
 
 def _read(file: BinaryIO, position: int, count: int) -> bytes:

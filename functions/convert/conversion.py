@@ -1,18 +1,20 @@
-"""One attempt at a job: claim it, convert its video, finish it; or answer again what was answered before.
+"""The conversion of one job: claim it, fetch its video, convert that, store the audio, and finish the job.
 
-The row decides everything: whether there is work (the claim), and whether this attempt's result counts (the fence).
+The row decides everything: the claim whether there is work, the fence of that claim whether its result counts.
 """
 
 import os
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 from uuid import UUID, uuid4
 
-from functions.convert import transcode
-from functions.convert.disk import Disk, Room
+from functions.convert import ffmpeg, transcode
+from functions.convert.arguments import Limits
+from functions.convert.disk import Disk, Reservation
 from functions.convert.lease import Lease, LeaseLost
 from functions.model.errors import Missing, Unavailable
 from functions.model.jobs import Job, State
@@ -20,50 +22,54 @@ from functions.model.media import Container, MediaError, Reason
 from functions.runtime import metrics, shutdown
 from functions.runtime.wiring import Services
 
-PIECE = 1024 * 1024
-MP3_RATE = 320_000 // 8  # bytes a second that no MP3 exceeds
-EXPECTED = 4  # until the video's length is known, its MP3 is taken for this many times smaller: few are larger
-NOT_THE_VIDEOS_FAULT = (Unavailable, OSError)  # gives the try back: an outage fails nobody's job
-MAY_PASS = (*NOT_THE_VIDEOS_FAULT, transcode.Interrupted, Missing)
+PIECE = 1024 * 1024  # bytes of audio read at once
+EXPECTED_SHARE = 4  # until a video's length is known, its audio is taken for one part in so many of it: few are larger
+NOT_THE_VIDEOS_FAULT = (Unavailable, OSError)  # these give the try back, so that an outage fails nobody's job
+MAY_PASS = (*NOT_THE_VIDEOS_FAULT, ffmpeg.Interrupted, Missing)
 
 
 class Checkpoint(Protocol):
-    """Asked wherever the work can stop: raises LeaseLost, and Unavailable where this process is nearly out of time."""
+    """Called wherever the work can stop: with each piece that is fetched or stored, and often while ffmpeg runs.
 
-    def __call__(self, progress: float | None = None) -> None: ...
-
-
-def make(services: Services, disk: Disk, job_id: UUID) -> Job | None:
-    """The job as it ended, now or before; None where nothing follows: another has it, it was cancelled, it is gone.
-
-    Raises Unavailable for trouble that may pass, after handing the job back.
+    It raises what stops the work: LeaseLost, and Unavailable where this process is being stopped and has no time left.
     """
-    attempt = services.jobs.claim(job_id)
-    if attempt is None:
+
+    def __call__(self, progress: float | None = None) -> None:
+        """Notes how far the work is, from 0 to 1, where the caller knows."""
+
+
+def convert(services: Services, disk: Disk, job_id: UUID) -> Job | None:
+    """The job as it ended: by this call, or before it (then nothing is done again).
+
+    None where nothing follows: another worker has the job, or it was cancelled or deleted. Raises Unavailable for
+    trouble that may pass, after the job was handed back.
+    """
+    claimed = services.jobs.claim(job_id)
+    if claimed is None:
         job = services.jobs.find(job_id)
         return job if job is not None and job.state in (State.DONE, State.FAILED) else None
     try:
-        return _convert(services, disk, attempt)
+        return _work(services, disk, claimed)
     except MediaError as error:
         metrics.count_failure(error.reason)
-        return services.jobs.fail(attempt, error.reason, str(error))
+        return services.jobs.fail(claimed, error.reason, str(error))
     except LeaseLost:
         return None
     except Exception as error:
-        services.jobs.hand_back(attempt, str(error), refund=isinstance(error, NOT_THE_VIDEOS_FAULT))
+        services.jobs.hand_back(claimed, str(error), refund=isinstance(error, NOT_THE_VIDEOS_FAULT))
         if isinstance(error, MAY_PASS):
             raise Unavailable(f"the job was handed back: {error}") from error
         raise
 
 
-def _convert(services: Services, disk: Disk, attempt: Job) -> Job | None:
-    """The finished job, or None where another's fence is on it; then only this attempt's own file is removed."""
+def _work(services: Services, disk: Disk, claimed: Job) -> Job | None:
+    """The finished job. None where the row carries another fence by then: the audio just stored is removed again."""
     began = time.monotonic()
-    private = tempfile.TemporaryDirectory(prefix=f"convert-{os.getpid()}-")  # gunicorn.conf.py knows it by that name
+    private = tempfile.TemporaryDirectory(prefix=f"convert-{os.getpid()}-")  # gunicorn.conf.py removes what is left
     with (
-        Lease(services.jobs, attempt) as lease,
+        Lease(services.jobs, claimed) as lease,
         private as folder,
-        disk.room(Path(folder), attempt.video_size) as room,
+        disk.reservation(Path(folder), claimed.video_size) as reservation,
     ):
 
         def checkpoint(progress: float | None = None) -> None:
@@ -71,49 +77,48 @@ def _convert(services: Services, disk: Disk, attempt: Job) -> Job | None:
             if shutdown.overdue():
                 raise Unavailable("this worker is being stopped")
 
-        source, target = Path(folder, "video"), Path(folder, "audio.mp3")
-        room.keep(min(attempt.video_size // EXPECTED, services.settings.max_audio_bytes))
-        _fetch(services, attempt, source, checkpoint)
-        result = _transcode(services, attempt, room, source, target, checkpoint)
+        source, target = Path(folder, "video"), Path(folder, "audio")
+        reservation.extend(min(claimed.video_size // EXPECTED_SHARE, services.settings.max_audio_bytes))
+        _fetch(services, claimed, source, checkpoint)
+        result = _transcode(services, claimed, reservation, source, target, checkpoint)
         audio = uuid4()
-        size = services.audios.write(audio, _pieces(target, checkpoint))
-        job = services.jobs.finish(attempt, audio=audio, audio_size=size, duration=result.duration)
+        size = services.audios.write(audio, _read(target, checkpoint))
+        job = services.jobs.finish(claimed, audio=audio, audio_size=size, duration=result.duration)
     if job is None:
         services.audios.delete(audio)
     metrics.observe_conversion(time.monotonic() - began, result.duration)
     return job
 
 
-def _fetch(services: Services, attempt: Job, source: Path, checkpoint: Checkpoint) -> None:
-    if attempt.video is None:
+def _fetch(services: Services, claimed: Job, source: Path, checkpoint: Checkpoint) -> None:
+    if claimed.video is None:
         raise Missing("the uploaded video is no longer kept")
     with source.open("wb") as file:
-        for piece in services.videos.read(attempt.video):
+        for piece in services.videos.read(claimed.video):
             checkpoint()
             file.write(piece)
 
 
 def _transcode(
-    services: Services, attempt: Job, room: Room, source: Path, target: Path, checkpoint: Checkpoint
+    services: Services, claimed: Job, reservation: Reservation, source: Path, target: Path, checkpoint: Checkpoint
 ) -> transcode.Result:
     settings = services.settings
-    limits = transcode.Limits(
-        duration=settings.max_duration_seconds,
-        size=min(settings.max_audio_bytes, room.largest_audio),
-        work=settings.convert_seconds,
-    )
-    description = transcode.describe(source, Container(attempt.container), limits, checkpoint)
+    options = claimed.options
+    limits = Limits.of(settings)
+    limits = replace(limits, size=min(limits.size, reservation.largest_audio))
+    description = transcode.describe(source, Container(claimed.container), limits, checkpoint)
     if description.duration and description.duration <= limits.duration:
-        room.keep(min(int(description.duration * MP3_RATE), settings.max_audio_bytes))
+        most = int(description.duration * options.encoding.most_bytes)
+        reservation.extend(min(most, settings.max_audio_bytes))
     try:
-        return transcode.transcode(source, target, description, limits, checkpoint, settings.mp3_quality)
+        return transcode.transcode(source, target, description, limits, checkpoint, options)
     except MediaError as error:
         if error.reason is Reason.TOO_LARGE and limits.size < settings.max_audio_bytes:
-            raise MediaError(Reason.DISK_TOO_SMALL, f"an MP3 of more than {limits.size} bytes beside it") from error
+            raise MediaError(Reason.DISK_TOO_SMALL, f"audio of more than {limits.size} bytes beside it") from error
         raise
 
 
-def _pieces(target: Path, checkpoint: Checkpoint) -> Iterator[bytes]:
+def _read(target: Path, checkpoint: Checkpoint) -> Iterator[bytes]:
     with target.open("rb") as file:
         while piece := file.read(PIECE):
             checkpoint()

@@ -1,4 +1,8 @@
-"""Room for videos and their MP3s: asked for before a byte is fetched, and never promised to two conversions at once."""
+"""The disk that conversions work on.
+
+A conversion reserves what it will write before it fetches a byte, and no two are promised the same bytes. Otherwise two
+large videos that arrive together would both fill the disk and both fail.
+"""
 
 import os
 import shutil
@@ -11,64 +15,72 @@ from functions.model.errors import Unavailable
 from functions.model.media import MediaError, Reason
 from functions.runtime import metrics
 
-_OWN = 64  # one part in so many the file system may take for itself: inodes, directories, its journal
+_OVERHEAD = 64  # the file system may take one byte in so many for itself: inodes, directories, its journal
 
 
-class NoRoom(Unavailable):
-    """The disk could hold it, but others have filled it: try again later."""
+class DiskFull(Unavailable):
+    """An empty disk would do, but others have filled this one for now: try again later."""
 
 
 class Disk:
-    """The disk that conversions of this process work on; they take `quota` bytes of it at most, or all (0)."""
+    """What the conversions of this process share: `quota` bytes of the disk at most, or all of it (0)."""
 
     def __init__(self, quota: int) -> None:
         self._quota = quota
-        self._rooms: dict[Path, Room] = {}
-        self._counting = Lock()
+        self._reservations: dict[Path, Reservation] = {}
+        self._lock = Lock()
 
     @contextmanager
-    def room(self, folder: Path, video: int) -> Iterator["Room"]:
-        """Room for a video of that many bytes below `folder`. Raises MediaError where the disk could never hold it."""
-        usage = shutil.disk_usage(folder)
-        capacity = usage.used + usage.free  # less than its total where some is kept for root
-        capacity -= capacity // _OWN
-        room = Room(self, folder, video, min(capacity, self._quota or capacity))
-        if video >= room.capacity:
-            raise MediaError(Reason.DISK_TOO_SMALL, f"{video} bytes on a disk that holds {room.capacity}")
-        try:
-            yield room
-        finally:
-            with self._counting:
-                self._rooms.pop(folder, None)
+    def reservation(self, folder: Path, video_size: int) -> Iterator["Reservation"]:
+        """A conversion's share of the disk, as long as the block lasts; nothing is reserved before extend() is called.
 
-    def keep(self, room: "Room", needed: int) -> None:
-        """Raises NoRoom where that many bytes are not free, or are promised to others who have not written them yet."""
-        with self._counting:
-            others = [each for each in self._rooms.values() if each is not room]
-            free = shutil.disk_usage(room.folder).free + room.written - sum(each.unwritten for each in others)
+        The conversion writes a video of `video_size` bytes into `folder`, and its audio beside it. Raises MediaError
+        (disk_too_small) where even an empty disk could not hold the video.
+        """
+        usage = shutil.disk_usage(folder)
+        capacity = usage.used + usage.free  # that is less than `total` where the file system keeps some for root
+        capacity -= capacity // _OVERHEAD
+        reservation = Reservation(self, folder, video_size, min(capacity, self._quota or capacity))
+        if video_size >= reservation.capacity:
+            raise MediaError(Reason.DISK_TOO_SMALL, f"{video_size} bytes on a disk that holds {reservation.capacity}")
+        try:
+            yield reservation
+        finally:
+            with self._lock:
+                self._reservations.pop(folder, None)
+
+    def reserve(self, reservation: "Reservation", size: int) -> None:
+        """Makes a reservation one of `size` bytes, what it has written included.
+
+        Raises DiskFull where so many are not free, or are promised to others who have not written them yet.
+        """
+        with self._lock:
+            others = [each for each in self._reservations.values() if each is not reservation]
+            free = shutil.disk_usage(reservation.folder).free + reservation.written
+            free -= sum(each.unwritten for each in others)
             if self._quota:
                 free = min(free, self._quota - sum(each.written + each.unwritten for each in others))
-            if needed > free:
+            if size > free:
                 metrics.count_no_room()
-                raise NoRoom(f"{needed} bytes of disk are needed and {max(0, free)} are free")
-            room.kept = needed
-            self._rooms[room.folder] = room
+                raise DiskFull(f"{size} bytes of disk are needed and {max(0, free)} are free")
+            reservation.size = size
+            self._reservations[reservation.folder] = reservation
 
 
-class Room:
-    """What one conversion may fill."""
+class Reservation:
+    """What one conversion may write into its folder, in bytes."""
 
-    def __init__(self, disk: Disk, folder: Path, video: int, capacity: int) -> None:
+    def __init__(self, disk: Disk, folder: Path, video_size: int, capacity: int) -> None:
         self.folder = folder
-        self.capacity = capacity
-        self.kept = 0
+        self.capacity = capacity  # of the empty disk
+        self.size = 0
         self._disk = disk
-        self._video = video
+        self._video_size = video_size
 
     @property
     def largest_audio(self) -> int:
-        """Bytes: no MP3 beyond this could ever stand beside its video."""
-        return self.capacity - self._video
+        """Bytes of the largest audio that an empty disk could hold beside the video."""
+        return self.capacity - self._video_size
 
     @property
     def written(self) -> int:
@@ -80,11 +92,12 @@ class Room:
 
     @property
     def unwritten(self) -> int:
-        return max(0, self.kept - self.written)
+        return max(0, self.size - self.written)
 
-    def keep(self, audio: int) -> None:
-        """Promises this conversion room for its video and an MP3 of that many bytes. Raises NoRoom.
+    def extend(self, audio_size: int) -> None:
+        """Reserves the video's bytes and `audio_size` more. Raises DiskFull.
 
-        An expected MP3 for which even an empty disk were too small is not waited for: the real one may be smaller.
+        While audio of that size is only expected, it may be more than an empty disk could hold beside the video. Then
+        the video's bytes alone are reserved, for the real audio may be smaller.
         """
-        self._disk.keep(self, self._video + (audio if audio <= self.largest_audio else 0))
+        self._disk.reserve(self, self._video_size + (audio_size if audio_size <= self.largest_audio else 0))

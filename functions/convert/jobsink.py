@@ -1,7 +1,7 @@
-"""`python -m functions.convert.jobsink` converts one video for the event in a file, as Knative's JobSink hands it over.
+"""`python -m functions.convert.jobsink` converts one video in a Kubernetes Job that Knative's JobSink has started.
 
-For videos that need longer than a platform gives a request. Nobody reads a Job's reply, so the result is posted to
-$K_SINK. An entry point: it reads the environment.
+That is for videos that need longer than a platform gives a request. JobSink mounts the event as a file, and nobody
+reads a Job's reply, so the result is posted to $K_SINK. An entry point: it reads the environment.
 """
 
 import logging.config
@@ -15,10 +15,11 @@ from events.sink import SinkUnavailable
 from functions.convert import conversion
 from functions.convert.disk import Disk
 from functions.model.errors import Unavailable
-from functions.runtime import announcement, settings, wiring
+from functions.runtime import announcement, wiring
 from serving import logs
+from serving.environment import SettingsError
 
-EVENT_PATH = "/etc/jobsink-event"  # where JobSink mounts it unless it says otherwise
+EVENT_PATH = "/etc/jobsink-event"  # where JobSink mounts the event unless $K_EVENT_PATH says otherwise
 
 
 def main() -> int:
@@ -29,12 +30,12 @@ def main() -> int:
     try:
         services = wiring.Services("convert_once")
         job_id = envelope.from_http({"content-type": envelope.STRUCTURED}, path.read_bytes()).job
-        job = conversion.make(services, Disk(services.settings.convert_disk_bytes), job_id)
+        job = conversion.convert(services, Disk(services.settings.convert_disk_bytes), job_id)
         log.info("convert once", extra=logs.fields(job=job_id, state=job.state if job else None))
         if job is not None:
-            services.sink.send(announcement.result(job, "/functions/convert"))
-    except (InvalidEvent, settings.SettingsError, FileNotFoundError) as error:
-        log.error("convert once: %s", error)  # noqa: TRY400 -- the message is the interface, a trace is not
+            services.sink.send(announcement.result(job, services.source))
+    except (InvalidEvent, SettingsError, FileNotFoundError) as error:
+        log.error("convert once: %s", error)  # noqa: TRY400 -- an operator needs the message, not a trace
         return 2
     except (Unavailable, SinkUnavailable) as error:
         log.error("convert once: %s", error)  # noqa: TRY400 -- as above

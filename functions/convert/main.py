@@ -1,4 +1,4 @@
-"""Convert: an event says that a video waits; its MP3 goes to GridFS, the row says done, and the reply says so too."""
+"""Convert: an event says that a video waits. Its audio goes to GridFS, its job is done, and the reply says so."""
 
 from threading import Semaphore
 
@@ -12,7 +12,7 @@ from functions.runtime import announcement, web, wiring
 services = wiring.Services("convert")
 disk = Disk(services.settings.convert_disk_bytes)
 slots = Semaphore(services.settings.concurrency)
-RETRY_AFTER = 5  # seconds
+RETRY_AFTER = 5  # seconds, for the header of that name
 
 
 @web.serves("POST", ready=services.ready)
@@ -23,10 +23,10 @@ def convert(request: Request) -> Response:
             "this worker has all the videos it can convert at once; try again soon", retry_after=RETRY_AFTER
         )
     try:
-        job = conversion.make(services, disk, event.job)
+        job = conversion.convert(services, disk, event.job)
     finally:
         slots.release()
     if job is None:
         return web.nothing_follows("another worker holds the job, or it was cancelled or deleted")
     web.note(state=job.state, reason=job.reason, tries=job.tries, fence=job.fence)
-    return web.reply(announcement.result(job, "/functions/convert"))
+    return web.reply(announcement.result(job, services.source))

@@ -10,7 +10,6 @@ from functions.model.jobs import State
 from functions.runtime import announcement, metrics, web, wiring
 
 services = wiring.Services("dead_letter")
-SOURCE = "/functions/dead-letter"
 
 
 @web.serves("POST", ready=services.ready)
@@ -25,4 +24,4 @@ def dead_letter(request: Request) -> Response:
     if job is None or job.state != State.FAILED:
         return web.nothing_follows("a lease is live or tries are left: sweep goes on with it")
     web.note(reason=job.reason)
-    return web.reply(announcement.result(job, SOURCE))
+    return web.reply(announcement.result(job, services.source))

@@ -52,12 +52,12 @@ def _audio(job: Job) -> tuple[UUID, int]:
 
 def _answer(request: Request, job: Job, audio: UUID, size: int) -> Response:
     here = preconditions.Representation(audio.hex, _made(job))
-    response = Response(mimetype="audio/mpeg")
+    response = Response(mimetype=job.options.encoding.mime_type)
     response.set_etag(here.etag)
     response.last_modified = here.modified
     response.headers["Accept-Ranges"] = "bytes"
     response.headers["Cache-Control"] = "private, no-cache"
-    response.headers["Content-Disposition"] = _disposition(media.audio_name(job.filename))
+    response.headers["Content-Disposition"] = _disposition(media.audio_name(job.filename, job.options.encoding))
     if not preconditions.wanted(request.headers, here):
         response.status_code = 304
         return response

@@ -76,7 +76,7 @@ def _retry(id_: UUID, owner: UUID) -> Response:
         if found.state in (State.FAILED, State.CANCELLED):
             raise Conflict("the uploaded video is no longer kept; upload it again")
         raise Conflict(f"a job that is {found.state} cannot be tried again; only one that failed or was cancelled can")
-    announcement.announce(services, job, "/functions/jobs")
+    announcement.announce(services, job)
     return responses.json(job.public(), 202, Location=f"/jobs/{job.id}")
 
 

@@ -6,6 +6,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from functions.model.media import Reason
+from functions.model.options import Options
 
 
 class State(StrEnum):
@@ -32,6 +33,7 @@ class NewJob:
     video_size: int  # bytes
     video_sha256: str
     idempotency_key: str | None
+    options: Options
     traceparent: str | None
     correlationid: str | None
 
@@ -48,6 +50,7 @@ class Job:
     video: UUID | None
     video_size: int
     video_sha256: str
+    options: Options
     state: State
     generation: int
     fence: int
@@ -72,6 +75,7 @@ class Job:
             "filename": self.filename,
             "size": self.video_size,
             "state": self.state,
+            "options": self.options.as_json(),
             "progress": round(self.progress, 3),
             "created_at": self.created_at.isoformat(),
         }

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from functions.model.jobs import State
+from functions.model.options import Options
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Notification:
     reason: str | None
     duration: float | None
     audio_size: int | None
+    options: Options
     name: str
     email: str
     mails_this_hour: int  # how many emails went to this address within the last hour, whichever job they were about

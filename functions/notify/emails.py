@@ -15,9 +15,9 @@ from functions.model.media import Reason
 from functions.model.notifications import Notification
 
 READY = """\
-<p>Your MP3 of <b>{video}</b> is ready.</p>
-<p><a href="{link}">Download {mp3}</a></p>
-<p>The link opens without a login until it expires. Whoever has it can download the MP3.</p>"""
+<p>Your {format} of <b>{video}</b> is ready.</p>
+<p><a href="{link}">Download {audio}</a></p>
+<p>The link opens without a login until it expires. Whoever has it can download the {format}.</p>"""
 FAILED = """\
 <p><b>{video}</b> could not be converted.</p>
 <p>{why}</p>
@@ -25,16 +25,15 @@ FAILED = """\
 
 
 def compose(owed: Notification, sender: str, link: str) -> EmailMessage:
-    """The email that is owed.
+    """The email that is owed, with a link to the audio or, where the job failed, to the page.
 
     Its Message-ID is the same however often it is composed (RFC 5322, 3.6.4), so that a mail program can drop a second.
-
     Raises MailRefused for an address that no email can carry.
     """
     video, name = _inert(media.video_name(owed.filename)), _inert(media.printable(owed.name))
-    done = owed.outcome == State.DONE
+    done, format_ = owed.outcome == State.DONE, owed.options.encoding.name
     message = EmailMessage(policy=SMTP)
-    message["Subject"] = f"Your MP3 is ready: {video}" if done else f"No MP3 from {video}"
+    message["Subject"] = f"Your {format_} is ready: {video}" if done else f"No {format_} from {video}"
     message["From"] = sender
     try:
         message["To"] = Address(display_name=_phrase(name), addr_spec=owed.email)
@@ -61,16 +60,19 @@ def _phrase(name: str) -> str:
 
 def _text(owed: Notification, video: str, link: str) -> str:
     if owed.outcome == State.DONE:
+        format_ = owed.options.encoding.name
         return (
-            f"your MP3 of {video} is ready:\n\n{link}\n\n"
-            "The link opens without a login until it expires. Whoever has it can download the MP3."
+            f"your {format_} of {video} is ready:\n\n{link}\n\n"
+            f"The link opens without a login until it expires. Whoever has it can download the {format_}."
         )
     return f"{video} could not be converted.\n\n{_why(owed)}\n\nYour videos: {link}"
 
 
 def _page(owed: Notification, video: str, link: str) -> str:
     page = READY if owed.outcome == State.DONE else FAILED
-    values = {"video": video, "link": link, "mp3": media.audio_name(video), "why": _why(owed)}
+    encoding = owed.options.encoding
+    audio = media.audio_name(video, encoding)
+    values = {"video": video, "link": link, "audio": audio, "format": encoding.name, "why": _why(owed)}
     return page.format_map({name: escape(value) for name, value in values.items()})
 
 

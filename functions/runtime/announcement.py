@@ -1,4 +1,4 @@
-"""The events that speak of a job, made from its row alone: whoever announces it, the event and its id are the same."""
+"""The events about a job. They are made from its row alone, so whoever sends one sends the same, with the same id."""
 
 from events import contract
 from events.contract import Event
@@ -9,17 +9,20 @@ from functions.runtime import web
 from functions.runtime.wiring import Services
 
 
-def announce(services: Services, job: Job, source: str) -> None:
-    """Tells convert of a queued job. Where that fails nothing is lost: the row says so too, and sweep reads it."""
+def announce(services: Services, job: Job) -> None:
+    """Sends the event that tells convert of a queued job.
+
+    Where that fails the failure is logged and nothing is lost: the row says what is owed, and sweep sends it again.
+    """
     try:
-        services.sink.send(uploaded(job, source))
+        services.sink.send(uploaded(job, services.source))
         services.jobs.note_hint(job)
     except (SinkUnavailable, Unavailable) as error:
         web.note(unannounced=str(error))
 
 
 def uploaded(job: Job, source: str) -> Event:
-    """Convert, look now."""
+    """`video.uploaded`: tells convert to look at this job now."""
     return contract.event(
         contract.VIDEO_UPLOADED,
         job.id,
@@ -33,7 +36,7 @@ def uploaded(job: Job, source: str) -> Event:
 
 
 def result(job: Job, source: str) -> Event:
-    """Notify, look now: a job that is done or failed."""
+    """`audio.converted` or `conversion.failed`: tells notify that this job, which is done or failed, has ended."""
     done = job.state == State.DONE
     return contract.event(
         contract.AUDIO_CONVERTED if done else contract.CONVERSION_FAILED,

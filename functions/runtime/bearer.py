@@ -1,4 +1,4 @@
-"""Who asks: the bearer token of a request, checked here or, where AUTH_SVC_ADDR is set, by validate there."""
+"""Who sent a request: its bearer token is checked here or, where AUTH_SVC_ADDR is set, by the function validate."""
 
 import json
 from http import HTTPStatus
@@ -8,12 +8,12 @@ from uuid import UUID
 from functions.model.errors import Unauthorized, Unavailable
 from functions.model.tokens import Claims, Tokens
 
-TIMEOUT = 3.0  # seconds
+TIMEOUT = 3.0  # seconds validate may take
 
 
 class Bearer(Protocol):
     def claims(self, authorization: str | None) -> Claims:
-        """Who asks, by the Authorization header. Raises Unauthorized."""
+        """The claims of the token in that Authorization header. Raises Unauthorized where there is no valid one."""
 
 
 class LocalBearer:
@@ -25,7 +25,10 @@ class LocalBearer:
 
 
 class RemoteBearer:
-    """Asks validate, as the original system's gateway asked its auth service."""
+    """Has validate check the token, as the original system's gateway had its auth service do.
+
+    Raises Unavailable where validate cannot be reached or answers neither 200 nor 401.
+    """
 
     def __init__(self, address: str) -> None:
         self._url = f"http://{address}/validate"

@@ -1,4 +1,4 @@
-"""What is counted to be watched, as Prometheus reads it: GET /_/metrics on every function."""
+"""What a function counts, for Prometheus: GET /_/metrics on every function."""
 
 from collections.abc import Callable
 from functools import cache
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 SPEEDS = (0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 60)  # seconds of work per minute of video
 
 _making = Lock()
-_counting = Lock()  # one counts and its page after the other: a page beside another's would show half of either
+_counting = Lock()  # from filling in the rows to the finished page: two pages at once would each show half of the rows
 
 Counts = Callable[[], "tuple[list[JobCount], list[NotificationCount]]"]
 
@@ -38,7 +38,7 @@ def count_no_room() -> None:
 
 def observe_conversion(seconds: float, media_seconds: float) -> None:
     if media_seconds > 0:
-        _meter(
+        _metric(
             "Histogram",
             "conversion_seconds_per_media_minute",
             "Seconds of work per minute of video",
@@ -47,7 +47,10 @@ def observe_conversion(seconds: float, media_seconds: float) -> None:
 
 
 def page(counts: Counts | None) -> bytes:
-    """The page in Prometheus' text format; counts asks the store now: no function keeps count of another's rows."""
+    """All metrics in Prometheus' text format. `counts`, where given, asks the stores for numbers of rows first.
+
+    Rows are counted anew for each page, because other functions change them too. Raises what `counts` raises.
+    """
     from prometheus_client import generate_latest
 
     if counts is None:
@@ -77,21 +80,22 @@ def _take(job_counts: "list[JobCount]", notification_counts: "list[NotificationC
 
 
 def _counter(name: str, text: str, *labels: str) -> Any:
-    return _meter("Counter", name, text, *labels)
+    return _metric("Counter", name, text, *labels)
 
 
 def _gauge(name: str, text: str, *labels: str) -> Any:
-    return _meter("Gauge", name, text, *labels)
+    return _metric("Gauge", name, text, *labels)
 
 
-def _meter(kind: str, name: str, text: str, *labels: str, **more: Any) -> Any:
-    with _making:  # two threads must not make the same one
+def _metric(kind: str, name: str, text: str, *labels: str, **more: Any) -> Any:
+    """The metric of that name, made when it is first asked for."""
+    with _making:  # two threads must not make the same one: prometheus_client refuses a name that it has
         return _make(kind, name, text, labels, tuple(more.items()))
 
 
 @cache
 def _make(kind: str, name: str, text: str, labels: tuple[str, ...], more: tuple[tuple[str, Any], ...]) -> Any:
-    # The library is imported by the first thing counted, which is after the first answer: not by a cold start.
+    # Imported when something is first counted, which is after the first answer: a cold start does not pay for it.
     import prometheus_client
 
     return getattr(prometheus_client, kind)(f"videotomp3_{name}", text, labels, **dict(more))

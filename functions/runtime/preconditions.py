@@ -1,4 +1,4 @@
-"""Preconditions: does the client have the very thing that is here? RFC 9110, 13, decided from headers alone.
+"""Conditional requests (RFC 9110, 13): whether the client already has what is here, decided from headers alone.
 
 werkzeug has is_resource_modified and make_conditional, but to them `If-Match: *` never matches, If-Unmodified-Since is
 unknown, and If-Range is true for weak tags and for any later date.
@@ -20,14 +20,17 @@ DATES = ("%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %d %H:
 
 @dataclass(frozen=True)
 class Representation:
-    """What is here: a strong tag, and the second in which it was made (it has never changed since)."""
+    """What is here: its strong entity tag, and the second in which it was made; it has not changed since."""
 
     etag: str
     modified: datetime | None = None
 
 
 def wanted(headers: Headers, here: Representation) -> bool:
-    """Whether to send it, in the order of 13.2.2; otherwise the client has it already. Raises PreconditionFailed."""
+    """Whether to send it; if not, the client has it already (304). Conditions are taken in the order of 13.2.2.
+
+    Raises PreconditionFailed where If-Match or If-Unmodified-Since does not hold.
+    """
     if (expected := headers.get("If-Match")) is not None:
         if not _names(expected, here, weakly=False):
             raise PreconditionFailed("what is here is not what If-Match names; ask again without it")
@@ -40,7 +43,7 @@ def wanted(headers: Headers, here: Representation) -> bool:
 
 
 def fits(headers: Headers, here: Representation) -> bool:
-    """Whether a part of what is here fits the parts that the client has: If-Range, by strong comparison (13.1.5)."""
+    """Whether the client's earlier parts are of what is here now: If-Range, by strong comparison (13.1.5)."""
     condition = headers.get("If-Range")
     if condition is None or condition == f'"{here.etag}"':
         return True
@@ -48,7 +51,7 @@ def fits(headers: Headers, here: Representation) -> bool:
 
 
 def _names(condition: str, here: Representation, *, weakly: bool) -> bool:
-    """A list that cannot be read names nothing: then nothing is done or spared on the strength of a misreading."""
+    """Whether the condition's list of tags has ours. A list that cannot be read counts as one without it."""
     if condition.strip() == "*":
         return True
     if not TAGS.fullmatch(condition):
@@ -57,7 +60,7 @@ def _names(condition: str, here: Representation, *, weakly: bool) -> bool:
 
 
 def _date(text: str | None) -> datetime | None:
-    """None also for what is no date, which is to be ignored."""
+    """None also where the text is no date: such a header is to be ignored (13.1.3)."""
     for form in DATES:
         try:
             return datetime.strptime(text or "", form).replace(tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""What a platform asks a function: /_/health, /_/ready, /_/stores and /_/metrics. Our gateway passes none of it on."""
+"""What a platform asks a function, below /_/: health, ready, stores and metrics. Our gateway passes none of it on."""
 
 from collections.abc import Callable
 
@@ -12,16 +12,16 @@ from functions.runtime.readiness import Readiness
 
 
 def mount(app: flask.Flask, name: str, ready: Callable[[], None], counts: metrics.Counts | None) -> None:
-    """Adds them to the application of that function."""
+    """Adds these addresses to the application of the function of that name."""
     readiness = Readiness(ready)
 
-    def told(trouble: Unavailable | None) -> Response:
+    def readiness_answer(trouble: Unavailable | None) -> Response:
         return responses.problem(trouble) if trouble else responses.json({"function": name, "ready": True})
 
     probes: dict[str, Callable[[], Response]] = {
         "health": lambda: responses.json({"function": name}),
-        "ready": lambda: told(readiness.trouble_until_first_answer()),
-        "stores": lambda: told(readiness.trouble_now()),
+        "ready": lambda: readiness_answer(readiness.trouble_until_first_answer()),
+        "stores": lambda: readiness_answer(readiness.trouble_now()),
         "metrics": lambda: Response(metrics.page(counts), mimetype="text/plain; version=0.0.4"),
     }
 
@@ -30,6 +30,6 @@ def mount(app: flask.Flask, name: str, ready: Callable[[], None], counts: metric
         return probes[probe]()
 
     for probe in probes:
-        # For all methods: those that a route lacks would fall to the framework's route for everything else.
+        # For all methods: one that this rule did not take would go to the framework's rule for every other path.
         app.url_map.add(Rule(f"/_/{probe}", endpoint="probe", defaults={"probe": probe}))
     app.view_functions["probe"] = ask

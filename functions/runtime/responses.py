@@ -8,24 +8,15 @@ from flask import Response
 from functions.model.errors import Problem
 from serving import problems
 
-PROBLEM_HEADER = 2048  # bytes of a problem that goes into a header: nginx takes 4096 for all of them
-
 
 def json(body: dict[str, Any] | list[Any], status: int = 200, **headers: str) -> Response:
-    return _made(dumps(body), status, "application/json", {name.replace("_", "-"): headers[name] for name in headers})
+    """The body as JSON, which no cache keeps. In the name of a header an underscore stands for a dash."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Response(dumps(body), status, {"Cache-Control": "no-store", **named}, "application/json")
 
 
 def problem(trouble: Problem) -> Response:
-    """RFC 9457: the same shape for every error.
-
-    Where it is short, a header repeats it: the gateway, which replaces errors that are not ours, can keep no body.
-    """
-    text = problems.document(
-        trouble.status, trouble.slug, trouble.title, trouble.detail, field=trouble.field, reason=trouble.reason
-    )
-    copy = {"Problem": text} if len(text) <= PROBLEM_HEADER else {}
-    return _made(text, trouble.status, problems.MIMETYPE, copy | trouble.headers)
-
-
-def _made(text: str, status: int, mimetype: str, headers: dict[str, str]) -> Response:
-    return Response(text, status, {"Cache-Control": "no-store"} | headers, mimetype)
+    """The problem document of RFC 9457 with its status and headers: one shape for every error."""
+    kind = problems.Kind(trouble.status, trouble.slug, trouble.title)
+    answer = problems.answer(kind, trouble.detail, trouble.headers, field=trouble.field, reason=trouble.reason)
+    return Response(answer.body, answer.status, answer.headers)

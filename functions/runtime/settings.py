@@ -1,17 +1,17 @@
 """What a function is told by its environment.
 
-Read once, checked whole: a start that lacks something names all of it.
+Everything is read once, before the first request, and checked as a whole: a start that lacks something names all of it.
 """
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from pathlib import Path
+from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-SECRETS_DIR = "/var/openfaas/secrets"
-SECRETS = ("database_url", "mongo_uri", "mongo_mp3_uri", "jwt_secret", "link_secret", "smtp_password")
+from serving import logs
+from serving.environment import Environment
+
 KEYS = ("jwt_secret", "link_secret")  # HMAC keys: RFC 7518, 3.2 asks for at least as many bytes as the hash has
 KEY_BYTES = 32
 TRANSPORTS = ("smtp", "ses")
@@ -32,26 +32,27 @@ NEEDS = {
     "sweep": ("database_url", "mongo_uri", "mongo_mp3_uri", "k_sink"),
     "migrate": ("database_url",),
 }
-# Where AUTH_SVC_ADDR is set; then they need no key to check tokens with.
+# These have tokens checked by validate where AUTH_SVC_ADDR is set, and then need no key of their own.
 ASK_VALIDATE = ("account", "upload", "jobs", "download")
 GIB = 1024**3
 DAY = 86400
 
 
-class SettingsError(Exception):
-    """Something in the environment is missing or weak; the message names all of it and says what to set."""
+def _secret() -> Any:
+    """A field that may also come from a file, and is left out where the settings are printed."""
+    return field(default="", repr=False, metadata={"secret": True})
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Each field is the environment variable of that name in upper case."""
+    """What the function itself reads. Each field is the environment variable of that name in upper case."""
 
-    database_url: str = ""  # Postgres
-    mongo_uri: str = ""  # where videos lie; the path names the database
-    mongo_mp3_uri: str = ""  # where MP3s lie
-    jwt_secret: str = ""  # signs access tokens
-    link_secret: str = ""  # signs the links in mails
-    smtp_password: str = ""
+    database_url: str = _secret()  # Postgres
+    mongo_uri: str = _secret()  # where videos lie; the path names the database
+    mongo_mp3_uri: str = _secret()  # where MP3s lie
+    jwt_secret: str = _secret()  # signs access tokens
+    link_secret: str = _secret()  # signs the links in mails
+    smtp_password: str = _secret()
     k_sink: str = ""  # where events are posted (Knative's name)
     auth_svc_addr: str = ""  # host:port of validate; when set, bearer checks go there
     public_url: str = ""  # how people reach the gateway: links in mails start with it
@@ -71,9 +72,8 @@ class Settings:
     transfer_seconds: int = 3600  # the longest a download may take: nothing is removed under one
     result_seconds: int = 7 * DAY  # how long an MP3 can be downloaded
     source_seconds: int = DAY  # how long a video is kept after its job ended, so that it can be tried again
-    orphan_seconds: int = (
-        3 * 3600
-    )  # files no row names are removed after this: more than any upload or conversion takes
+    # A file that no row names is removed when it is this old: older than any upload or conversion takes.
+    orphan_seconds: int = 3 * 3600
     orphan_pass_seconds: int = 600  # how often they are looked for
 
     token_seconds: int = DAY
@@ -82,7 +82,7 @@ class Settings:
     mails_per_hour: int = 10  # to one address
     notify_give_up_seconds: int = 3 * DAY
 
-    mail_transport: str = "smtp"  # one of TRANSPORTS; SES reads AWS' own variables
+    mail_transport: str = field(default="smtp", metadata={"choices": TRANSPORTS})  # SES reads AWS' own variables
     mail_from: str = ""
     smtp_host: str = "localhost"
     smtp_port: int = 25
@@ -90,59 +90,77 @@ class Settings:
     smtp_starttls: bool = False
 
 
+@dataclass(frozen=True)
+class Hosting:
+    """How gunicorn serves a function: the same for all of them (functions/runtime/gunicorn.conf.py)."""
+
+    host: str = "0.0.0.0"  # noqa: S104 -- a container's port is reached from outside
+    port: int = 8080
+    concurrency: int = 8  # the same setting as in Settings
+    grace_seconds: int = 620  # how long a stopping function may finish its work: a little over the longest time limit
+    log_level: str = field(default=logs.LEVEL, metadata={"choices": logs.LEVELS})
+
+
+SECRETS = tuple(each.name for each in fields(Settings) if "secret" in each.metadata)
+READERS: dict[Any, Any] = {str: Environment.text, int: Environment.number, bool: Environment.boolean}
+
+
 def load(function: str, environ: Mapping[str, str] = os.environ) -> Settings:
     """The settings of that function, from the environment and from files in $SECRETS_DIR.
 
-    Raises SettingsError naming everything that is missing, malformed or weak.
+    Raises serving.environment.SettingsError, which names everything that is missing, malformed or weak.
     """
-    folder = Path(environ.get("SECRETS_DIR", SECRETS_DIR))
-    wrong: list[str] = []
-    values: dict[str, Any] = {}
-    for field in fields(Settings):
-        text = environ.get(field.name.upper()) or (_secret(folder, field.name) if field.name in SECRETS else "")
-        if text:
-            try:
-                values[field.name] = PARSERS[field.type](text)
-            except ValueError:
-                wrong.append(f"{field.name.upper()} must be {NOUNS[field.type]}, not {text[:40]!r}")
-    settings = Settings(**values)
-    wrong += [
-        f"{name.upper()} {fault}"
-        for name in NEEDS[function]
-        if not (name == "jwt_secret" and settings.auth_svc_addr and function in ASK_VALIDATE)
-        if (fault := _fault(name, getattr(settings, name), folder))
-    ]
-    if settings.mail_transport not in TRANSPORTS:
-        wrong.append(f"MAIL_TRANSPORT must be {' or '.join(TRANSPORTS)}, not {settings.mail_transport[:40]!r}")
-    if wrong:
-        raise SettingsError(f"{function} cannot start: {'; '.join(wrong)}")
-    return settings
+    return _read(function, environ)[0]
 
 
-def _fault(name: str, value: str, folder: Path) -> str | None:
-    """What is wrong with something that cannot be done without; never the value, which may be a secret."""
+def hosting(function: str, environ: Mapping[str, str] = os.environ) -> Hosting:
+    """How that function is to be served. Raises SettingsError, also for what is wrong with the settings of `load`."""
+    return _read(function, environ)[1]
+
+
+def deployed_name(function: str) -> str:
+    """The function's name in template.yml, in addresses, logs, metrics and events: `dead-letter` for dead_letter.
+
+    Python allows no dash in the name of a module. convert_once is convert too, started as a Job of its own.
+    """
+    return function.removesuffix("_once").replace("_", "-")
+
+
+def _read(function: str, environ: Mapping[str, str]) -> tuple[Settings, Hosting]:
+    env = Environment(environ)
+    settings = Settings(**{each.name: _value(env, each) for each in fields(Settings)})
+    served = Hosting(**{each.name: _value(env, each) for each in fields(Hosting) if each.name != "concurrency"})
+    for name in NEEDS[function]:
+        if name == "jwt_secret" and settings.auth_svc_addr and function in ASK_VALIDATE:
+            continue
+        if fault := _fault(name, getattr(settings, name), env):
+            env.reject(f"{name.upper()} {fault}")
+    env.complain(deployed_name(function))
+    return settings, replace(served, concurrency=settings.concurrency)
+
+
+def _value(env: Environment, each: Field[Any]) -> Any:
+    name, default = each.name.upper(), each.default
+    if "secret" in each.metadata:
+        return env.secret(name)
+    if "choices" in each.metadata:
+        return env.choice(name, str(default), each.metadata["choices"])
+    return READERS[each.type](env, name, default)
+
+
+def _fault(name: str, value: str, env: Environment) -> str | None:
+    """What is wrong with a setting that the function needs; never the value, which may be a secret."""
     if not value:
-        return "is not set" + (f" (or the file {folder / name.replace('_', '-')})" if name in SECRETS else "")
+        return "is not set" + (f" (or the file {env.file(name)})" if name in SECRETS else "")
     if name in KEYS and len(value.encode()) < KEY_BYTES:
         return f"is shorter than {KEY_BYTES} bytes; make one with `openssl rand -hex 32`"
-    if name.startswith("mongo") and not urlsplit(value).path.strip("/"):
+    if name.startswith("mongo") and not _names_database(value):
         return "must end in /<database>"
     return None
 
 
-def _secret(folder: Path, name: str) -> str:
+def _names_database(uri: str) -> bool:
     try:
-        return (folder / name.replace("_", "-")).read_text(encoding="utf-8").strip()
-    except FileNotFoundError:
-        return ""
-
-
-def _boolean(text: str) -> bool:
-    if text.lower() not in BOOLEANS:
-        raise ValueError(text)
-    return BOOLEANS[text.lower()]
-
-
-BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
-PARSERS: dict[Any, Any] = {str: str, int: int, bool: _boolean}
-NOUNS: dict[Any, str] = {int: "a whole number", bool: "true or false"}
+        return bool(urlsplit(uri).path.strip("/"))
+    except ValueError:  # no URI at all
+        return False

@@ -1,4 +1,4 @@
-"""Whether this process has been told to stop and its grace is nearly over: long work then hands back what it holds."""
+"""How long work learns that its process is being stopped, so that it hands its job back while there is still time."""
 
 import time
 
@@ -8,11 +8,11 @@ _deadline: list[float] = []
 
 
 def begin(grace: float) -> None:
-    """The server's SIGTERM handler calls it: what is running has `grace` seconds."""
+    """Called by the server's SIGTERM handler: whatever is running has `grace` seconds left."""
     if not _deadline:
         _deadline.append(time.monotonic() + max(0.0, grace - MARGIN))
 
 
 def overdue() -> bool:
-    """Whether work that is not finished by now will not be finished by this process."""
+    """Whether the process was told to stop and its time is nearly over: work that still runs must be handed back."""
     return bool(_deadline) and time.monotonic() > _deadline[0]

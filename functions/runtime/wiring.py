@@ -9,13 +9,13 @@ from functions.runtime.settings import Settings
 
 if TYPE_CHECKING:
     from events.sink import Sink
+    from functions.model.files import FileStore
     from functions.model.jobs import JobCount
     from functions.model.notifications import NotificationCount
     from functions.model.tokens import Links, Tokens
     from functions.runtime.bearer import Bearer
     from functions.stores.accounts import Accounts
     from functions.stores.expiry import Expiry
-    from functions.stores.gridfs import Bucket
     from functions.stores.jobs import Jobs
     from functions.stores.mail import Mailer
     from functions.stores.notifications import Notifications
@@ -25,9 +25,10 @@ T = TypeVar("T")
 
 
 class built_once(Generic[T]):  # noqa: N801 -- a decorator, used like property
-    """A service made by the first thread that asks, while others wait: cached_property has no lock since Python 3.12.
+    """A service that is built when it is first asked for, by one thread while the others wait.
 
-    What it made lies in the instance under the same name, where the next access finds it first, without the lock.
+    functools.cached_property would let each of them build one: it has no lock since Python 3.12. The result is kept in
+    the instance under the service's name, where Python looks first, so later accesses take no lock.
     """
 
     def __init__(self, build: "Callable[[Services], T]") -> None:
@@ -43,11 +44,17 @@ class built_once(Generic[T]):  # noqa: N801 -- a decorator, used like property
 
 
 class Services:
-    """Connects to nothing and imports no driver before it is asked to: a cold start pays only for what it uses."""
+    """What a function works with. Each service connects, and imports its driver, when it is first used.
+
+    So a cold start pays only for what its first request needs. Raises serving.environment.SettingsError.
+    """
 
     def __init__(self, function: str) -> None:
-        self.building = RLock()  # one for all, and reentrant: most services are made of others
+        self.building = RLock()  # one lock for all services, and reentrant, because most of them are made of others
         self.settings: Settings = settings.load(function)
+        self.source = (
+            f"/functions/{settings.deployed_name(function)}"  # of the function's events (CloudEvents `source`)
+        )
         self._needs = settings.NEEDS[function]
         self._is_validate = function == "validate"
 
@@ -82,13 +89,13 @@ class Services:
         return Expiry(self.database)
 
     @built_once
-    def videos(self) -> "Bucket":
+    def videos(self) -> "FileStore":
         from functions.stores.gridfs import Bucket
 
         return Bucket(self.settings.mongo_uri)
 
     @built_once
-    def audios(self) -> "Bucket":
+    def audios(self) -> "FileStore":
         from functions.stores.gridfs import Bucket
 
         return Bucket(self.settings.mongo_mp3_uri)
@@ -109,7 +116,7 @@ class Services:
     def bearer(self) -> "Bearer":
         from functions.runtime.bearer import LocalBearer, RemoteBearer
 
-        if self.settings.auth_svc_addr and not self._is_validate:  # or it would ask itself, and wait for itself
+        if self.settings.auth_svc_addr and not self._is_validate:  # validate would ask itself, and wait for itself
             return RemoteBearer(self.settings.auth_svc_addr)
         return LocalBearer(self.tokens)
 
@@ -123,15 +130,14 @@ class Services:
     def mailer(self) -> "Mailer":
         from functions.stores import mail
 
-        wanted = self.settings
-        if wanted.mail_transport == "ses":
+        if self.settings.mail_transport == "ses":
             return mail.Ses()
         return mail.Smtp(
-            wanted.smtp_host,
-            wanted.smtp_port,
-            user=wanted.smtp_user,
-            password=wanted.smtp_password,
-            starttls=wanted.smtp_starttls,
+            self.settings.smtp_host,
+            self.settings.smtp_port,
+            user=self.settings.smtp_user,
+            password=self.settings.smtp_password,
+            starttls=self.settings.smtp_starttls,
         )
 
     def counts(self) -> "tuple[list[JobCount], list[NotificationCount]]":
@@ -139,7 +145,7 @@ class Services:
         return self.jobs.counts(), self.notifications.counts()
 
     def ready(self) -> None:
-        """Asks each store that the function needs. Raises Unavailable."""
+        """Asks each store that the function needs. Raises Unavailable where one does not answer."""
         if "database_url" in self._needs:
             self.database.ping()
         if "mongo_uri" in self._needs:

@@ -1,1 +1,1 @@
-"""Passwords and keys of an installation: how they are made, and which service is given which."""
+"""Passwords and keys of an installation: how they are made, and which service gets which of them."""

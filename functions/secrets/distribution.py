@@ -1,7 +1,7 @@
-"""What docker compose starts first: passwords and keys are made, kept, and each service is given those it may see.
+"""What docker compose starts first: it makes passwords and keys, keeps them, and gives each service those it may see.
 
-`python -m functions.secrets.distribution OWN KEPT READERS POSTGRES`: OWN is .secrets/ of the checkout, where there is
-one; KEPT is a volume that nobody else sees; below READERS lies a volume for each service under the service's name;
+`python -m functions.secrets.distribution OWN KEPT READERS POSTGRES`: OWN is .secrets/ of the checkout, which need not
+exist; KEPT is a volume that no other service mounts; READERS holds one volume for each service, by the service's name;
 POSTGRES holds the data of Postgres. It may run at any time, also beside a running system.
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from events import catalogue
 from functions.secrets import passwords
 
-# Beside the functions, whose secrets stand in template.yml.
+# The secrets of services that are no functions; those of functions stand in template.yml.
 OTHERS = {
     "bridge": ("amqp-url",),
     "migrate": ("database-url",),
@@ -23,7 +23,7 @@ OTHERS = {
 
 
 class Forgotten(Exception):
-    """A store has data, and nobody knows its password any more; the message says what to do."""
+    """A store has data, but its password is in no folder that we were given; the message says what to do."""
 
 
 def main(own: Path, kept: Path, readers: Path, postgres: Path) -> None:
@@ -39,10 +39,10 @@ def main(own: Path, kept: Path, readers: Path, postgres: Path) -> None:
 
 
 def take(own: Path, kept: Path) -> list[str]:
-    """Keep what the operator has set; give the names of what was left alone.
+    """Keeps what the operator has set, and returns the names of what was not taken.
 
-    That is a password other than the one the store was first started with, and whatever it stands in: `make secrets`
-    after the first start makes such, and they would lock everybody out.
+    Not taken is a password other than the one that a store was first started with, and any address that holds such a
+    password: `make secrets` after the first start makes new ones, which would lock every service out.
     """
     found = {name: (own / name).read_text(encoding="utf-8") for name in passwords.NAMES if _is_file(own / name)}
     wrong = {
@@ -62,7 +62,7 @@ def take(own: Path, kept: Path) -> list[str]:
 
 
 def make(kept: Path, postgres: Path) -> list[str]:
-    """Make what is missing; give the names of it. Raises Forgotten."""
+    """Makes what is missing and returns its names. Raises Forgotten."""
     if _is_file(postgres / "PG_VERSION") and not _is_file(kept / "postgres-password"):
         raise Forgotten(
             "the stores have data, but their passwords are not known: put the .secrets/ they were first started with "
@@ -72,10 +72,10 @@ def make(kept: Path, postgres: Path) -> list[str]:
 
 
 def hand_out(kept: Path, readers: Path, wanted: Mapping[str, tuple[str, ...]]) -> None:
-    """Each folder has afterwards what its service may see, and nothing else."""
+    """Leaves in each folder what its service may see, and nothing else."""
     for folder in sorted(readers.iterdir()):
         for name in wanted[folder.name]:
-            # Services run as users of their own.
+            # Readable by all: each service runs as a user of its own, and its volume is mounted nowhere else.
             passwords.write(folder / name, (kept / name).read_text(encoding="utf-8"), mode=0o444)
         for left in folder.iterdir():
             if left.name not in wanted[folder.name]:
@@ -83,7 +83,7 @@ def hand_out(kept: Path, readers: Path, wanted: Mapping[str, tuple[str, ...]]) -
 
 
 def _is_file(path: Path) -> bool:
-    """Raises PermissionError rather than taking for missing what may not be seen: passwords would be made anew."""
+    """Raises PermissionError where Path.is_file() would say no: passwords would be made anew for one we may not see."""
     try:
         path.stat()
     except FileNotFoundError:

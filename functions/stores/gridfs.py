@@ -1,7 +1,8 @@
-"""GridFS: streams in, streams out, one file per writer. The only user of pymongo.
+"""GridFS: files as documents of MongoDB, written and read as streams. The only user of pymongo.
 
-The documents are those of the GridFS specification; reading and writing them is ours, to stay small: the driver's
-writer keeps 48 MB before it sends and its reader takes 16 MB at once (measured), these a few chunks.
+The documents are those of the GridFS specification, so other tools can read them. They are written and read by code of
+our own to need little memory: the driver's writer collects 48 MB before it sends and its reader takes 16 MB at once
+(measured), these a few chunks.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,9 +20,9 @@ from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
 
 from functions.model.errors import Missing, Unavailable
 
-CHUNK = 1024 * 1024  # bytes; larger than the driver's 255 KiB: a quarter of the documents, well below MongoDB's 16 MB
+CHUNK = 1024 * 1024  # bytes; the driver's 255 KiB would make four times the documents, and MongoDB allows 16 MB
 BATCH = 4  # chunks in one insert
-FETCH = 2  # chunks in one answer: more are slower, even one fetched while another is used (measured)
+FETCH = 2  # chunks in one answer of the server: more are slower, even if fetched while others are used (measured)
 CONNECT: dict[str, Any] = {
     "serverSelectionTimeoutMS": 3000,
     "connectTimeoutMS": 3000,
@@ -33,10 +34,13 @@ T = TypeVar("T")
 
 
 class Bucket:
-    """One database's GridFS. Every method raises Unavailable where MongoDB is away or its disk is full."""
+    """The GridFS of one database, as a FileStore (model/files.py says what each method promises).
+
+    Every method raises Unavailable where MongoDB is away or its disk is full.
+    """
 
     def __init__(self, uri: str) -> None:
-        # The driver would let these win over what the URI says.
+        # What is passed to the driver wins over the URI, so only what the URI does not say is passed.
         unsaid = {name: value for name, value in CONNECT.items() if f"{name}=".lower() not in uri.lower()}
         with _translated():
             self._database: Any = pymongo.MongoClient(uri, connect=False, **unsaid).get_default_database()
@@ -48,38 +52,74 @@ class Bucket:
             self._database.client.admin.command("ping")
 
     def write(self, file_id: UUID, pieces: Iterable[bytes]) -> int:
-        """Stores what arrives under that id and returns its size; its chunks are removed before an error leaves."""
+        """Stores all pieces under an id that was never used, and gives their size in bytes.
+
+        Whatever `pieces` raises leaves as it was raised, after the chunks that were stored are removed.
+        """
         try:
-            size = self._write_chunks(file_id, pieces)
-            with _translated():
-                self._database["fs.files"].insert_one(
-                    {
-                        "_id": file_id,
-                        "length": size,
-                        "chunkSize": CHUNK,
-                        "uploadDate": datetime.now(UTC),
-                        "filename": str(file_id),
-                    }
-                )
+            size = self._store(file_id, 0, _chunked(pieces))
+            self.finish(file_id, size)
         except BaseException:
-            self._abort(file_id)
+            self.abort(file_id)
             raise
         return size
 
-    def _write_chunks(self, file_id: UUID, pieces: Iterable[bytes]) -> int:
-        """The size of all; while one batch is being stored the next arrives."""
+    def append(self, file_id: UUID, pieces: Iterable[bytes], offset: int = 0) -> int:
+        """Stores the pieces from that offset on, in place of whatever chunks lie there, and gives the size of all.
+
+        Chunk n holds the bytes from n × CHUNK on. Where the offset lies within a chunk, that chunk is replaced by a
+        longer one in a single step, so that its first bytes are there at any time. Raises Missing where the bytes
+        between the border of that chunk and the offset are not there.
+        """
+        n, inside = divmod(offset, CHUNK)
+        begun = self._chunk(file_id, n, inside) if inside else b""
+        self._cut(file_id, n, keep=bool(inside))
+        chunks = _chunked(chain([begun], pieces))
+        if not inside:
+            return offset + self._store(file_id, n, chunks)
+        self._replace(file_id, n, first := next(chunks))
+        return n * CHUNK + len(first) + self._store(file_id, n + 1, chunks)
+
+    def finish(self, file_id: UUID, size: int) -> None:
+        """Makes the chunks a file of `size` bytes."""
+        file = {"_id": file_id, "length": size, "chunkSize": CHUNK, "filename": str(file_id)}
+        with _translated():
+            self._make_indexes()
+            self._database["fs.files"].insert_one(file | {"uploadDate": datetime.now(UTC)})
+
+    def abort(self, file_id: UUID) -> None:
+        """Removes what was stored; what cannot be removed now is an orphan, which sweep removes by its age."""
+        with suppress(Unavailable):
+            self.delete(file_id)
+
+    def _store(self, file_id: UUID, n: int, chunks: Iterable[bytes]) -> int:
+        """Stores new chunks, numbered from n on, and gives their bytes. While one batch is stored the next arrives."""
         size = 0
-        rows: Iterator[dict[str, Any]] = (
-            {"files_id": file_id, "n": n, "data": Binary(chunk)} for n, chunk in enumerate(_chunked(pieces))
-        )
         with ThreadPoolExecutor(1, "gridfs-writer") as writer:
             stored = writer.submit(self._insert, [])
-            for batch in _groups(rows, BATCH):
-                size += sum(len(row["data"]) for row in batch)
+            for batch in _groups(_documents(file_id, n, chunks), BATCH):
+                size += sum(len(chunk["data"]) for chunk in batch)
                 stored.result()
                 stored = writer.submit(self._insert, batch)
             stored.result()
         return size
+
+    def _chunk(self, file_id: UUID, n: int, size: int) -> bytes:
+        """The first `size` bytes of a chunk. Raises Missing where it has fewer."""
+        with _translated():
+            found = self._database["fs.chunks"].find_one({"files_id": file_id, "n": n}, {"data": 1})
+        if found is None or len(found["data"]) < size:
+            raise Missing(f"less than {size} bytes of chunk {n} are stored")
+        return bytes(found["data"][:size])
+
+    def _cut(self, file_id: UUID, n: int, *, keep: bool) -> None:
+        """Removes the chunks behind chunk n, and that one too unless it is to be kept."""
+        with _translated():
+            self._database["fs.chunks"].delete_many({"files_id": file_id, "n": {"$gt" if keep else "$gte": n}})
+
+    def _replace(self, file_id: UUID, n: int, chunk: bytes) -> None:
+        with _translated():
+            self._database["fs.chunks"].update_one({"files_id": file_id, "n": n}, {"$set": {"data": Binary(chunk)}})
 
     def _insert(self, batch: list[dict[str, Any]]) -> None:
         if batch:
@@ -88,7 +128,7 @@ class Bucket:
                 self._database["fs.chunks"].insert_many(batch)
 
     def _make_indexes(self) -> None:
-        """Those of the specification, before the first write."""
+        """Those that the specification asks for, before the first write of this process."""
         with self._indexing:
             if not self._indexed:
                 self._database["fs.files"].create_index([("filename", 1), ("uploadDate", 1)])
@@ -96,14 +136,18 @@ class Bucket:
                 self._indexed = True
 
     def read(self, file_id: UUID, start: int = 0, length: int | None = None) -> Iterator[bytes]:
-        """The file's bytes from `start` on. Raises Missing where it ends too soon; what it can, before it returns."""
+        """The file's bytes from `start` on, all or at most `length`.
+
+        Raises Missing where there is no such file, or where it ends too soon. The first piece is read before this
+        returns, so that trouble with it can still be answered; trouble with a later one can only break the answer off.
+        """
         with _translated():
             found = self._database["fs.files"].find_one({"_id": file_id})
             if found is None:
                 raise Missing("the file is no longer kept")
         end = found["length"] if length is None else min(found["length"], start + length)
         pieces = self._pieces(file_id, found["chunkSize"], start, end)
-        return chain([next(pieces, b"")], pieces)  # trouble with the first can still be answered, that with others not
+        return chain([next(pieces, b"")], pieces)
 
     def _pieces(self, file_id: UUID, chunk_size: int, start: int, end: int) -> Iterator[bytes]:
         if start >= end:
@@ -125,22 +169,22 @@ class Bucket:
             raise Missing(f"the file ends before its chunk {n}")
 
     def delete(self, file_id: UUID) -> None:
-        """Removes the file; without one of that id, whatever chunks it left."""
+        """Removes the file and its chunks, or the chunks of one that was never finished."""
         with _translated():
             self._database["fs.files"].delete_one({"_id": file_id})
             self._database["fs.chunks"].delete_many({"files_id": file_id})
 
     def files_older_than(self, seconds: int) -> Iterator[list[UUID]]:
-        """Ids of whole files stored longer ago than that, in batches."""
+        """The ids of files that were finished longer ago than that, in batches."""
         before = datetime.now(UTC) - timedelta(seconds=seconds)
         with _translated(), self._database["fs.files"].find({"uploadDate": {"$lt": before}}, {"_id": 1}) as cursor:
             yield from _groups((row["_id"] for row in cursor), 500)
 
     def unfinished_older_than(self, seconds: int) -> Iterator[UUID]:
-        """Ids whose newest chunk was stored longer ago than that, and that no file document finishes."""
+        """The ids of unfinished files whose newest chunk was stored longer ago than that."""
         before = datetime.now(UTC) - timedelta(seconds=seconds)
         with _translated():
-            # One walk along the index (MongoDB's DISTINCT_SCAN); its answer has room for half a million ids (16 MB).
+            # One walk along the index (MongoDB's DISTINCT_SCAN). Its answer may have 16 MB, or half a million ids.
             for ids in _groups(self._database["fs.chunks"].distinct("files_id"), 500):
                 whole = {row["_id"] for row in self._database["fs.files"].find({"_id": {"$in": ids}}, {"_id": 1})}
                 for file_id in ids:
@@ -148,18 +192,14 @@ class Bucket:
                         yield file_id
 
     def _newest_chunk(self, file_id: UUID) -> datetime:
-        """When it was stored; now, where somebody has just removed it."""
+        """When it was stored, which is a part of its id; or now, where somebody has just removed it."""
         found = self._database["fs.chunks"].find_one({"files_id": file_id}, {"_id": 1}, sort=[("n", -1)])
         stored: datetime = found["_id"].generation_time if found else datetime.now(UTC)
         return stored
 
-    def _abort(self, file_id: UUID) -> None:
-        with suppress(Unavailable):  # then sweep removes them by age
-            self.delete(file_id)
-
 
 def _chunked(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Pieces of any length as chunks of CHUNK bytes (the last one shorter)."""
+    """Pieces of any length as chunks of CHUNK bytes, the last one shorter."""
     chunk = bytearray()
     for piece in pieces:
         chunk += piece
@@ -170,8 +210,13 @@ def _chunked(pieces: Iterable[bytes]) -> Iterator[bytes]:
         yield bytes(chunk)
 
 
+def _documents(file_id: UUID, n: int, chunks: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    """The chunks as the specification writes them, numbered from n on."""
+    return ({"files_id": file_id, "n": at, "data": Binary(chunk)} for at, chunk in enumerate(chunks, n))
+
+
 def _groups(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Lists of that many, the last one shorter."""
+    """Lists of `size` items, the last one shorter."""
     group: list[T] = []
     for item in items:
         group.append(item)
@@ -184,6 +229,7 @@ def _groups(items: Iterable[T], size: int) -> Iterator[list[T]]:
 
 @contextmanager
 def _translated() -> Iterator[None]:
+    """Every error of the driver as Unavailable."""
     try:
         yield
     except (OperationFailure, BulkWriteError) as error:

@@ -3,6 +3,7 @@
 A method that returns None, or an empty list, moved nothing: the row was not in the state that the move needs.
 """
 
+import json
 from dataclasses import fields
 from datetime import datetime
 from typing import Any
@@ -10,9 +11,10 @@ from uuid import UUID
 
 from functions.model.errors import AccountGone
 from functions.model.jobs import Job, JobCount, NewJob, State
+from functions.model.options import Options
 from functions.stores.postgres import Database, NothingThere
 
-COLUMNS = tuple(field.name for field in fields(Job) if field.name != "state")
+COLUMNS = tuple(field.name for field in fields(Job) if field.name not in ("options", "state"))
 
 
 class Jobs:
@@ -26,7 +28,7 @@ class Jobs:
     def add(self, new: NewJob) -> Job | None:
         """The queued job; None where the owner used that idempotency key before. Raises AccountGone."""
         try:
-            return self._job("add_job", **vars(new))
+            return self._job("add_job", **vars(new) | {"options": json.dumps(new.options.as_json())})
         except NothingThere as error:
             raise AccountGone from error
 
@@ -132,4 +134,5 @@ class Jobs:
 
 def job(row: dict[str, Any]) -> Job:
     """The job of a whole row; columns that Job does not have, such as those of a later release, are left out."""
-    return Job(**{name: row[name] for name in COLUMNS}, state=State(row["state"]))
+    columns = {name: row[name] for name in COLUMNS}
+    return Job(**columns, options=Options.of(row["options"]), state=State(row["state"]))

@@ -9,9 +9,9 @@ now() + make_interval(secs => least(3600, 120 * 2 ^ least(hints, 10)))
 -- Adds a queued job; nothing where the owner used that idempotency key before. Upload sends the first event itself: sweep sends
 -- it only if upload has not noted within 30 seconds that it did.
 INSERT INTO jobs (id, owner, fid, filename, container, video, video_size, video_sha256, idempotency_key,
-                  next_hint_at, traceparent, correlationid)
+                  options, next_hint_at, traceparent, correlationid)
 VALUES (%(id)s, %(owner)s, %(fid)s, %(filename)s, %(container)s, %(video)s, %(video_size)s, %(video_sha256)s, %(idempotency_key)s,
-        now() + interval '30 seconds', %(traceparent)s, %(correlationid)s)
+        %(options)s, now() + interval '30 seconds', %(traceparent)s, %(correlationid)s)
 ON CONFLICT (owner, idempotency_key) DO NOTHING
 RETURNING *;
 

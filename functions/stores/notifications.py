@@ -6,6 +6,7 @@ from uuid import UUID
 
 from functions.model.jobs import Job, State
 from functions.model.notifications import Notification, NotificationCount
+from functions.model.options import Options
 from functions.stores import jobs
 from functions.stores.postgres import Database
 
@@ -24,7 +25,7 @@ class Notifications:
         if row is None or row["email"] is None:
             return None
         columns = {field.name: row[field.name] for field in fields(Notification)}
-        return Notification(**columns | {"outcome": State(row["outcome"])})
+        return Notification(**columns | {"outcome": State(row["outcome"]), "options": Options.of(row["options"])})
 
     def sent(self, notification: Notification) -> None:
         """Notes that the email was sent, and to which address."""

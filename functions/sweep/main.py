@@ -15,7 +15,6 @@ from functions.runtime import announcement, metrics, responses, web, wiring
 from functions.sweep import orphans
 
 services = wiring.Services("sweep")
-SOURCE = "/functions/sweep"
 BATCH = 100  # rows of a kind in one run, so that a long backlog is not sent all at once
 
 
@@ -42,10 +41,12 @@ def _announce() -> dict[str, int]:
     jobs, notifications = services.jobs, services.notifications
     return {
         "jobs_announced": _send(
-            jobs.take_owed(BATCH), partial(announcement.uploaded, source=SOURCE), jobs.postpone_hint
+            jobs.take_owed(BATCH), partial(announcement.uploaded, source=services.source), jobs.postpone_hint
         ),
         "results_announced": _send(
-            notifications.take_owed(BATCH), partial(announcement.result, source=SOURCE), notifications.postpone_result
+            notifications.take_owed(BATCH),
+            partial(announcement.result, source=services.source),
+            notifications.postpone_result,
         ),
         "notifications_given_up": notifications.give_up_old(services.settings.notify_give_up_seconds),
     }

@@ -3,17 +3,10 @@
 Only old ones are removed, for a running upload looks just like them.
 """
 
-from collections.abc import Iterator
 from typing import Protocol
 from uuid import UUID
 
-
-class Bucket(Protocol):
-    def files_older_than(self, seconds: int) -> Iterator[list[UUID]]: ...
-
-    def unfinished_older_than(self, seconds: int) -> Iterator[UUID]: ...
-
-    def delete(self, file_id: UUID) -> None: ...
+from functions.model.files import FileStore
 
 
 class Names(Protocol):
@@ -21,14 +14,14 @@ class Names(Protocol):
         """Those of the files that no row names."""
 
 
-def remove(bucket: Bucket, names: Names, age: int) -> int:
+def remove(store: FileStore, names: Names, age: int) -> int:
     """Removes what is older than `age` seconds and named by no row, and says how many files, finished or not."""
     removed = 0
-    for files in bucket.files_older_than(age):
+    for files in store.files_older_than(age):
         for orphan in names.orphans(files):
-            bucket.delete(orphan)
+            store.delete(orphan)
             removed += 1
-    for unfinished in bucket.unfinished_older_than(age):
-        bucket.delete(unfinished)
+    for unfinished in store.unfinished_older_than(age):
+        store.delete(unfinished)
         removed += 1
     return removed

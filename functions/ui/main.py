@@ -1,4 +1,4 @@
-"""Ui: a path comes in, a file of the page for people leaves."""
+"""Ui: hands out the files of the page for people."""
 
 from hashlib import sha256
 from pathlib import Path
@@ -12,10 +12,11 @@ services = wiring.Services("ui")
 
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 HEADERS = {
-    # Names carry no version, so a browser asks each time: a deployment is seen at once, and a repeat costs one 304.
+    # The files' names carry no version, so a browser asks each time: it sees a new release at once, and otherwise gets
+    # a short 304.
     "Cache-Control": "no-cache",
-    # Nothing from elsewhere and nothing inline; blob: is the MP3 being listened to. Trusted Types make the browser
-    # itself refuse to turn a text, such as a stranger's file name, into markup.
+    # Nothing is loaded from elsewhere and nothing is inline; blob: is the MP3 that is being played. Trusted Types make
+    # the browser refuse to turn a text, such as a stranger's file name, into markup.
     "Content-Security-Policy": "default-src 'self'; media-src blob:; object-src 'none'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
     "Referrer-Policy": "no-referrer",
@@ -31,7 +32,7 @@ ETAGS = {path: sha256(content).hexdigest()[:32] for path, (content, _) in FILES.
 
 @web.serves("GET", below=dict.fromkeys(FILES, ("GET",)), ready=services.ready)
 def ui(request: Request) -> Response:
-    if request.path not in FILES:  # a file's name with a slash at its end
+    if request.path not in FILES:  # a route that fits apart from a slash at its end
         raise NotFound("there is no page at this address; the page for people is at /")
     content, mimetype = FILES[request.path]
     response = Response(content, mimetype=mimetype, headers=HEADERS)

@@ -1,4 +1,7 @@
-"""A form as it arrives: its field `file`, and nothing beside it that would be lost unseen."""
+"""A form as it arrives: its field `file` is the video, and a form that holds anything else is refused.
+
+What we do not know would otherwise be lost without a word: a second video, or an option whose name is misspelt.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,14 +16,14 @@ from functions.model.errors import SHOWN, BadRequest, Problem, Unknown, Unproces
 from functions.upload import disposition
 
 FIELD = "file"
-ASIDE = 64 * 1024  # bytes: what a form may hold beside its file
-BUFFER = 512 * 1024  # bytes the decoder keeps at most: two pieces as they are read, or the head of a part
-PARTS = 16
+ASIDE = 64 * 1024  # bytes that a form may hold beside its file
+BUFFER = 512 * 1024  # bytes that the decoder may keep: two pieces as they are read, or the head of a part
+PARTS = 16  # at most: reading the head of each costs time
 
 
 @dataclass(frozen=True)
 class Part:
-    """One part of the form; without a `filename` it is text."""
+    """One part of the form: a file or, where `filename` is None, text."""
 
     name: str
     filename: str | None
@@ -29,7 +32,7 @@ class Part:
 
     @property
     def is_unchosen(self) -> bool:
-        """So a browser sends a file input that nobody has used."""
+        """Whether a browser sent it for a file input in which nobody has chosen a file."""
         return self.name == FIELD and self.filename == "" and self.is_empty
 
     @property
@@ -38,15 +41,16 @@ class Part:
 
 
 def video(pieces: Iterator[bytes], boundary: bytes) -> tuple[str, Iterator[bytes]]:
-    """The file's name and its bytes; whoever has read them to their end knows that the form was whole and held no more.
+    """The name of the form's file, and its bytes.
 
-    Raises, before the first byte or in place of the end, BadRequest for a form that cannot be read, holds no file or
-    holds a field we do not know, and Unprocessable for one that holds a second file.
+    The bytes come to their end only if the form was whole and held nothing else. Raises BadRequest for a form that
+    cannot be read, holds no file, or holds a field that we do not know, and Unprocessable for one that holds a second
+    file: at once where that stands before the file, and in place of the bytes' end where it stands behind.
     """
     parts = _parts(pieces, boundary)
     others: list[Part] = []
     unchosen = False
-    room = ASIDE
+    left = ASIDE
     for part in parts:
         if part.is_unchosen:
             unchosen = True
@@ -56,12 +60,12 @@ def video(pieces: Iterator[bytes], boundary: bytes) -> tuple[str, Iterator[bytes
             return part.filename, _to_the_end(part.content, parts)
         else:
             others.append(part)
-            room = _pass_over(part.content, room)
-            if room < 0:
+            left = _skip(part.content, left)
+            if left < 0:
                 break
     if unchosen and not others:
         return "", iter(())
-    raise _without_file(others, ", as far as it was read" if room < 0 else "")
+    raise _without_file(others, ", as far as it was read" if left < 0 else "")
 
 
 def _to_the_end(content: Iterator[bytes], parts: Iterator[Part]) -> Iterator[bytes]:
@@ -71,17 +75,17 @@ def _to_the_end(content: Iterator[bytes], parts: Iterator[Part]) -> Iterator[byt
             raise _not_taken(part)
 
 
-def _pass_over(content: Iterator[bytes], room: int) -> int:
-    """What of the room is left; below 0 it stopped reading."""
+def _skip(content: Iterator[bytes], most: int) -> int:
+    """Reads a part to its end, or until `most` bytes are passed; gives how many of them are left, below 0 if passed."""
     for piece in content:
-        room -= len(piece)
-        if room < 0:
+        most -= len(piece)
+        if most < 0:
             break
-    return room
+    return most
 
 
 def _not_taken(part: Part) -> Problem:
-    """What stands beside the file would be lost unseen."""
+    """The problem of a form that holds this part beside its file."""
     if part.filename is not None:
         file = media.printable(part.filename)[:SHOWN]
         return Unprocessable(
@@ -105,7 +109,7 @@ def _without_file(others: list[Part], so_far: str) -> BadRequest:
 
 
 def _parts(pieces: Iterator[bytes], boundary: bytes) -> Iterator[Part]:
-    """Each part's content has to be read before the next part is asked for."""
+    """The parts in order. Each one's content has to be read before the next part is asked for."""
     events = _events(pieces, _Decoder(boundary, max_form_memory_size=BUFFER))
     count = 0
     for event in events:
@@ -117,7 +121,7 @@ def _parts(pieces: Iterator[bytes], boundary: bytes) -> Iterator[Part]:
         head = event.headers["Content-Disposition"]
         name, filename = disposition.name(head), disposition.filename(head)
         if filename is None and isinstance(event, File):
-            filename = event.filename  # in numbered pieces, as mail has it (RFC 2231): the decoder joins them
+            filename = event.filename  # in numbered pieces, as in mail (RFC 2231, 3), which the decoder has joined
         content = _content(events)
         first = next(content, b"")
         yield Part(name or "", filename, chain([first], content), not first)
@@ -133,14 +137,14 @@ def _content(events: Iterator[Event]) -> Iterator[bytes]:
 
 
 class _Decoder(MultipartDecoder):
-    """Werkzeug's, which takes a head for UTF-8 and refuses the whole form of a client that writes Latin-1."""
+    """Werkzeug's takes a part's head for UTF-8, and refuses the whole form of a client that writes Latin-1."""
 
     def _parse_headers(self, data: bytes | bytearray) -> Headers:
         return super()._parse_headers(media.text(bytes(data)).encode())
 
 
 def _events(pieces: Iterator[bytes], decoder: MultipartDecoder) -> Iterator[Event]:
-    """Ends where the form does, and not before the body does."""
+    """What the decoder finds, until both the form and the body have ended. Raises BadRequest where that cannot be."""
     try:
         while not isinstance(event := decoder.next_event(), Epilogue):
             if isinstance(event, NeedData):

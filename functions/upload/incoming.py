@@ -1,7 +1,4 @@
-"""A video as it arrives: from a multipart form (field `file`) or as the raw body.
-
-Piece by piece, never whole in memory or on disk.
-"""
+"""A video as it arrives, in a form or as the raw body: piece by piece, never whole in memory or on disk."""
 
 import hashlib
 import time
@@ -18,7 +15,10 @@ PIECE = 256 * 1024  # bytes read at once
 
 
 class IncomingVideo:
-    """What is being uploaded. `size` and `sha256` are right once `pieces()` has been read to its end."""
+    """A video of which the first bytes have arrived and look like one.
+
+    `size` (bytes) and `sha256` (hex) are those of what pieces() has given so far, so of the whole once it has ended.
+    """
 
     def __init__(self, filename: str, pieces: Iterator[bytes], limit: int) -> None:
         self.filename = media.video_name(filename)
@@ -41,7 +41,7 @@ class IncomingVideo:
         return self._sha256.hexdigest()
 
     def pieces(self) -> Iterator[bytes]:
-        """The bytes in order. Raises TooLarge once they pass the limit, and what ends a body or a form too early."""
+        """The bytes in order. Raises TooLarge where they pass the limit, and what the body raises as it is read."""
         yield self._counted(self._head)
         for piece in self._pieces:
             yield self._counted(piece)
@@ -61,11 +61,14 @@ class IncomingVideo:
 
 
 def receive(request: Request, named: str | None, limit: int, seconds: int) -> IncomingVideo:
-    """The video of this request, its first bytes read and judged; `named` goes before what the body says.
+    """The video of this request. `named` is its file name, unless that is empty: then the form or the header has it.
 
-    Raises TooLarge (unread, where the length is declared), Unprocessable for an empty one, UnsupportedMedia for what
-    is no media, what form.video() raises, and RequestTimeout where it takes longer than `seconds`.
+    Its first bytes are read and judged before this returns. Raises TooLarge for more than `limit` bytes (before any is
+    read, where the length is declared), Unprocessable for an empty file, UnsupportedMedia for what is no media file,
+    RequestTimeout where the body takes longer than `seconds`, BadRequest where it breaks off, and what form.video()
+    raises. Each may come as late as from the last of pieces().
     """
+    # The limit is that of the file; a form around it may be larger by what form.py takes beside the file.
     if (request.content_length or 0) > limit + form.ASIDE:
         raise too_large(limit)
     arriving = _arriving(request, seconds)
@@ -87,7 +90,8 @@ def too_large(limit: int) -> TooLarge:
 def _arriving(request: Request, seconds: int) -> Iterator[bytes]:
     """The body, piece by piece.
 
-    Raises BadRequest where the client hangs up early (gunicorn then just ends the stream), and RequestTimeout.
+    Raises RequestTimeout, and BadRequest where the client hangs up before the length that it declared: gunicorn ends
+    the stream then as if all had come.
     """
     until = time.monotonic() + seconds
     missing = request.content_length or 0

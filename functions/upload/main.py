@@ -1,18 +1,21 @@
-"""Upload: a video's bytes go to GridFS as they arrive, its job to Postgres, and an event tells convert to look.
+"""Upload: a video's bytes go to GridFS as they arrive, its job to Postgres, and an event tells convert to look at it.
 
-The row is the truth: once it stands the answer is 202, whether or not anybody took the event (sweep sends it again).
+The row is the truth. Once it stands the answer is 202, even where nobody took the event, for sweep sends that again.
 """
 
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from flask import Request, Response
 
-from functions.model.errors import BadRequest, Unauthorized, Unprocessable
+from functions.model import options
+from functions.model.errors import AccountGone, BadRequest, Unprocessable
 from functions.model.jobs import Job, NewJob
 from functions.runtime import announcement, metrics, responses, web, wiring
 from functions.upload import incoming
 
 services = wiring.Services("upload")
+DEFAULTS = options.Options().changed({"vbr": str(services.settings.mp3_quality)})  # what an operator can choose of them
+KEY = "Idempotency-Key"
 KEY_LENGTH = 200
 
 
@@ -20,49 +23,58 @@ KEY_LENGTH = 200
 def upload(request: Request) -> Response:
     owner = services.bearer.claims(request.headers.get("Authorization")).user
     key = _idempotency_key(request)
-    named = web.query(request, "filename").get("filename")
-    video = incoming.receive(request, named, services.settings.max_upload_bytes, services.settings.upload_seconds)
-    file_id = uuid4()
-    services.videos.write(file_id, video.pieces())
-    job = _add(request, owner, key, video, file_id)
+    query = web.query(request, "filename", *options.NAMES)
+    chosen = DEFAULTS.changed(query)
+    settings = services.settings
+    video = incoming.receive(request, query.get("filename"), settings.max_upload_bytes, settings.upload_seconds)
+    id_, file = uuid4(), uuid4()
+    services.videos.write(file, video.pieces())
+    job = _add(
+        NewJob(
+            id=id_,
+            owner=owner,
+            fid=uuid4(),
+            filename=video.filename,
+            container=video.container.value,
+            video=file,
+            video_size=video.size,
+            video_sha256=video.sha256,
+            idempotency_key=key,
+            options=chosen,
+            traceparent=web.identity().traceparent,
+            correlationid=web.identity().request_id,
+        )
+    )
     web.note(job=job.id, user=owner, bytes=video.size)
     metrics.count_bytes("in", video.size)
-    announcement.announce(services, job, "/functions/upload")
+    announcement.announce(services, job)
     return responses.json(job.public(), 202, Location=f"/jobs/{job.id}")
 
 
-def _add(request: Request, owner: UUID, key: str | None, video: incoming.IncomingVideo, file_id: UUID) -> Job:
-    """The job of this upload, or the one that its idempotency key has made before."""
-    id_ = uuid4()
-    new = NewJob(
-        id=id_,
-        owner=owner,
-        fid=uuid4(),
-        filename=video.filename,
-        container=video.container.value,
-        video=file_id,
-        video_size=video.size,
-        video_sha256=video.sha256,
-        idempotency_key=key,
-        traceparent=web.traceparent(request),
-        correlationid=web.request_id(request) or str(id_),
-    )
+def _add(new: NewJob) -> Job:
+    """The job of this upload, or that of an earlier request with the same Idempotency-Key; then the new video goes.
+
+    Raises AccountGone, and Unprocessable where the key stands for another upload. While Postgres is away it raises
+    Unavailable and leaves the video, for the row may stand all the same; if it does not, sweep removes the orphan.
+    """
     try:
         job = services.jobs.add(new)
-    except Unauthorized:
-        services.videos.delete(file_id)
+    except AccountGone:
+        services.videos.delete(new.video)
         raise
     if job is not None:
         return job
-    services.videos.delete(file_id)
-    earlier = services.jobs.by_key(owner, key or "")
-    if earlier is None or earlier.video_sha256 != video.sha256:
-        raise Unprocessable("this Idempotency-Key was used for another file; use a new one", field="Idempotency-Key")
+    services.videos.delete(new.video)
+    earlier = services.jobs.by_key(new.owner, new.idempotency_key or "")
+    if earlier is None or earlier.video_sha256 != new.video_sha256:
+        raise Unprocessable(f"this {KEY} was used for another file; use a new one", field=KEY)
+    if earlier.options != new.options:
+        raise Unprocessable(f"this {KEY} was used with other options; use a new one", field=KEY)
     return earlier
 
 
 def _idempotency_key(request: Request) -> str | None:
-    key = request.headers.get("Idempotency-Key")
+    key = request.headers.get(KEY)
     if key is not None and not (0 < len(key) <= KEY_LENGTH and key.isprintable()):
-        raise BadRequest(f"Idempotency-Key must be 1 to {KEY_LENGTH} printable characters", field="Idempotency-Key")
+        raise BadRequest(f"{KEY} must be 1 to {KEY_LENGTH} printable characters", field=KEY)
     return key

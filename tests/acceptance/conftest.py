@@ -6,5 +6,5 @@ from tests.acceptance.person import Person
 
 @pytest.fixture
 def person(system: System) -> Person:
-    """Somebody new."""
+    """A new user."""
     return Person(system)

@@ -1,4 +1,4 @@
-"""Somebody who uses the system over HTTP."""
+"""A user of the system, as tests need one: all by HTTP."""
 
 from typing import Any, Protocol
 from uuid import uuid4
@@ -20,7 +20,7 @@ class Reachable(Protocol):
 
 
 class Person:
-    """Registered and logged in; with an address as their username, or with none at all."""
+    """Registered and logged in. If `mailed`, their username is an email address; if not, they have none."""
 
     def __init__(self, system: Reachable, *, mailed: bool = True) -> None:
         self.url = system.gateway.url
@@ -37,7 +37,7 @@ class Person:
         return self._http.request(method, f"{self.url}{path}", timeout=PATIENCE, **options)
 
     def ended(self, job: dict[str, Any]) -> dict[str, Any]:
-        """The job once nothing more is done about it."""
+        """Wait until the job is neither queued nor converting, and give it as it is then."""
 
         def look() -> dict[str, Any] | None:
             seen = dict(self.ask("GET", f"/jobs/{job['id']}").json())
@@ -46,7 +46,7 @@ class Person:
         return dict(until(look))
 
     def email(self) -> dict[str, Any]:
-        """The one mail they have got."""
+        """Wait for the mail to this user, and give it. Raises ValueError if there are several."""
 
         def look() -> list[str]:
             listed = requests.get(f"{self._mailbox}/api/v1/messages", timeout=PATIENCE).json()["messages"]

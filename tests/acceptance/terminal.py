@@ -1,6 +1,7 @@
-"""The emulator as a person starts it at a terminal."""
+"""The emulator as a person starts it, and what it prints."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,13 +18,26 @@ READY = "Ctrl-C stops"
 
 
 def emulate(directory: Path, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run it to its end, its state in that directory."""
+    """Run it to its end, with its state in that directory."""
     env = _environ(directory, **environ)
     return subprocess.run(EMULATOR, env=env, cwd=ROOT, capture_output=True, encoding="utf-8", errors="replace")
 
 
+def interrupt_while_loading(directory: Path) -> tuple[int, str]:
+    """Start it, press Ctrl-C while Python still loads its modules, and give the exit code and everything it printed."""
+    output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with subprocess.Popen(EMULATOR, env=_environ(directory), cwd=ROOT, encoding="utf-8", **output) as emulator:
+        loaded = Path(f"/proc/{emulator.pid}/maps")
+        until(
+            lambda: "_ssl" in loaded.read_text(encoding="utf-8")
+        )  # one of the first modules that are not Python's core
+        emulator.send_signal(signal.SIGINT)
+        said, _ = emulator.communicate(timeout=PATIENCE)
+    return emulator.returncode, said
+
+
 class Terminal:
-    """One where the emulator is running; what it says is collected."""
+    """The emulator, running until it is told to stop, with everything that it has printed in `said`."""
 
     def __init__(self, directory: Path) -> None:
         ports = {name: str(reserve_port()) for name in ("GATEWAY_PORT", "AUTH_PORT")}
@@ -44,17 +58,17 @@ class Terminal:
         assert READY in self.said, self.said
 
     def hears(self, words: str) -> None:
-        """Wait until it says that."""
+        """Wait until it has printed that."""
         until(lambda: words in self.said)
 
     def paste(self) -> str:
-        """What a person sees who pastes what they are told to."""
+        """Run the commands that it says one can paste, and give what they print."""
         shell = self.said.partition("paste these lines:\n")[2].partition("\nLogs")[0]
         return subprocess.run(["bash", "-c", shell], cwd=ROOT, capture_output=True, encoding="utf-8", check=True).stdout
 
-    def send(self, signal: int) -> int:
-        """Give its exit code."""
-        self.emulator.send_signal(signal)
+    def send(self, number: int) -> int:
+        """Send it a signal, wait for its end and give its exit code."""
+        self.emulator.send_signal(number)
         return self.emulator.wait(timeout=PATIENCE)
 
     def close(self) -> None:
@@ -69,7 +83,7 @@ class Terminal:
 
 
 def running_below(directory: Path) -> list[psutil.Process]:
-    """The processes that have something to do with that directory."""
+    """The processes that name that directory in their command, working directory or environment."""
     return [
         process
         for process in psutil.process_iter()

@@ -1,4 +1,4 @@
-"""What stands between the gateway and a function may answer in its place; people never see its words."""
+"""What stands between the gateway and a function may answer in its place, and clients must not see that answer."""
 
 import json
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from emulator.ports import reserve_port
 from emulator.servers.gateway import Gateway
 from events import catalogue
 from functions.model import errors
-from functions.runtime import responses, web
+from functions.runtime import outcome, responses
 from tests.waiting import PATIENCE
 
 TEXT = {"Content-Type": "text/plain; charset=utf-8", "X-Envoy-Upstream-Service-Time": "7", "Server": "envoy"}
@@ -24,7 +24,7 @@ PATHS = ["/jobs", "/jobs/1", "/login", "/register", "/download?fid=1", "/validat
 
 
 class Behind(ThreadingHTTPServer):
-    """In the place of every function: answers with what it is told to."""
+    """It stands in the place of every function, and gives the answer that a test has set."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Answering)
@@ -35,7 +35,7 @@ class Behind(ThreadingHTTPServer):
         self.status, self.headers, self.body = status, headers, body
 
     def handle_error(self, *_: Any) -> None:
-        """nginx hangs up on a connection it has kept, which would print a trace among the tests' results."""
+        """nginx closes the connections that it keeps, which would print a traceback among the results of tests."""
 
 
 class _Answering(BaseHTTPRequestHandler):
@@ -98,7 +98,7 @@ FOREIGN = {
 
 @pytest.mark.parametrize(("status", "body"), FOREIGN.values(), ids=FOREIGN)
 def test_a_foreign_answer_becomes_a_problem_that_passes(behind: Behind, gateway: Gateway, status: int, body: bytes):
-    """Whoever could not reach the function: 503, a time to try again, and not a word of it; on both ports."""
+    """It is 503 with a time to try again, and has nothing of the foreign answer; on both ports."""
     behind.answers(status, TEXT, body)
     for url in [*(f"{gateway.url}{path}" for path in PATHS), f"{gateway.auth_url}/login"]:
         answer = requests.get(url, timeout=PATIENCE)
@@ -111,7 +111,7 @@ def test_a_foreign_answer_becomes_a_problem_that_passes(behind: Behind, gateway:
 
 @pytest.mark.parametrize(("status", "body"), FOREIGN.values(), ids=FOREIGN)
 def test_no_foreign_answer_of_validate_lets_an_upload_in(behind: Behind, gateway: Gateway, status: int, body: bytes):
-    """Asked first whether the token is good: only a function's yes is one."""
+    """The gateway asks validate about the token first, and only validate's own 2xx counts as a yes."""
     behind.answers(status, TEXT, body)
     bearer = {"Authorization": "Bearer x"}
     answer = requests.post(f"{gateway.url}/upload", data=b"video", headers=bearer, timeout=PATIENCE)
@@ -120,7 +120,7 @@ def test_no_foreign_answer_of_validate_lets_an_upload_in(behind: Behind, gateway
 
 @pytest.mark.parametrize(("status", "slug"), [(400, "bad-request"), (413, "too-large"), (431, "bad-request")])
 def test_a_foreign_complaint_about_the_request_stays_one(behind: Behind, gateway: Gateway, status: int, slug: str):
-    """To send the same again would not help."""
+    """A client that takes it for a 503 would send the same request again, in vain."""
     behind.answers(status, TEXT, b"Bad Request")
     answer = requests.get(f"{gateway.url}/jobs", timeout=PATIENCE)
     assert answer.status_code == (400 if slug == "bad-request" else status)
@@ -140,13 +140,13 @@ PROBLEMS = [
     errors.Unprocessable('the file is empty; “ü” and \\ and " pass too'),
     errors.Throttled("too many logins as ada", retry_after=77),
     errors.Unavailable("the database cannot be reached; try again soon"),
-    web.Broken(),
+    outcome.Broken(),
 ]
 
 
 @pytest.mark.parametrize("trouble", PROBLEMS, ids=lambda trouble: type(trouble).__name__)
 def test_a_functions_own_problem_passes_as_it_is(behind: Behind, gateway: Gateway, trouble: errors.Problem):
-    """Status, body, and the headers that say what to do; a copy of the body in a header is the gateway's alone."""
+    """With its status, body and headers, but without the header that repeats the body for the gateway."""
     with Flask(__name__).app_context():
         made = responses.problem(trouble)
     behind.answers(made.status_code, dict(made.headers.items()), made.get_data())
@@ -160,7 +160,7 @@ def test_a_functions_own_problem_passes_as_it_is(behind: Behind, gateway: Gatewa
 
 
 def test_a_problem_too_long_for_a_header_keeps_its_status(behind: Behind, gateway: Gateway):
-    """It loses its own words only: nginx holds 4 KiB of an answer's headers."""
+    """nginx takes no more than 4 KiB of headers, so it gets the gateway's text in place of its own."""
     with Flask(__name__).app_context():
         made = responses.problem(errors.BadRequest("ü" * 5000))
     assert "Problem" not in made.headers
@@ -170,14 +170,14 @@ def test_a_problem_too_long_for_a_header_keeps_its_status(behind: Behind, gatewa
 
 
 def test_a_function_of_a_release_without_the_header_keeps_its_status(behind: Behind, gateway: Gateway):
-    """In the middle of an update the gateway may be the newer one."""
+    """During an update an older function may stand behind a newer gateway."""
     behind.answers(404, OURS, json.dumps({"type": "urn:videotomp3:problem:not-found", "status": 404}).encode())
     answer = requests.get(f"{gateway.url}/jobs/1", timeout=PATIENCE)
     assert (answer.status_code, answer.json()["type"]) == (404, "urn:videotomp3:problem:not-found")
 
 
 def test_what_others_say_of_themselves_is_not_passed_on(behind: Behind, gateway: Gateway):
-    """Not with an answer that is a function's own, either."""
+    """Headers such as X-Powered-By are removed, also from an answer that is a function's own."""
     own = {"Content-Type": "application/json", "ETag": '"1"'}
     noise = ("X-Envoy-Upstream-Service-Time", "X-Envoy-Decorator-Operation", "X-Powered-By", "Via", "X-Call-Id")
     more = ("X-Envoy-Attempt-Count", "X-Envoy-Overloaded", "X-Start-Time", "X-Duration-Seconds", "X-Envoy-Degraded")

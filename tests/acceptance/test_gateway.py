@@ -37,7 +37,7 @@ TIMES = 20
 def test_a_large_body_that_is_refused_gets_its_answer(
     system: System, status: int, size: int, logged_in: bool, key: str
 ):
-    """Break: the server answers long before the client has sent all. Symptom elsewhere: 502, or a reset connection."""
+    """Break: the server answers before the client has sent everything. Symptom: 502, or a reset connection."""
     headers = {"Authorization": f"Bearer {Person(system).token}"} if logged_in else {}
     headers |= {"Idempotency-Key": key} if key else {}
     answers = [send(system.gateway.port, "/upload", size, headers) for _ in range(TIMES)]
@@ -49,13 +49,13 @@ def test_a_large_body_that_is_refused_gets_its_answer(
 
 
 def test_a_body_of_undeclared_size_is_cut_off_at_the_limit(system: System):
-    """Chunked transfer says nothing in advance, so it is counted as it passes."""
+    """A chunked body does not say its size in advance, so its bytes are counted."""
     headers = {"Authorization": f"Bearer {Person(system).token}", "Transfer-Encoding": "chunked"}
     assert send(system.gateway.port, "/upload", LIMIT + 2 * FORM, headers).status in (413, 415)
 
 
 def send(port: int, path: str, size: int, headers: dict[str, str]) -> http.client.HTTPResponse:
-    """Send that many zeros, all of them before the answer is looked at, as most clients do."""
+    """Send that many zeros and only then read the answer, as most clients do."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     length = {} if "Transfer-Encoding" in headers else {"Content-Length": str(size)}
     zeros = bytes(1 << 20)
@@ -66,7 +66,7 @@ def send(port: int, path: str, size: int, headers: dict[str, str]) -> http.clien
 
 @pytest.mark.parametrize("function", HTTP_FUNCTIONS, ids=lambda function: function.name)
 def test_every_http_function_has_its_path_and_its_time(function: catalogue.Function):
-    """The template agrees with the catalogue."""
+    """Paths, ports and time limits in the template are those of the catalogue."""
     text = re.sub(r"\$\{(\w+)\}", r"\1", TEMPLATE.read_text(encoding="utf-8"))
     servers = text.split("\nserver {")[1:]
     found = [re.findall(rf"location +(?:= )?{function.path} +{{(.*?)}}", server, re.DOTALL) for server in servers]
@@ -79,7 +79,7 @@ def test_every_http_function_has_its_path_and_its_time(function: catalogue.Funct
 
 
 def test_event_functions_and_the_gateway_s_inner_paths_cannot_be_reached(system: System):
-    """Nobody outside delivers events or starts a sweep."""
+    """Otherwise anybody could deliver events or start a sweep."""
     for path in ["/_/token", "/_/problem", *(f"/{function.name}" for function in FUNCTIONS if not function.path)]:
         answer = http.client.HTTPConnection("127.0.0.1", system.gateway.port, timeout=PATIENCE)
         answer.request("GET", path)
@@ -88,7 +88,7 @@ def test_event_functions_and_the_gateway_s_inner_paths_cannot_be_reached(system:
 
 @pytest.fixture(scope="module")
 def routes() -> set[str]:
-    """Every route of every function, as its own application has it, below each address it might have outside."""
+    """Every route of every function's own application, below each path that the function might have outside."""
     whole = {name.upper(): "x" * 32 + "://y/z" for names in NEEDS.values() for name in names}
     fronts = {"", *(function.path.rstrip("/") if function.path else f"/{function.name}" for function in FUNCTIONS)}
     own = {rule.rule for each in FUNCTIONS for rule in load(each.target, whole).url_map.iter_rules()}
@@ -100,7 +100,7 @@ def encoded(path: str) -> str:
     return re.sub("[^/]", lambda found: f"%{ord(found[0]):02x}", path)
 
 
-# What a stranger tries instead of a path that is refused.
+# Other spellings of a path, such as a stranger tries when the path itself is refused.
 SPELLINGS: dict[str, Callable[[str], str]] = {
     "as it is": str,
     "encoded": encoded,
@@ -136,7 +136,7 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
 def test_nothing_inner_of_a_function_is_answered_outside(
     spelling: Callable[[str], str], system: System, routes: set[str], visitor: Person
 ):
-    """Health, readiness and metrics are the platform's to ask, however their path is spelled, logged in or not."""
+    """Health, readiness and metrics are for the platform only, however their path is spelled."""
     gateway_s_own = (200, b'{"function":"gateway"}')
     for port in (system.gateway.port, system.gateway.auth_port):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
@@ -159,7 +159,7 @@ def visitor(system: System) -> Person:
 
 @pytest.mark.parametrize("credential", ["Basic \x1f", "Bearer \x7f", "Bearer é"])
 def test_a_token_that_no_header_may_hold_is_none(system: System, credential: str):
-    """Not trouble of ours, though validate's server takes the first two for no HTTP (RFC 9110, 5.5)."""
+    """It is 401, and no failure of ours, though validate's server refuses the first two as no HTTP (RFC 9110, 5.5)."""
     headers = {"Authorization": credential.encode("latin-1")}
     answer = requests.post(f"{system.gateway.url}/upload", data=b"video", headers=headers, timeout=PATIENCE)
     assert (answer.status_code, answer.json()["type"]) == (401, "urn:videotomp3:problem:unauthorized")
@@ -167,7 +167,7 @@ def test_a_token_that_no_header_may_hold_is_none(system: System, credential: str
 
 @pytest.mark.parametrize("method", ["GET /jobs", "POST /login", "GET /download", "GET /page.js", "POST /validate"])
 def test_what_a_function_s_server_takes_for_no_http_is_a_problem_too(system: System, method: str):
-    """nginx passes control characters on; the server behind it refuses them before the function hears of it."""
+    """nginx passes on control characters, and gunicorn refuses them before any code of the function runs."""
     verb, path = method.split()
     headers = {"Authorization": b"Bearer \x1f"}
     answer = requests.request(verb, f"{system.gateway.url}{path}", headers=headers, timeout=PATIENCE)
@@ -189,7 +189,7 @@ CONDITIONS = [
 
 
 def test_conditions_and_parts_are_the_function_s_to_judge(visitor: Person):
-    """nginx could answer some by itself, and knows neither the MP3's tag nor its parts."""
+    """nginx could answer some of them by itself, but it does not know the ETag and the ranges of an MP3."""
     with videos.bunny().open("rb") as video:
         uploaded = visitor.ask("POST", "/upload", params={"filename": "a.mp4"}, data=video).json()
     path = visitor.ended(uploaded)["download"]
@@ -207,7 +207,7 @@ OF_AUTH = ["/register", "/login", "/validate", "/_/health"]
 
 @pytest.mark.parametrize("path", [*OF_AUTH, *JOBS, "/account", "/upload", "/download?fid=1", "/", "/page.js"])
 def test_every_address_says_which_methods_it_takes(path: str, system: System, visitor: Person):
-    """Whoever refuses the others, the function or nginx, they are told the same (RFC 9110, 15.5.6)."""
+    """`Allow` is the same whether the function or nginx refuses a method (RFC 9110, 15.5.6)."""
     for port in (system.gateway.port, *([system.gateway.auth_port] if path in OF_AUTH else [])):
         told: dict[str, str | None] = {}
         for method in METHODS:
@@ -225,7 +225,7 @@ def test_every_address_says_which_methods_it_takes(path: str, system: System, vi
 
 
 def test_the_second_port_has_what_the_original_auth_service_had(system: System):
-    """Register, login and validate, and nothing else."""
+    """That is register, login and validate, and nothing else."""
     person = Person(system)
     url = system.gateway.auth_url
     bearer = {"Authorization": f"Bearer {person.token}"}
@@ -235,7 +235,7 @@ def test_the_second_port_has_what_the_original_auth_service_had(system: System):
 
 
 def test_the_log_keeps_neither_queries_nor_headers(system: System):
-    """A signed link's token is in the query, a login is in a header."""
+    """The token of a signed link is in the query, and a password or token in a header."""
     person = Person(system)
     requests.get(f"{system.gateway.url}/download?fid=1&token=hush-query", timeout=PATIENCE)
     requests.get(f"{system.gateway.url}/jobs?x=hush-query", headers={"Authorization": "hush-header"}, timeout=PATIENCE)
@@ -247,7 +247,7 @@ def test_the_log_keeps_neither_queries_nor_headers(system: System):
 
 
 class Echo(BaseHTTPRequestHandler):
-    """Answers with what it was asked."""
+    """It answers with the path and the headers of the request."""
 
     protocol_version = "HTTP/1.1"
 
@@ -276,7 +276,7 @@ def echo() -> Iterator[ThreadingHTTPServer]:
 
 @pytest.fixture
 def gateway(tmp_path: Path, echo: ThreadingHTTPServer) -> Iterator[Gateway]:
-    """In front of functions that repeat what they are asked; nobody answers for jobs, and logins are few."""
+    """In front of functions that answer with what they got. Nothing listens for `jobs`, and logins are limited."""
     addresses = dict.fromkeys((function.name for function in HTTP_FUNCTIONS), f"127.0.0.1:{echo.server_port}")
     with Gateway(
         tmp_path,
@@ -289,7 +289,7 @@ def gateway(tmp_path: Path, echo: ThreadingHTTPServer) -> Iterator[Gateway]:
 
 
 def test_a_function_hears_what_the_gateway_knows_and_nothing_made_up(gateway: Gateway, echo: ThreadingHTTPServer):
-    """The path is stripped, the query stays, the host is the function's own, an event's attributes do not pass."""
+    """The front of the path is stripped, the query stays, the host is the function's, and no `ce-` header passes."""
     forged = {"X-Forwarded-For": "1.2.3.4", "X-Request-Id": "mine", "ce-type": "forged", "ce-id": "1", "X-Own": "kept"}
     answer = requests.post(f"{gateway.url}/upload?filename=a%20b.mp4", headers=forged, data=b"x", timeout=PATIENCE)
     heard = answer.json()
@@ -302,7 +302,7 @@ def test_a_function_hears_what_the_gateway_knows_and_nothing_made_up(gateway: Ga
 
 
 def test_a_function_that_is_away_is_a_problem_that_passes(gateway: Gateway):
-    """503 with a time to try again, not nginx' own 502 page."""
+    """It is 503 with a time to try again, and not nginx's own page with 502."""
     answer = requests.get(f"{gateway.url}/jobs/1?x=1", timeout=PATIENCE)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
     assert answer.headers["Content-Type"] == "application/problem+json"
@@ -310,7 +310,7 @@ def test_a_function_that_is_away_is_a_problem_that_passes(gateway: Gateway):
 
 
 def test_logins_from_one_address_are_limited(gateway: Gateway):
-    """The one path where guessing pays."""
+    """At every other path there is nothing to gain by guessing."""
     answers = [requests.post(f"{gateway.url}/login", timeout=PATIENCE) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200, 200, 429]
     assert answers[2].headers["Retry-After"] == "10"
@@ -332,7 +332,7 @@ def test_logins_from_one_address_are_limited(gateway: Gateway):
     ids=["garbage", "no host", "long line", "long header", "trace", "large", "coding", "version"],
 )
 def test_what_nginx_refuses_by_itself_is_a_problem_too(gateway: Gateway, request_: bytes, status: int):
-    """One shape for every error, whoever finds it."""
+    """Clients see one shape of errors, whether a function or nginx found them."""
     connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=PATIENCE)
     connection.connect()
     connection.sock.sendall(request_)

@@ -1,4 +1,4 @@
-"""Whatever bytes a stranger sends, to the gateway or past it: the answer is no 5xx, and the system goes on."""
+"""Whatever bytes a stranger sends to the gateway, to a function or to the bridge, the answer is no 5xx."""
 
 import json
 import re
@@ -38,7 +38,7 @@ HEADERS = (
     *("ce-id", "ce-type", "ce-source", "ce-specversion", "ce-subject", "ce-time", "ce-traceparent", "Prefer", "Cookie"),
 )
 
-# Of what breaks parsers: numbers that are none, halves of encodings, quotes and brackets, very much.
+# Some of what breaks parsers: text in place of numbers, half an encoding, quotes and brackets, and very long text.
 odd = some.sampled_from(
     [
         "",
@@ -114,7 +114,7 @@ def token(system: System) -> str:
 
 @pytest.fixture(scope="module")
 def doors(system: System) -> list[tuple[str, str]]:
-    """Host and port, and what stands before the path: through the gateway, and to each function and the bridge."""
+    """`host:port` and the front of the path: of each function through the gateway, of each function, of the bridge."""
     outside = [
         (urlsplit(system.gateway.url).netloc, each.function.path)
         for each in system.functions.values()
@@ -139,7 +139,7 @@ def test_no_request_breaks_anything(
     credential: str | None,
     body: bytes,
 ) -> None:
-    """Break: a request that no client would send. Symptom: none, or a 4xx that says what is wrong."""
+    """Break: a request that no honest client sends. Symptom: a 5xx, from code that did not expect it."""
     told |= {"Content-Type": kind.encode()} if kind else {}
     told |= {"Authorization": credential.format(token).encode("latin-1")} if credential else {}
     answers = {(address, front): ask(address, method, front + path, told, body) for address, front in doors}
@@ -151,7 +151,7 @@ def test_no_request_breaks_anything(
 
 
 def ask(address: str, method: str, path: str, told: dict[str, bytes], body: bytes) -> int | None:
-    """The status of the answer; None where the other side just hangs up."""
+    """The status of the answer; None if the other side closes the connection without one."""
     host, _, port = address.partition(":")
     target = path.replace(" ", "%20").encode("latin-1") or b"/"
     lines = [b"%s %s HTTP/1.1" % (method.encode(), target if target.startswith(b"/") else b"/" + target), b"Host: x"]
@@ -163,7 +163,7 @@ def ask(address: str, method: str, path: str, told: dict[str, bytes], body: byte
             connection.sendall(b"\r\n".join(lines))
             while (piece := connection.recv(65536)) and len(answer) < 100:
                 answer += piece
-        except ConnectionError:  # hung up while we were still talking
+        except ConnectionError:  # it was closed while we were still sending
             pass
     found = re.match(rb"HTTP/1\.1 (\d{3}) ", answer)
     return int(found[1]) if found else None

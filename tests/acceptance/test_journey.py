@@ -1,4 +1,4 @@
-"""The main job: a video goes in, an MP3 comes out, by every real part."""
+"""What the system is for: a video goes in and an MP3 comes out, with no part replaced."""
 
 import re
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.waiting import PATIENCE
 
 @pytest.mark.parametrize("form", ["multipart", "raw"])
 def test_a_video_becomes_an_mp3_and_its_owner_gets_a_link(person: Person, form: str, tmp_path: Path):
-    """Register, login, upload, convert, mail and download, each by its real part."""
+    """From registering to the MP3 behind the link in the mail, for both ways of uploading."""
     with videos.bunny().open("rb") as video:
         if form == "multipart":
             answer = person.ask("POST", "/upload", files={"file": ("Big Bück.mp4", video)})
@@ -39,7 +39,7 @@ def test_a_video_becomes_an_mp3_and_its_owner_gets_a_link(person: Person, form: 
 
 
 def test_a_video_without_sound_fails_and_its_owner_is_told_why(person: Person, tmp_path: Path):
-    """What cannot be converted is recorded with its reason and mailed."""
+    """The reason is on the job and, in words, in the mail."""
     with videos.silent(tmp_path).open("rb") as video:
         answer = person.ask("POST", "/upload", files={"file": ("mute.mp4", video)})
     job = person.ended(answer.json())
@@ -48,7 +48,7 @@ def test_a_video_without_sound_fails_and_its_owner_is_told_why(person: Person, t
 
 
 def test_one_command_takes_a_video_through_the_system(tmp_path: Path):
-    """`make run VIDEO=` writes the MP3 beside the video, says where the mail went, and leaves nothing running."""
+    """`make run VIDEO=…` writes the MP3 beside the video, says where the mail is, and leaves nothing running."""
     video = tmp_path / "my video.mp4"
     video.write_bytes(videos.bunny().read_bytes())
     done = emulate(tmp_path, VIDEO=str(video))
@@ -61,7 +61,7 @@ def test_one_command_takes_a_video_through_the_system(tmp_path: Path):
 
 
 def test_one_command_says_why_a_video_cannot_be_converted(tmp_path: Path):
-    """The exit code is 1 and the reason stands there in plain words."""
+    """With the exit code 1, the reason as the API has it, and the words of the mail."""
     done = emulate(tmp_path, VIDEO=str(videos.silent(tmp_path)))
     assert done.returncode == 1
     assert "no_audio" in done.stderr
@@ -69,7 +69,7 @@ def test_one_command_says_why_a_video_cannot_be_converted(tmp_path: Path):
 
 
 def test_a_video_that_is_not_there_is_named_with_the_usage(tmp_path: Path):
-    """Nothing is started for a name with a typo in it."""
+    """The name may have a typo, so nothing is started for it."""
     done = emulate(tmp_path, VIDEO="nowhere.mp4")
     assert done.returncode == 2
     assert "nowhere.mp4" in done.stderr

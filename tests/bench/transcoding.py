@@ -6,12 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from functions.convert import transcode
-from functions.convert.transcode import Limits
+from functions.convert.arguments import Limits, binary
 from functions.model.media import Container
+from functions.model.options import Options
+from functions.runtime.settings import Settings
 from tests.bench import videos
 from tests.bench.table import Row, in_turn, timed
 
-LIMITS = Limits()
+LIMITS = Limits.of(Settings())
 
 
 def rows(directory: Path, minutes: int, rounds: int) -> list[Row]:
@@ -30,12 +32,12 @@ def rows(directory: Path, minutes: int, rounds: int) -> list[Row]:
 
 def convert(video: Path, audio: Path) -> None:
     description = transcode.describe(video, Container.MP4, LIMITS)
-    transcode.transcode(video, audio, description, LIMITS, lambda _fraction: None)
+    transcode.transcode(video, audio, description, LIMITS, lambda _fraction: None, Options())
 
 
 def run_plain(video: Path, audio: Path) -> None:
     settings = ("-vn", "-c:a", "libmp3lame", "-q:a", "2", "-id3v2_version", "3")
-    run([transcode.binary(), "-nostdin", "-v", "error", "-y", "-i", str(video), *settings, str(audio)])
+    run([binary(), "-nostdin", "-v", "error", "-y", "-i", str(video), *settings, str(audio)])
 
 
 def run(command: list[str]) -> None:

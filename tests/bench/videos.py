@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from functions.convert.transcode import binary
+from functions.convert.arguments import binary
 
 CLIP = 10  # seconds
 HOUR = 3600

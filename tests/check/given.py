@@ -1,4 +1,4 @@
-"""What each platform gives to what runs on it: an environment, and the secrets that lie there as files."""
+"""What each platform gives to a process that runs on it: environment variables, and secrets as files."""
 
 import re
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ VARIABLE = re.compile(r"\$\{(\w+)(?::-([^${}]*))?\}")  # innermost first; compos
 
 @dataclass(frozen=True)
 class Given:
-    """To one process."""
+    """What one process is given. `files` are the names of its secrets."""
 
     environ: Mapping[str, str]
     files: frozenset[str]
@@ -32,7 +32,7 @@ class Given:
 
 
 def by_compose(service: str, environ: Mapping[str, str]) -> Given:
-    """Secrets by the volume that the secrets service fills for it, if that is mounted where they are looked for."""
+    """By docker-compose.yml. Secrets come from the volume that the `secrets` service fills, if it is mounted."""
     found = compose(environ)["services"][service]
     handed = {each.name: each.secrets for each in catalogue.load()} | distribution.OTHERS
     has_secrets = f"{service}-secrets:/run/secrets:ro" in found.get("volumes", ())
@@ -41,14 +41,14 @@ def by_compose(service: str, environ: Mapping[str, str]) -> Given:
 
 
 def by_openfaas(function: str, environ: Mapping[str, str]) -> Given:
-    """faas-cli puts variables into the text of the file before it reads it."""
+    """By template.yml. faas-cli puts the variables of its environment into the text before it parses it."""
     stack = yaml.safe_load(substitute(catalogue.STACK_FILE.read_text(encoding="utf-8"), environ))
     entry = stack["functions"][function]
     return Given(entry["environment"], frozenset(entry.get("secrets", ())))
 
 
 def by_kubernetes(pod: Pod, built: Manifests) -> Given:
-    """What stands in `env` wins over what comes from a ConfigMap."""
+    """By the manifest of a pod. What stands in `env` wins over what comes from a ConfigMap."""
     environ: dict[str, str] = {}
     for source in pod.container.get("envFrom", ()):
         environ |= built.get("ConfigMap", source["configMapRef"]["name"])["data"]
@@ -56,7 +56,7 @@ def by_kubernetes(pod: Pod, built: Manifests) -> Given:
 
 
 def compose(environ: Mapping[str, str]) -> dict[str, Any]:
-    """docker-compose.yml as compose resolves it for that environment, `.env` included."""
+    """docker-compose.yml as compose resolves it in that environment, which stands for `.env` too."""
     file = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
     resolved: dict[str, Any] = _filled(file, environ)
     for service in resolved["services"].values():

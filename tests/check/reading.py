@@ -1,4 +1,4 @@
-"""Which settings a function reads, found in its code and in wiring.py, which builds things from them."""
+"""Which settings a function reads: found in its code, and in wiring.py, which builds services from them."""
 
 import ast
 from collections.abc import Iterator
@@ -14,21 +14,21 @@ ONCE = "functions.convert.jobsink"  # an entry point besides the function: a Job
 
 
 def read_by(function: str) -> set[str]:
-    """The settings of a function, as fields of Settings, besides `concurrency`, which each one's gunicorn reads."""
+    """Names of fields of Settings, without `concurrency`, which gunicorn reads for every function."""
     found = {name for name in NEEDS[function] if name in NAMES}
     used: set[str] = set()
     for module in _modules(f"functions.{function}.main"):
         found |= _settings(module)
         used |= {name for base, name in _attributes(_tree(module)) if base == "services"}
-    for name in used - {"ready", "settings"}:  # it asks the stores of NEEDS
+    for name in used - {"ready", "settings", "source"}:  # the first asks the stores of NEEDS
         found |= _behind(name)
-    # Who imports functions.runtime.announcement need not announce; and validate does not ask itself.
+    # A function that imports functions.runtime.announcement need not send events; and validate does not ask itself.
     return found - ({"k_sink"} - set(NEEDS[function])) - (set() if function in ASK_VALIDATE else {"auth_svc_addr"})
 
 
 @cache
 def _behind(service: str) -> frozenset[str]:
-    """What functions/runtime/wiring.py reads to build that."""
+    """The settings that functions/runtime/wiring.py reads to build that service and those it is made of."""
     tree = _tree("functions.runtime.wiring")
     methods = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
     node = methods[service]
@@ -36,9 +36,6 @@ def _behind(service: str) -> frozenset[str]:
     for base, name in _attributes(node):
         if base == "self" and name in methods:
             found |= _behind(name)
-    if any(isinstance(each, ast.Call) and "self.settings" in map(ast.unparse, each.args) for each in ast.walk(node)):
-        for module in _imported(node):
-            found |= _settings(module)
     return frozenset(found)
 
 
@@ -51,7 +48,7 @@ def _settings(module: str) -> set[str]:
 
 
 def _modules(entry: str) -> set[str]:
-    """That module and all of functions/ that it imports, but not what builds things."""
+    """That module and every module of functions/ that it imports, directly or not, except wiring and settings."""
     seen: set[str] = set()
     ahead = [entry]
     while ahead:
@@ -70,7 +67,7 @@ def _imported(tree: ast.AST) -> Iterator[str]:
 
 
 def _attributes(tree: ast.AST) -> Iterator[tuple[str, str]]:
-    """(`self.settings`, `k_sink`) for `self.settings.k_sink`."""
+    """Every attribute access: (`self.settings`, `k_sink`) for `self.settings.k_sink`."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute):
             yield ast.unparse(node.value), node.attr

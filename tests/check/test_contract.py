@@ -25,19 +25,19 @@ def event(type_: str = VIDEO_UPLOADED, job: UUID = JOB, generation: int = 0, **d
 
 
 def test_a_repeat_is_the_same_event() -> None:
-    """Whoever tells of the job again says the same."""
+    """Whoever sends the event of this job and generation again sends the same id, and receivers see a repeat."""
     assert event() == event()
 
 
 def test_another_type_job_or_generation_is_another_event() -> None:
-    """A retry must not be taken for a repeat."""
+    """An id that did not change would make receivers take a retry for a repeat."""
     told = [event(), event(CONVERSION_FAILED), event(job=uuid4()), event(generation=1)]
     assert len({each.id for each in told}) == len(told)
 
 
 @pytest.mark.parametrize("type_", TYPES)
 def test_each_type_has_a_schema_that_asks_for_all_its_data(type_: str) -> None:
-    """And knows the job again in the subject."""
+    """And `job` is the id in the subject."""
     assert event(type_).job == JOB
     for name in DATA[type_]:
         with pytest.raises(InvalidEvent, match=name):
@@ -49,13 +49,13 @@ def test_each_type_has_a_schema_that_asks_for_all_its_data(type_: str) -> None:
     [{"size": 0}, {"size": "10"}, {"container": "m" * 17}, {"token": "secret"}, {"email": "a@b.org"}, {"job_id": "7"}],
 )
 def test_data_that_breaks_the_schema_is_no_event(data: dict[str, Any]) -> None:
-    """Least of all tokens and addresses."""
+    """That includes any member that the schema does not know, such as a token or an address."""
     with pytest.raises(InvalidEvent):
         event(**data)
 
 
-def test_a_type_of_another_house_is_no_event() -> None:
-    """The message names those that are."""
+def test_a_type_that_is_not_ours_is_no_event() -> None:
+    """The message names the types that are."""
     with pytest.raises(InvalidEvent, match=VIDEO_UPLOADED):
         event("com.example.thing")
 
@@ -69,7 +69,7 @@ def test_a_type_of_another_house_is_no_event() -> None:
     ],
 )
 def test_the_subject_names_the_job(subject: str, complaint: str) -> None:
-    """The same one as the data."""
+    """And `data.job_id` has to name the same one."""
     mine = event()
     with pytest.raises(InvalidEvent, match=complaint):
         contract.check(Event(mine.id, mine.type, mine.source, subject, mine.time, mine.data))

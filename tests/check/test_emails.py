@@ -1,4 +1,4 @@
-"""What an owner is written: their own words in it, and nothing of them becomes markup or a header."""
+"""The email about a job: what users chose appears in it, and none of that becomes markup or a header."""
 
 import re
 from email import message_from_bytes, policy
@@ -12,8 +12,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from functions.model.jobs import State
 from functions.model.media import Reason
 from functions.model.notifications import Notification
+from functions.model.options import Options
 from functions.notify import emails
 
 LINK = "https://example.org/download?fid=1&token=2"
@@ -21,23 +23,23 @@ HEADERS = ["Subject", "From", "To", "Message-ID", "Auto-Submitted", "MIME-Versio
 
 
 def email(**changes: Any) -> EmailMessage:
-    owed = {
-        "job": UUID(int=7), "generation": 0, "outcome": "done", "tries": 1, "fid": UUID(int=8), "filename": "video.mp4",
-        "reason": None, "duration": 1.5, "audio_size": 5, "name": "Ada", "email": "ada@example.org",
-        "mails_this_hour": 0,
+    owed: dict[str, Any] = {
+        "job": UUID(int=7), "generation": 0, "outcome": State.DONE, "tries": 1, "fid": UUID(int=8),
+        "filename": "video.mp4", "reason": None, "duration": 1.5, "audio_size": 5, "options": Options(), "name": "Ada",
+        "email": "ada@example.org", "mails_this_hour": 0,
     }  # fmt: skip
     return emails.compose(Notification(**owed | changes), "Videos <videos@example.org>", LINK)
 
 
 def arrived(**changes: Any) -> tuple[Message, str, str]:
-    """The email as a mail program reads it: the whole, its text, its HTML."""
+    """The email as a mail program reads it: the whole message, its text, its HTML."""
     message = message_from_bytes(email(**changes).as_bytes(), policy=policy.SMTP)
     text, page = (part.get_content() for part in message.iter_parts())
     return message_from_bytes(message.as_bytes()), text, page
 
 
 def test_a_finished_job_brings_its_link_and_the_videos_name() -> None:
-    """In text and in HTML, where the ampersand is escaped."""
+    """In the text and in the HTML, where the ampersand must be escaped."""
     message, text, page = arrived()
     assert message["Subject"] == "Your MP3 is ready: video.mp4"
     assert LINK in text
@@ -46,17 +48,17 @@ def test_a_finished_job_brings_its_link_and_the_videos_name() -> None:
 
 @pytest.mark.parametrize("reason", Reason)
 def test_a_failed_job_brings_its_reason_in_plain_words(reason: Reason) -> None:
-    """And what to do about it."""
-    message, text, page = arrived(outcome="failed", reason=str(reason))
+    """In the text and in the HTML."""
+    message, text, page = arrived(outcome=State.FAILED, reason=str(reason))
     assert message["Subject"] == "No MP3 from video.mp4"
     assert reason.sentence in text
     assert reason.sentence in page.replace("&#x27;", "'")
 
 
 def test_a_second_email_about_the_same_is_the_same() -> None:
-    """A mail program may so show one; after a retry it is another."""
+    """A mail program can then drop the repeat; after a retry the email is another."""
     assert email()["Message-ID"] == email()["Message-ID"]
-    assert email()["Message-ID"] != email(generation=1)["Message-ID"] != email(outcome="failed")["Message-ID"]
+    assert email()["Message-ID"] != email(generation=1)["Message-ID"] != email(outcome=State.FAILED)["Message-ID"]
     assert re.fullmatch(r"<[0-9a-f-]{36}@example\.org>", email()["Message-ID"])
 
 
@@ -66,7 +68,7 @@ def test_nobody_s_vacation_answers_it() -> None:
 
 
 def test_markup_in_a_name_is_shown_and_not_obeyed() -> None:
-    """In the HTML; in the text it is what it is."""
+    """In the HTML it is escaped; in the text it needs no escape."""
     _, text, page = arrived(filename="<img src=x>{link}.mp4", name='<b>"Ada"</b>')
     assert "<img" not in page
     assert "<b>&quot;" not in page
@@ -85,7 +87,7 @@ words = st.text(max_size=80) | st.lists(
 @example(filename='"; \\', name='a, <eve@x.org>, "b')
 @example(filename="", name="Bcc: eve@x.org" * 6)
 def test_no_name_becomes_a_header_or_an_address(filename: str, name: str) -> None:
-    """Whatever strangers call themselves and their videos."""
+    """Whatever users call themselves and their videos."""
     message = message_from_bytes(email(filename=filename, name=name).as_bytes())
     assert message.keys() == HEADERS
     assert [address for _, address in getaddresses([message["To"]])] == ["ada@example.org"]
@@ -93,7 +95,7 @@ def test_no_name_becomes_a_header_or_an_address(filename: str, name: str) -> Non
 
 @given(st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=40))
 def test_a_name_in_any_script_arrives(name: str) -> None:
-    """In the subject and in the address."""
+    """In the subject and beside the address."""
     message = message_from_bytes(email(filename=f"{name}.mp4", name=name).as_bytes())
     assert str(make_header(decode_header(message["Subject"]))) == f"Your MP3 is ready: {name}.mp4"
     assert str(make_header(decode_header(message["To"]))).startswith(name)

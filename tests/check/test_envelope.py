@@ -1,4 +1,4 @@
-"""However an event travels, it arrives as it left; and what is none is told so."""
+"""An event arrives as it was sent, in every mode and protocol; what is no event is refused."""
 
 import json
 from contextlib import suppress
@@ -37,7 +37,7 @@ def events(draw: st.DrawFn) -> Event:
 
 @given(events())
 def test_binary_over_http(event: Event) -> None:
-    """With the content type that Knative asks for in a reply."""
+    """With `content-type: application/json`, which Knative asks for in a reply."""
     headers, body = envelope.to_http(event)
     assert headers["content-type"] == "application/json"
     assert envelope.from_http(headers, body) == event
@@ -45,7 +45,7 @@ def test_binary_over_http(event: Event) -> None:
 
 @given(events())
 def test_structured_over_http_and_amqp(event: Event) -> None:
-    """One body for both."""
+    """The same body does for both protocols, and AMQP needs no header beside it."""
     message = envelope.to_message(event)
     assert envelope.from_http({"Content-Type": f"{envelope.STRUCTURED}; charset=utf-8"}, message) == event
     assert envelope.from_message(envelope.STRUCTURED, {}, message) == event
@@ -55,7 +55,7 @@ def test_structured_over_http_and_amqp(event: Event) -> None:
 @pytest.mark.parametrize("prefix", ["ce-", "cloudEvents:", "cloudEvents_"])
 @given(event=events())
 def test_binary_over_amqp(prefix: str, event: Event) -> None:
-    """As Knative's broker writes it, and as the AMQP binding says."""
+    """`ce-` is what Knative's broker writes; the other prefixes are the AMQP binding's."""
     headers, body = envelope.to_http(event)
     named = {prefix + name.lower()[3:]: value for name, value in headers.items() if name.lower().startswith("ce-")}
     assert envelope.from_message("application/json", named, body) == event
@@ -106,7 +106,7 @@ FINE = json.loads(envelope.to_message(EVENT))
 @example(b"[" * 2000)
 @example(b'{"specversion": []}')
 def test_any_bytes_that_call_themselves_an_event_are_one_or_are_refused(body: bytes) -> None:
-    """Whatever the SDK thinks of them; and what is one can go on, as headers too."""
+    """Whatever error the SDK raises; and an event that was taken can be sent on in both modes."""
     with suppress(InvalidEvent):
         event = envelope.from_http({"content-type": envelope.STRUCTURED}, body)
         assert envelope.from_message(None, {}, envelope.to_message(event)) == event
@@ -131,7 +131,7 @@ BROKEN: dict[str, tuple[dict[str, Any], bytes]] = {
 
 @pytest.mark.parametrize(("changes", "body"), BROKEN.values(), ids=BROKEN)
 def test_what_is_no_event_is_told_without_repeating_its_headers(changes: dict[str, Any], body: bytes) -> None:
-    """The SDK's own message would put the credentials into an answer and a log."""
+    """The message of the SDK repeats every header, which would put credentials into an answer and a log."""
     headers = {**WHOLE, "Authorization": "Bearer secret", **changes}
     with pytest.raises(InvalidEvent) as refused:
         envelope.from_http({name: value for name, value in headers.items() if value is not None}, body)

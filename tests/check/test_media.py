@@ -1,9 +1,10 @@
-"""What counts as media, what an MP3 is called, and what a person is told."""
+"""What counts as media, what its audio is called, and what a person is told."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from functions.model.encoding import MP3
 from functions.model.media import SNIFF_BYTES, Container, MediaError, Reason, audio_name, sniff, text, video_name
 
 TS_PACKET = b"\x47\x40\x11\x10" + b"\xff" * 184
@@ -81,7 +82,7 @@ def test_what_is_no_media_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize("name", MEDIA)
 def test_sniffing_survives_a_head_of_any_length(name: str) -> None:
-    """A client may hang up after any byte; a tag alone is taken for MP3's."""
+    """A client may hang up after any byte. A tag with nothing behind it is taken for that of an MP3."""
     head, container = MEDIA[name]
     assert {sniff(head[:length]) for length in range(len(head))} <= {None, Container.MP3, container}
 
@@ -126,13 +127,13 @@ def test_sniffing_survives_a_head_of_any_length(name: str) -> None:
     ],
 )
 def test_an_mp3_is_called_after_its_video(video: str, audio: str) -> None:
-    """Whatever a stranger names a video, its MP3 gets one plain path component."""
-    assert audio_name(video) == audio
+    """Whatever a stranger calls a video, the name of its MP3 is one plain path component."""
+    assert audio_name(video, MP3) == audio
 
 
 def test_a_long_name_is_cut_between_letters() -> None:
     """200 bytes at most, no half character at the end, and a suffix stays one."""
-    assert audio_name("映" * 300 + ".mp4") == "映" * 65 + ".mp3"
+    assert audio_name("映" * 300 + ".mp4", MP3) == "映" * 65 + ".mp3"
     assert video_name("映" * 300 + ".webm") == "映" * 65 + ".webm"
     assert video_name("a." * 150) == "a." * 100
 
@@ -148,18 +149,18 @@ def test_a_long_name_is_cut_between_letters() -> None:
     ],
 )
 def test_any_bytes_are_a_name(sent: bytes, name: str) -> None:
-    """UTF-8, else what old clients on Windows send, else a mark where a letter was."""
+    """UTF-8, or else what old clients on Windows send, with a mark for what is no letter there either."""
     assert text(sent) == name
 
 
 @given(some.text(some.characters(), max_size=300))
 def test_no_name_makes_a_name_that_a_file_system_or_a_header_refuses(sent: str) -> None:
-    """Nor one that Postgres does, and it is the same whether a video's name was cleaned before or not."""
-    name = audio_name(sent)
+    """Nor one that Postgres refuses. It is the same whether the video's name was cleaned before or not."""
+    name = audio_name(sent, MP3)
     assert len(name.encode()) <= 200  # which fails for half a surrogate pair
     assert not set(name) & set("/\\\0\r\n")
     assert not name.startswith(".")
-    assert name == audio_name(video_name(sent))
+    assert name == audio_name(video_name(sent), MP3)
 
 
 @pytest.mark.parametrize("reason", Reason)

@@ -18,7 +18,7 @@ from functions.runtime.settings import Settings
 from functions.secrets import passwords
 from tests.check.given import ROOT, by_compose, by_kubernetes, by_openfaas, compose
 from tests.check.reading import NAMES, read_by
-from tests.check.test_docs import table
+from tests.check.test_docs import settings_of_functions
 from tests.k8s.manifests import K8S, Manifests, build, combine
 
 FUNCTIONS = catalogue.load()
@@ -34,7 +34,7 @@ CHOSEN: dict[str, Any] = {  # something else than the default for everything tha
     "smtp_starttls": True,
 }
 SET = {name.upper(): str(value) for name, value in CHOSEN.items()}
-# What is no matter of its own choice where it runs in a container: the file says so.
+# Settings that a container cannot choose: docker-compose.yml sets them itself.
 OF_THE_CONTAINER = {"PORT", "HOST", "SECRETS_DIR"}
 
 
@@ -91,7 +91,7 @@ def test_the_stack_file_tells_how_its_functions_get_their_secrets(tmp_path: Path
 def test_a_function_of_compose_has_its_defaults_where_nothing_is_set(
     name: str, environ: dict[str, str], tmp_path: Path
 ) -> None:
-    """But for what only this file can know: where the others are, and how people reach the gateway."""
+    """Except for what only docker-compose.yml knows: where other services are, and how people reach the gateway."""
     loaded = settings.load(TARGETS[name], by_compose(name, environ).within(tmp_path))
     own = {"k_sink", "public_url", "mail_from", "smtp_host", "concurrency", *settings.SECRETS}
     differing = {field.name for field in fields(Settings) if getattr(loaded, field.name) != field.default}
@@ -100,9 +100,9 @@ def test_a_function_of_compose_has_its_defaults_where_nothing_is_set(
 
 
 @EVERY_FUNCTION
-def test_compose_hands_each_setting_of_the_readme_to_exactly_those_who_read_it(name: str) -> None:
+def test_compose_hands_each_documented_setting_to_exactly_those_who_read_it(name: str) -> None:
     """Set in the environment or in `.env`; a secret goes no further than to whoever needs it."""
-    marked = {row: f"<{row}>" for row in table("Settings")}
+    marked = {row: f"<{row}>" for row in settings_of_functions()}
     found = {key for key, value in by_compose(name, marked).environ.items() if value == marked.get(key)}
     assert found == {each.upper() for each in read_by(TARGETS[name])} | {"CONCURRENCY"}
 
@@ -116,12 +116,12 @@ def test_what_is_set_for_compose_is_what_a_function_loads(name: str, tmp_path: P
 
 
 def test_every_setting_is_read_by_somebody() -> None:
-    """Else the two tests above would hold nothing about it."""
+    """A setting that nobody reads would be held by neither of the two tests above."""
     assert set[str]().union(*(read_by(target) for target in TARGETS.values())) | {"concurrency"} == NAMES
 
 
 def test_compose_hands_the_bridge_every_setting_it_reads() -> None:
-    """The names in its source, and one for each function it feeds."""
+    """The names in its source, and URL and parallelism of each function that it sends events to."""
     source = (ROOT / "events/bridge/settings.py").read_text(encoding="utf-8")
     names = set(re.findall(r'"((?:[A-Z]+_)*[A-Z]+)"', source)) - OF_THE_CONTAINER
     for function in FUNCTIONS:
@@ -133,13 +133,13 @@ def test_compose_hands_the_bridge_every_setting_it_reads() -> None:
 
 @pytest.mark.parametrize("environ", [{}, {"CONVERT_PARALLELISM": "", "VIDEO_QUEUE": "", "BRIDGE_DELAYS": ""}])
 def test_the_bridge_of_compose_has_its_defaults_where_nothing_is_set(environ: dict[str, str], tmp_path: Path) -> None:
-    """Parallelism is the catalogue's, for one instance of each function."""
+    """The parallelism of a function is the catalogue's concurrency: compose runs one instance of each."""
     read = BridgeSettings.read(by_compose("bridge", environ).within(tmp_path), FUNCTIONS)
     assert read == BridgeSettings.read({"AMQP_URL": read.amqp_url}, FUNCTIONS)
 
 
 def test_links_in_mails_lead_to_the_port_that_the_gateway_of_compose_was_given() -> None:
-    """Unless PUBLIC_URL says how people come."""
+    """Unless PUBLIC_URL is set."""
     moved = {"GATEWAY_PORT": "9002"}
     assert by_compose("notify", moved).environ["PUBLIC_URL"] == "http://localhost:9002"
     assert compose(moved)["services"]["gateway"]["ports"][0] == "9002:8002"
@@ -148,7 +148,7 @@ def test_links_in_mails_lead_to_the_port_that_the_gateway_of_compose_was_given()
 
 
 def test_aws_is_told_nothing_rather_than_something_empty() -> None:
-    """Its library takes an empty region for a region."""
+    """Amazon's library would take an empty region for the name of a region."""
     assert not [key for key in by_compose("notify", {}).environ if key.startswith("AWS_")]
     assert by_compose("notify", {"AWS_DEFAULT_REGION": "eu-west-1"}).environ["AWS_DEFAULT_REGION"] == "eu-west-1"
 
@@ -161,7 +161,7 @@ def test_whatever_runs_on_kubernetes_starts_with_what_its_pod_gives_it(overlay: 
 
 
 def test_the_job_of_a_long_conversion_starts_with_what_its_pod_gives_it(tmp_path: Path) -> None:
-    """In place of the function."""
+    """It runs in place of the function convert."""
     (tmp_path / "overlay").mkdir()
     started = load_all(combine(tmp_path / "overlay", ("base",), ("long-conversions",)), tmp_path)
     assert started == {"convert_once", "migrate", *TARGETS.values()} - {"convert"}
@@ -169,7 +169,7 @@ def test_the_job_of_a_long_conversion_starts_with_what_its_pod_gives_it(tmp_path
 
 @EVERY_FUNCTION
 def test_a_function_of_the_emulator_starts_with_what_it_is_given(name: str, tmp_path: Path) -> None:
-    """All of it by the environment: nothing of this machine's is inherited."""
+    """The emulator hands over everything in environment variables, and no secret file is read."""
     system = System(tmp_path / "state", {})
     try:
         environ = {**system.functions[name].env, "SECRETS_DIR": str(tmp_path / "none")}
@@ -179,7 +179,7 @@ def test_a_function_of_the_emulator_starts_with_what_it_is_given(name: str, tmp_
 
 
 def load_all(built: Manifests, folder: Path) -> set[str]:
-    """Loads the settings of each process of ours by what its pod gives it; gives their names. Raises what it would."""
+    """Loads the settings of each process of ours from what its pod gives it, and returns the names of the processes."""
     return {name for name, environ in _processes(built, folder) if _load(name, environ)}
 
 

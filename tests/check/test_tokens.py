@@ -1,4 +1,4 @@
-"""Access tokens and links: each opens one door, for a while."""
+"""Access tokens and download links: what each opens, and for how long."""
 
 import time
 from typing import Any
@@ -24,7 +24,6 @@ def forged(key: str | None = KEY, algorithm: str = "HS256", **changes: Any) -> s
 
 
 def test_a_token_tells_who_asks_and_for_how_long() -> None:
-    """Its user, username and the end of its time."""
     before = int(time.time())
     claims = tokens.read(tokens.issue(ADA, "ada"))
     assert (claims.user, claims.username) == (ADA, "ada")
@@ -32,7 +31,7 @@ def test_a_token_tells_who_asks_and_for_how_long() -> None:
 
 
 def test_a_token_of_ours_is_what_the_forger_below_makes() -> None:
-    """So the forgeries are refused for what was changed in them and nothing else."""
+    """So each forgery is refused for what was changed in it, and for nothing else."""
     assert tokens.read(forged()).user == ADA
 
 
@@ -53,7 +52,7 @@ FORGERIES = {
 
 @pytest.mark.parametrize("token", FORGERIES.values(), ids=FORGERIES)
 def test_a_token_that_is_not_ours_is_refused(token: str) -> None:
-    """And the message does not tell the forger what was wrong with it."""
+    """The message does not say what was wrong with it."""
     with pytest.raises(Unauthorized, match="not one of ours"):
         tokens.read(token)
 
@@ -65,18 +64,17 @@ def test_an_expired_token_is_told_from_a_forged_one() -> None:
 
 
 def test_a_link_opens_its_file() -> None:
-    """Without a login."""
     links.check(links.sign(FID), FID)
 
 
 def test_a_link_opens_no_other_file() -> None:
-    """Whoever holds it may change the `fid` in the address."""
+    """Whoever holds a link can change the `fid` in its address."""
     with pytest.raises(Unauthorized, match="another file"):
         links.check(links.sign(FID), uuid4())
 
 
 def test_a_link_expires() -> None:
-    """Mails lie around for years."""
+    """Emails are kept for years."""
     with pytest.raises(Unauthorized, match="expired"):
         links.check(Links(KEY, -1).sign(FID), FID)
 

@@ -1,4 +1,4 @@
-"""The composition root, as the threads of one worker see it: Python 3.12 took the lock out of cached_property."""
+"""The composition root, as the threads of one worker see it: each service is built once, whoever asks first."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,14 +20,14 @@ ENVIRON = {name.upper(): "x" * 32 + "://y/z" for names in NEEDS.values() for nam
 
 @pytest.fixture
 def services(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Services]:
-    """Makes new ones."""
+    """Makes new ones, which have built nothing yet."""
     for name, value in ENVIRON.items():
         monkeypatch.setenv(name, value)
     return lambda: Services("sweep")
 
 
 def test_every_service_is_known_here() -> None:
-    """One that is added is tried like the others."""
+    """So that a service that is added is tried like the others below."""
     lazy = {name for name, made in vars(Services).items() if not callable(made) and not name.startswith("_")}
     assert lazy == set(SERVICES)
 
@@ -36,7 +36,7 @@ def test_every_service_is_known_here() -> None:
 def test_the_first_requests_at_once_share_one_service(
     name: str, services: Callable[[], Services], at_once: Callable[[Callable[[], Any]], list[Any]]
 ) -> None:
-    """Two pools of connections, and a connection taken from one is given back to the other."""
+    """With two pools of connections, a connection would be taken from one and given back to the other."""
     several = 0
     for _ in range(100):
         fresh = services()

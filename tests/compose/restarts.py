@@ -29,7 +29,7 @@ from imageio_ffmpeg import get_ffmpeg_exe
 
 from emulator import terminal
 from emulator.ports import reserve_port
-from functions.convert.container import measure_mp3
+from functions.model.encoding import MP3
 
 ROOT = Path(__file__).resolve().parents[2]
 LOGS = ROOT / ".local" / "compose-test.log"
@@ -57,8 +57,8 @@ def main() -> int:
         undisturbed = Round("nothing", "disturbed", person := Person(compose, video, mails))
         person.upload("first.mp4")
         (audio,) = person.settle()
-        if abs(measure_mp3(io.BytesIO(audio)) - SECONDS) > 0.1:
-            raise Lost(f"the MP3 of {SECONDS} s plays {measure_mp3(io.BytesIO(audio))} s")
+        if abs(MP3.measure(io.BytesIO(audio)) - SECONDS) > 0.1:
+            raise Lost(f"the MP3 of {SECONDS} s plays {MP3.measure(io.BytesIO(audio))} s")
         services = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
         rounds = [
             undisturbed,

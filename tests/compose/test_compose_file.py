@@ -2,7 +2,11 @@
 
 import re
 import subprocess
+import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib.resources import files
+from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import jsonschema
@@ -14,6 +18,7 @@ from events import catalogue
 from events.bridge.settings import Settings as BridgeSettings
 from functions.secrets import distribution
 from tests.check.given import ROOT, compose
+from tests.waiting import PATIENCE, until
 
 COMPOSE = compose({})
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
@@ -183,6 +188,41 @@ def test_who_asks_waits_for_who_answers() -> None:
     ] * len(STORES)
     assert SERVICES["bridge"]["depends_on"]["rabbitmq"] == {"condition": "service_healthy"}
     assert set(SERVICES["gateway"]["depends_on"]) == {name for name, each in FUNCTIONS.items() if each.path}
+
+
+def test_the_clock_calls_sweep_and_is_healthy_once_that_has_answered(tmp_path: Path) -> None:
+    """Its command and its health check, run as they stand in the file; only where sweep is and what /tmp is differ."""
+    service = compose({"SWEEP_URL": "http://127.0.0.1:{port}/"})["services"]["clock"]
+    shell, check = service["healthcheck"]["test"]
+    assert shell == "CMD-SHELL"
+
+    def is_healthy() -> bool:
+        return subprocess.run(["sh", "-c", check.replace("/tmp", str(tmp_path))], capture_output=True).returncode == 0
+
+    asked, answer = Event(), Event()
+
+    class Sweep(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked.set()
+            answer.wait(PATIENCE)
+            self.send_response(200)
+            self.end_headers()
+
+    with HTTPServer(("127.0.0.1", 0), Sweep) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        environ = {name: value.format(port=server.server_port) for name, value in service["environment"].items()}
+        _python, *arguments = (word.replace("/tmp", str(tmp_path)) for word in service["command"])
+        clock = subprocess.Popen([sys.executable, *arguments], cwd=ROOT, env=environ)
+        try:
+            assert asked.wait(PATIENCE)
+            assert not is_healthy()
+            answer.set()
+            until(is_healthy)
+        finally:
+            answer.set()
+            clock.terminate()
+            assert clock.wait(PATIENCE) == 0
+            server.shutdown()
 
 
 def test_each_image_is_built_by_one_service_that_its_users_depend_on() -> None:

@@ -59,7 +59,7 @@ class Refused(Exception):
 
 
 def test_a_first_start_makes_what_each_service_needs_and_gives_it_nothing_else(system: System) -> None:
-    """Out of an empty folder; stores and those who use them are told the same."""
+    """It begins with nothing; a store and the services that use it get the same password."""
     system.start()
     given = system.given()
     assert {name: files.keys() for name, files in given.items()} == SECRETS_OF
@@ -75,7 +75,7 @@ def test_a_first_start_makes_what_each_service_needs_and_gives_it_nothing_else(s
 
 
 def test_a_later_start_changes_nothing(system: System) -> None:
-    """`down` and `up`: what the stores were started with is still what everybody has."""
+    """After `down` and `up` every service still has the passwords that the stores were first started with."""
     system.start()
     before = system.given()
     system.use()
@@ -84,7 +84,7 @@ def test_a_later_start_changes_nothing(system: System) -> None:
 
 
 def test_the_secrets_of_an_earlier_version_go_on_with_its_stores(system: System) -> None:
-    """`make secrets` had made them, and Postgres has data: an upgrade reads on in these."""
+    """`make secrets` made them, and Postgres has data: after the upgrade they are still used."""
     passwords.make(system.own)
     system.use()
     system.start()
@@ -96,7 +96,7 @@ def test_the_secrets_of_an_earlier_version_go_on_with_its_stores(system: System)
 
 @pytest.mark.parametrize("password", ["pass word", "p@ss/w:rd#?%", "Grüße", "'{braces}'"])
 def test_a_password_of_one_s_own_reaches_everybody_whole(system: System, password: str) -> None:
-    """Also where a URL has no place for its characters."""
+    """Also where it has characters that must be encoded in a URL."""
     system.own.mkdir()
     (system.own / "postgres-password").write_text(f"{password}\n", encoding="utf-8")
     system.start()
@@ -106,7 +106,7 @@ def test_a_password_of_one_s_own_reaches_everybody_whole(system: System, passwor
 
 
 def test_keys_and_addresses_of_one_s_own_are_taken_at_any_time(system: System) -> None:
-    """The password of a mail server, another key, a database elsewhere: the next start hands them out."""
+    """The password of a mail server, another key, a database elsewhere: the next start hands them out, data or not."""
     system.start()
     system.use()
     system.own.mkdir()
@@ -120,7 +120,7 @@ def test_keys_and_addresses_of_one_s_own_are_taken_at_any_time(system: System) -
 
 
 def test_make_secrets_after_the_first_start_locks_nobody_out(system: System) -> None:
-    """It makes passwords that the stores do not know; these are left alone, and that is said."""
+    """It makes passwords that the stores do not know; those are not taken, and the start says so."""
     system.start()
     system.use()
     before = system.given()
@@ -138,7 +138,7 @@ def test_make_secrets_after_the_first_start_locks_nobody_out(system: System) -> 
 
 
 def test_data_without_their_passwords_are_not_given_new_ones(system: System) -> None:
-    """As in another checkout of an earlier version: the start says what is missing, and makes nothing."""
+    """So it is in a second checkout of an earlier version: the start says what is missing, and makes nothing."""
     system.use()
     with pytest.raises(Refused, match=r"secrets: the stores have data.*\.secrets/.*down -v") as refused:
         system.start()
@@ -147,7 +147,7 @@ def test_data_without_their_passwords_are_not_given_new_ones(system: System) -> 
 
 
 def test_own_secrets_that_cannot_be_read_are_not_taken_for_none(system: System) -> None:
-    """New passwords in their place would be those of no store."""
+    """If new ones were made in their place, no store would know them."""
     system.own.write_text("no folder", encoding="utf-8")
     with pytest.raises(Refused, match=r"secrets: .*Not a directory"):
         system.start()
@@ -155,7 +155,7 @@ def test_own_secrets_that_cannot_be_read_are_not_taken_for_none(system: System) 
 
 
 def test_what_a_service_needs_no_longer_is_taken_from_it(system: System) -> None:
-    """And what a crash in the middle of a start left there."""
+    """And so is what a crash in the middle of a start has left there."""
     system.start()
     (system.readers / "convert" / "jwt-secret").write_text("of an earlier version", encoding="utf-8")
     (system.readers / "convert" / ".database-url.new").write_text("half", encoding="utf-8")
@@ -164,7 +164,7 @@ def test_what_a_service_needs_no_longer_is_taken_from_it(system: System) -> None
 
 
 def test_services_can_read_their_own_whoever_they_run_as(system: System) -> None:
-    """Their volume is theirs alone; what is kept for all is closed."""
+    """A service's volume is mounted by that service alone; the folder with all of them is for its owner only."""
     system.start()
     assert {path.stat().st_mode & 0o777 for path in system.readers.glob("*/*")} == {0o444}
     assert {path.stat().st_mode & 0o777 for path in system.kept.iterdir()} == {0o400}

@@ -1,21 +1,25 @@
-"""Real videos become real MP3s, and keep what should be kept."""
+"""Real videos are converted to real MP3s, which keep what describes the sound."""
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 
-from functions.convert import transcode
-from functions.convert.transcode import Audio, Description, Limits
+from functions.convert import arguments, transcode
+from functions.convert.description import Audio, Description, read_description
+from functions.model import mpeg_audio
 from functions.model.media import Container, sniff
+from functions.model.options import Options
 from tests import videos
-from tests.convert.conftest import Convert
+from tests.convert.conftest import LIMITS, Convert
 
 
 @pytest.mark.parametrize("kind", videos.WHOLE)
 def test_every_container_becomes_an_mp3_of_its_length(kind: str, shelf: Path, tmp_path: Path, convert: Convert) -> None:
-    """Within 0.1 s of the sound, by the header and by playing it; no container gives more or less."""
+    """Within 0.1 s, both by the MP3's header and by decoding it to its end."""
     result = convert(videos.WHOLE[kind](shelf))
     assert result.duration == pytest.approx(videos.SECONDS, abs=0.1)
     assert videos.play(tmp_path / "audio.mp3") == pytest.approx(videos.SECONDS, abs=0.1)
@@ -26,12 +30,12 @@ def test_every_container_becomes_an_mp3_of_its_length(kind: str, shelf: Path, tm
     "kind", ["plain", "fragmented", "matroska", "live_matroska", "ogg", "avi", "mpeg_ts", "flv", "wmv"]
 )
 def test_bytes_behind_the_end_are_no_damage(kind: str, shelf: Path, convert: Convert) -> None:
-    """Downloads and cameras leave such; the video is whole."""
+    """Some downloads and cameras append bytes that belong to no video."""
     assert convert(videos.followed(videos.WHOLE[kind](shelf))).duration == pytest.approx(videos.SECONDS, abs=0.1)
 
 
 def test_a_video_nobody_here_made_is_converted(tmp_path: Path, convert: Convert) -> None:
-    """Big Buck Bunny, 5.1 sound at 48 kHz, becomes stereo at 48 kHz without its brand tags."""
+    """Big Buck Bunny with 5.1 sound at 48 kHz becomes stereo at 48 kHz, without the tags of its container."""
     assert convert(videos.bunny()).duration == pytest.approx(5.31, abs=0.1)
     report = videos.look(tmp_path / "audio.mp3")
     assert "48000 Hz, stereo" in report
@@ -39,17 +43,17 @@ def test_a_video_nobody_here_made_is_converted(tmp_path: Path, convert: Convert)
 
 
 def test_sound_that_ends_before_the_picture_is_whole(shelf: Path, convert: Convert) -> None:
-    """Two seconds under five of picture: a short sound, not a cut-off video."""
+    """Two seconds of sound under five of picture are not a video that was cut off."""
     assert convert(videos.short_sound(shelf)).duration == pytest.approx(2, abs=0.1)
 
 
 def test_sound_that_begins_after_the_picture_gets_no_silence(shelf: Path, convert: Convert) -> None:
-    """Three seconds that begin at two stay three seconds."""
+    """Three seconds of sound that begin at second two give an MP3 of three seconds."""
     assert convert(videos.late_sound(shelf)).duration == pytest.approx(3, abs=0.1)
 
 
 def test_title_artist_and_date_are_kept_in_id3v2_3(shelf: Path, tmp_path: Path, convert: Convert) -> None:
-    """What describes the sound stays; what describes the container, or where it was recorded, goes."""
+    """Tags that describe the container, or where it was recorded, are dropped."""
     convert(videos.tagged(shelf))
     report = videos.look(tmp_path / "audio.mp3")
     for kept in ("title           : Mein Video", "artist          : Jemand", "date            : 2024"):
@@ -60,13 +64,13 @@ def test_title_artist_and_date_are_kept_in_id3v2_3(shelf: Path, tmp_path: Path, 
 
 
 def test_tags_that_ogg_keeps_in_its_streams_are_kept(shelf: Path, tmp_path: Path, convert: Convert) -> None:
-    """Ogg has no tags of its own; those of the converted stream count."""
+    """The container has none of its own, so those of the converted stream are taken."""
     convert(videos.tagged_ogg(shelf))
     assert "title           : Mein Video" in videos.look(tmp_path / "audio.mp3")
 
 
 def test_chapters_are_kept(shelf: Path, tmp_path: Path, convert: Convert) -> None:
-    """Both, with their titles and borders."""
+    """Both of them, with their titles and borders."""
     convert(videos.chaptered(shelf))
     report = videos.look(tmp_path / "audio.mp3")
     assert "start 0.000000, end 2.000000" in report
@@ -77,7 +81,7 @@ def test_chapters_are_kept(shelf: Path, tmp_path: Path, convert: Convert) -> Non
 
 @pytest.mark.parametrize(("suffix", "picture"), [("mp4", "mjpeg"), ("mp4", "png"), ("mkv", "mjpeg"), ("mkv", "png")])
 def test_the_cover_is_kept(suffix: str, picture: str, shelf: Path, tmp_path: Path, convert: Convert) -> None:
-    """A picture that a container marks as attached comes along, byte for byte; the video's own picture does not."""
+    """A picture that the container marks as attached is copied byte for byte; the video's own picture is not."""
     convert(videos.covered(shelf, suffix, picture))
     report = videos.look(tmp_path / "audio.mp3")
     assert f"Video: {picture}" in report
@@ -90,48 +94,66 @@ def test_the_cover_is_kept(suffix: str, picture: str, shelf: Path, tmp_path: Pat
 def test_the_sample_rate_is_kept_as_far_as_mp3_goes(
     hertz: int, kept: int, shelf: Path, tmp_path: Path, convert: Convert
 ) -> None:
-    """No resampling but from above 48 kHz, where MP3 ends."""
+    """MP3 has no rate above 48 kHz, so only sound of a higher rate is resampled."""
     convert(videos.sampled(shelf, hertz))
     assert f"{kept} Hz, stereo" in videos.look(tmp_path / "audio.mp3")
 
 
+@pytest.mark.parametrize("hertz", [8000, 11025, 16000, 22050, 32000, 44100, 48000])
+def test_every_frame_leads_to_the_next_and_all_are_counted(
+    hertz: int, shelf: Path, tmp_path: Path, convert: Convert
+) -> None:
+    """Of every version of MPEG audio: the lengths in the headers add up to the file, as its first frame says."""
+    convert(videos.sampled(shelf, hertz))
+    whole = (tmp_path / "audio.mp3").read_bytes()
+    count = mpeg_audio.find_count(BytesIO(whole))
+    assert count
+    position, frames = count.start, 0
+    while frame := mpeg_audio.read_frame(whole[position:]):
+        assert (frame.hertz, frame.samples) == (hertz, 1152 if hertz >= 32000 else 576)
+        position, frames = position + frame.length, frames + 1
+    assert position == len(whole) == count.start + count.size
+    assert frames == count.frames + 1  # the one that counts holds no sound
+
+
 def test_mono_stays_mono(shelf: Path, tmp_path: Path, convert: Convert) -> None:
-    """Nobody gains from the same sound twice."""
+    """A second channel with the same sound would only cost bytes."""
     convert(videos.mono(shelf))
     assert "44100 Hz, mono" in videos.look(tmp_path / "audio.mp3")
 
 
 def test_surround_becomes_stereo(shelf: Path, tmp_path: Path, convert: Convert) -> None:
-    """MP3 has two channels."""
+    """MP3 has no more than two channels."""
     convert(videos.surround(shelf))
     assert "Hz, stereo" in videos.look(tmp_path / "audio.mp3")
 
 
 def test_of_two_tracks_the_default_one_is_converted(shelf: Path, tmp_path: Path, convert: Convert) -> None:
-    """The second track is the default: mono, 48 kHz."""
+    """In this video that is the second one: mono, at 48 kHz."""
     convert(videos.two_tracks(shelf))
     assert "48000 Hz, mono" in videos.look(tmp_path / "audio.mp3")
 
 
-def test_quality_is_a_setting(shelf: Path, convert: Convert) -> None:
+def test_quality_is_an_option(shelf: Path, convert: Convert) -> None:
     """LAME's -V: 0 is best and largest, 9 smallest."""
-    best, smallest = (convert(videos.plain(shelf), quality=quality).size for quality in (0, 9))
+    best, smallest = (convert(videos.plain(shelf), vbr=vbr).size for vbr in (0, 9))
     assert best > 2 * smallest
 
 
 def test_a_name_that_looks_like_an_option_or_a_protocol_is_only_a_name(shelf: Path, tmp_path: Path) -> None:
-    """Paths are ours, but the argument list does not depend on that."""
+    """The paths are chosen by us, but the argument list does not rely on that."""
     for name in ("-i.mp4", "concat:a|b.mp4", "http:x.mp4", "50%d.mp4"):
         video = tmp_path / name
         video.write_bytes(videos.plain(shelf).read_bytes())
-        seen = transcode.describe(video, Container.MP4, Limits())
+        seen = transcode.describe(video, Container.MP4, LIMITS)
         target = tmp_path / f"{name}.out"
-        assert transcode.transcode(video, target, seen, Limits(), lambda _: None).size == target.stat().st_size
+        result = transcode.transcode(video, target, seen, LIMITS, lambda _: None, Options())
+        assert result.size == target.stat().st_size
 
 
 def test_what_two_tracks_hold_is_described(shelf: Path) -> None:
     """Index, language, default, sample rate and channels of every audio stream."""
-    assert transcode.describe(videos.two_tracks(shelf), Container.MP4, Limits()) == Description(
+    assert transcode.describe(videos.two_tracks(shelf), Container.MP4, LIMITS) == Description(
         Container.MP4,
         videos.SECONDS,
         (Audio(1, "eng", False, 44100, "stereo"), Audio(2, "deu", True, 48000, "mono")),
@@ -164,15 +186,15 @@ Input #0, mov,mp4,m4a,3gp,3g2,mj2, from 'video':
 
 
 def test_a_report_that_trips_moviepys_parser_is_read() -> None:
-    """Empty lines, languages with a dash, odd chapters, pictures without a frame rate: each alone makes it raise."""
-    assert transcode.read_description(HOSTILE_REPORT, Container.MP4) == Description(
+    """Each of these makes it raise: empty lines, languages with a dash, odd chapters, pictures without a frame rate."""
+    assert read_description(HOSTILE_REPORT, Container.MP4) == Description(
         Container.MP4, 5.0, (Audio(1, "de-CH", True, 44100, "5.1(side)"),), cover=5
     )
 
 
 def test_a_long_report_is_read_whole(shelf: Path) -> None:
-    """Length and streams stand behind whatever tags, chapters and fonts a video has."""
-    seen = transcode.describe(videos.talkative(shelf), Container.MATROSKA, Limits())
+    """The length and the streams stand at its end, behind all tags and chapters that a video may have."""
+    seen = transcode.describe(videos.talkative(shelf), Container.MATROSKA, LIMITS)
     assert seen.duration == pytest.approx(videos.SECONDS, abs=0.1)
     assert len(seen.audio) == 1
 
@@ -181,17 +203,17 @@ def test_streams_that_belong_to_two_programs_are_counted_once() -> None:
     """A transport stream's report names a stream under each of its programs."""
     line = "  Stream #0:1[0x101](eng): Audio: aac (LC), 44100 Hz, stereo, fltp, 87 kb/s\n"
     report = f"Input #0, mpegts, from 'video':\n  Duration: N/A, bitrate: N/A\n  Program 1\n{line}  Program 2\n{line}"
-    seen = transcode.read_description(report, Container.MPEG_TS)
+    seen = read_description(report, Container.MPEG_TS)
     assert seen.duration is None
     assert [audio.index for audio in seen.audio] == [1]
 
 
 def test_both_runs_are_jailed(tmp_path: Path) -> None:
-    """On the look as on the conversion: local files only, one demuxer only, limits, no rights, the parent's death."""
-    limits = Limits(size=1000, memory=2**30)
+    """The look and the conversion: local files and one demuxer only, limits, no rights, and an end with its parent."""
+    limits = replace(LIMITS, size=1000, memory=2**30)
     seen = Description(Container.FLV, 10.0, (Audio(1, None, True, 44100, "stereo"),), None)
-    look = transcode.describe_command(tmp_path / "video", Container.FLV, limits)
-    run = transcode.transcode_command(tmp_path / "video", tmp_path / "mp3", seen, seen.audio[0], limits)
+    look = arguments.look(tmp_path / "video", Container.FLV, limits)
+    run = arguments.convert(tmp_path / "video", tmp_path / "mp3", seen, seen.audio[0], limits, Options())
     for command in (look, run):
         setpriv = command.index("setpriv")
         assert command[setpriv : setpriv + 6] == [
@@ -208,11 +230,11 @@ def test_both_runs_are_jailed(tmp_path: Path) -> None:
 
 
 def test_progress_rises_to_one_and_comes_from_the_calling_thread(shelf: Path, convert: Convert) -> None:
-    """An hour takes long enough to see it."""
+    """The video plays an hour, so that the conversion takes long enough to be watched."""
     told: list[tuple[float, threading.Thread]] = []
     convert(
         videos.long(shelf, hours=1),
-        Limits(),
+        LIMITS,
         lambda fraction: told.append((fraction, threading.current_thread())),
     )
     fractions = [fraction for fraction, _ in told]
@@ -224,5 +246,5 @@ def test_progress_rises_to_one_and_comes_from_the_calling_thread(shelf: Path, co
 
 @pytest.mark.parametrize("make", [videos.hls_playlist, videos.concat_playlist])
 def test_a_playlist_that_calls_itself_a_video_is_no_media(make: Callable[[Path], Path], shelf: Path) -> None:
-    """By its content, whatever its name."""
+    """What it is called does not matter."""
     assert sniff(make(shelf).read_bytes()) is None

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -10,9 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from functions.convert import transcode
+from functions.convert.arguments import Limits, allowed_seconds
 from functions.convert.container import check_end
-from functions.convert.transcode import Limits
+from functions.convert.description import Description, read_description
 from functions.model.media import SNIFF_BYTES, Container, MediaError, Reason, sniff
+from functions.model.options import Options
+from functions.runtime.settings import Settings
 from tests import videos
 from tests.convert.conftest import LIMITS, Convert
 
@@ -29,7 +33,7 @@ WITH_CHECKS = [
 
 
 def reason(video: Path, convert: Convert, tmp_path: Path, limits: Limits = LIMITS) -> Reason:
-    """Why `video` is refused; nothing may be left of the try."""
+    """Why the video is refused. Fails where a part of its MP3 is left."""
     with pytest.raises(MediaError) as refusal:
         convert(video, limits)
     assert not (tmp_path / "audio.mp3").exists()
@@ -39,7 +43,7 @@ def reason(video: Path, convert: Convert, tmp_path: Path, limits: Limits = LIMIT
 def force(video: Path, container: Container, tmp_path: Path) -> None:
     """Converts `video` as if sniffing had found `container`."""
     description = transcode.describe(video, container, LIMITS)
-    transcode.transcode(video, tmp_path / "audio.mp3", description, LIMITS, lambda _: None)
+    transcode.transcode(video, tmp_path / "audio.mp3", description, LIMITS, lambda _: None, Options())
 
 
 @pytest.mark.parametrize("share", [0.3, 0.97])
@@ -47,7 +51,7 @@ def force(video: Path, container: Container, tmp_path: Path) -> None:
 def test_a_video_without_its_end_is_truncated(
     kind: str, share: float, shelf: Path, tmp_path: Path, convert: Convert
 ) -> None:
-    """ffmpeg itself exits 0 on most of them."""
+    """ffmpeg itself exits with 0 for most of them."""
     assert reason(videos.cut(videos.WHOLE[kind](shelf), share), convert, tmp_path) is Reason.TRUNCATED
 
 
@@ -61,13 +65,13 @@ def test_a_transport_stream_that_ends_inside_a_packet_is_truncated(
 
 @pytest.mark.parametrize("kind", WITH_CHECKS)
 def test_a_heavily_damaged_video_is_damaged(kind: str, shelf: Path, tmp_path: Path, convert: Convert) -> None:
-    """Much of its sound would be missing, and ffmpeg exits 0 on most of them."""
+    """Much of the sound would be missing, and ffmpeg exits with 0 for most of them."""
     assert reason(videos.damaged(videos.WHOLE[kind](shelf)), convert, tmp_path) is Reason.DAMAGED
 
 
 @pytest.mark.parametrize("kind", ["plain", "avi", "flv", "ogg", "m2ts", "wmv"])
 def test_a_scratch_is_no_reason_to_refuse(kind: str, shelf: Path, convert: Convert) -> None:
-    """Two hundredths of the bytes are noise: a click in the sound."""
+    """Where a fiftieth of the bytes is noise one hears a click."""
     assert convert(videos.damaged(videos.WHOLE[kind](shelf), 0.02)).duration > 4.5
 
 
@@ -75,7 +79,7 @@ def test_a_scratch_is_no_reason_to_refuse(kind: str, shelf: Path, convert: Conve
 def test_what_looks_like_trouble_of_ours_is_the_video_s(
     video: Callable[[Path], Path], shelf: Path, tmp_path: Path, convert: Convert
 ) -> None:
-    """It would be tried for ever: ffmpeg says that it cannot open the output, or exits as if it had been stopped."""
+    """ffmpeg cannot open its output, or exits as if it had been stopped: the job would be tried for ever."""
     assert reason(video(shelf), convert, tmp_path) is Reason.DAMAGED
 
 
@@ -96,7 +100,7 @@ edits = st.lists(
 def test_whatever_is_wrong_with_a_video_is_told(
     kind: str, edits: list[tuple[float, int, bytes]], shelf: Path, tmp_path: Path, convert: Convert
 ) -> None:
-    """It ends as an MP3 or with a reason: never as trouble of ours, for which a job is tried again and again."""
+    """It becomes an MP3 or gets a reason, and never counts as trouble of ours, for which a job is tried again."""
     whole = videos.WHOLE[kind](shelf).read_bytes()
     for share, gone, come in edits:
         at = int(share * len(whole))
@@ -109,18 +113,18 @@ def test_whatever_is_wrong_with_a_video_is_told(
 
 
 def test_a_video_without_sound_has_no_audio(shelf: Path, tmp_path: Path, convert: Convert) -> None:
-    """Said before any work."""
+    """That is known before any sound is converted."""
     assert reason(videos.silent(shelf), convert, tmp_path) is Reason.NO_AUDIO
 
 
 def test_ten_hours_of_silence_are_too_long(shelf: Path, tmp_path: Path, convert: Convert) -> None:
     """80 kB that would become 200 MB: the length is limited, not only the upload."""
-    assert reason(videos.long(shelf), convert, tmp_path) is Reason.TOO_LONG
+    assert reason(videos.long(shelf), convert, tmp_path, replace(LIMITS, duration=9 * 3600)) is Reason.TOO_LONG
 
 
 def test_a_header_that_lies_about_the_length_is_found_out(shelf: Path, tmp_path: Path, convert: Convert) -> None:
     """It says one second and plays thirty; ten are allowed."""
-    assert reason(videos.lying(shelf), convert, tmp_path, Limits(duration=10)) is Reason.TOO_LONG
+    assert reason(videos.lying(shelf), convert, tmp_path, replace(LIMITS, duration=10)) is Reason.TOO_LONG
 
 
 def test_a_length_of_a_hundred_hours_is_too_long() -> None:
@@ -129,24 +133,33 @@ def test_a_length_of_a_hundred_hours_is_too_long() -> None:
         "Input #0, flv, from 'video':\n  Duration: 100:00:00.00, start: 0\n  Stream #0:0: Audio: mp3, 44100 Hz, mono\n"
     )
     with pytest.raises(MediaError) as refusal:
-        transcode.read_description(report, Container.FLV)
+        read_description(report, Container.FLV)
     assert refusal.value.reason is Reason.TOO_LONG
 
 
 def test_an_mp3_beyond_the_limit_is_too_large(shelf: Path, tmp_path: Path, convert: Convert) -> None:
-    """The kernel stops ffmpeg at the byte."""
-    assert reason(videos.plain(shelf), convert, tmp_path, Limits(size=20_000)) is Reason.TOO_LARGE
+    """The kernel stops ffmpeg at that byte."""
+    assert reason(videos.plain(shelf), convert, tmp_path, replace(LIMITS, size=20_000)) is Reason.TOO_LARGE
 
 
 def test_work_beyond_the_limit_times_out(shelf: Path, tmp_path: Path, convert: Convert) -> None:
-    """ffmpeg is killed and what it wrote removed."""
-    assert reason(videos.long(shelf), convert, tmp_path, Limits(duration=40000, work=0.5)) is Reason.TIMED_OUT
+    """ffmpeg is killed, and what it wrote is removed."""
+    assert reason(videos.long(shelf), convert, tmp_path, replace(LIMITS, work=0.5)) is Reason.TIMED_OUT
+
+
+def test_the_limits_are_those_of_the_settings_and_no_others() -> None:
+    """They had defaults of their own once, which said something else."""
+    settings = Settings(max_duration_seconds=1, max_audio_bytes=2, convert_seconds=3)
+    limits = Limits.of(settings)
+    assert (limits.duration, limits.size, limits.work) == (1, 2, 3)
+    with pytest.raises(TypeError, match=r"duration.*size.*work"):
+        Limits()  # type: ignore[call-arg]
 
 
 def test_the_time_allowed_follows_the_length() -> None:
-    """A stuck ffmpeg on a short video is not waited for as on a long one; an unknown length gets the limit."""
+    """Half the length and a minute, but no more than the limit, which is also for a video of unknown length."""
     allowed = [
-        transcode.allowed_seconds(transcode.Description(Container.MP4, length, (), None), Limits(work=1800))
+        allowed_seconds(Description(Container.MP4, length, (), None), replace(LIMITS, work=1800))
         for length in (10.0, 3600.0, 14400.0, None)
     ]
     assert allowed == [65.0, 1800.0, 1800.0, 1800.0]
@@ -157,14 +170,14 @@ def test_the_time_allowed_follows_the_length() -> None:
 def test_a_playlist_never_opens_another_file(
     make: Callable[[Path], Path], container: Container, shelf: Path, tmp_path: Path
 ) -> None:
-    """Even one that came past the sniffing: every demuxer we allow refuses it."""
+    """Every demuxer that we allow refuses it, even if sniffing had not."""
     with pytest.raises(MediaError):
         force(make(shelf), container, tmp_path)
 
 
 @pytest.mark.parametrize("container", Container)
 def test_noise_behind_a_true_signature_is_refused(container: Container, tmp_path: Path) -> None:
-    """No container makes a video of it, and nothing but a MediaError comes out."""
+    """Whatever the container, it is a MediaError and no other error."""
     video = tmp_path / "noise"
     video.write_bytes(bytes((at * at * 7919 >> 5) & 0xFF for at in range(20_000)))
     with pytest.raises(MediaError):
@@ -173,7 +186,7 @@ def test_noise_behind_a_true_signature_is_refused(container: Container, tmp_path
 
 @pytest.mark.parametrize("container", Container)
 def test_an_empty_video_is_refused(container: Container, tmp_path: Path) -> None:
-    """Nothing breaks on nothing."""
+    """It is a MediaError too, whatever its container is taken for."""
     video = tmp_path / "empty"
     video.touch()
     with pytest.raises(MediaError):
@@ -183,7 +196,7 @@ def test_an_empty_video_is_refused(container: Container, tmp_path: Path) -> None
 @pytest.mark.parametrize("length", [1, 5, 9, 13, 30, 100])
 @pytest.mark.parametrize("kind", videos.WHOLE)
 def test_the_walk_through_a_container_survives_any_end(kind: str, length: int, shelf: Path) -> None:
-    """It reads what strangers wrote: it finds the cut or passes it on to ffmpeg, and trips over nothing."""
+    """It reads what strangers wrote: it finds the cut or leaves the video to ffmpeg, and raises nothing else."""
     whole = videos.WHOLE[kind](shelf).read_bytes()
     container = sniff(whole[:SNIFF_BYTES])
     assert container

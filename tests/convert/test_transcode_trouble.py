@@ -1,4 +1,4 @@
-"""When the work is stopped, or the machine fails it, nothing is left running and nothing is left lying about."""
+"""When a conversion is stopped, or this machine fails, no process and no file is left of it."""
 
 import errno
 import os
@@ -6,18 +6,20 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from functions.convert import transcode
-from functions.convert.transcode import Interrupted, Limits
+from functions.convert import ffmpeg, transcode
+from functions.convert.ffmpeg import Interrupted
 from functions.model.media import Container
+from functions.model.options import Options
 from tests import videos
-from tests.convert.conftest import Convert
+from tests.convert.conftest import LIMITS, Convert
 from tests.waiting import until
 
-LONG = Limits(duration=40000)
+LONG = replace(LIMITS, duration=40000)
 
 
 class Cancelled(Exception):
@@ -25,14 +27,14 @@ class Cancelled(Exception):
 
 
 def child() -> int:
-    """The one ffmpeg this thread has started; servers of other tests may be its children too."""
+    """The one ffmpeg that this thread has started; servers of other tests may be children of it too."""
     children = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text(encoding="utf-8").split()
     (pid,) = (int(child) for child in children if b"ffmpeg" in Path(f"/proc/{child}/cmdline").read_bytes())
     return pid
 
 
 def state(pid: int) -> str:
-    """As the kernel abbreviates it; X of what is gone."""
+    """The kernel's letter for the state of a process; X where there is none."""
     try:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
     except FileNotFoundError:
@@ -45,7 +47,7 @@ def is_dead(pid: int) -> bool:
 
 
 def test_what_progress_raises_stops_the_work_at_once(shelf: Path, tmp_path: Path, convert: Convert) -> None:
-    """A cancel or a lost lease leaves as it was raised; ffmpeg is dead and the partial MP3 gone by then."""
+    """A cancel or a lost lease reaches the caller as it was raised, when ffmpeg is dead and the partial MP3 removed."""
     pids = []
 
     def progress(_: float) -> None:
@@ -60,7 +62,7 @@ def test_what_progress_raises_stops_the_work_at_once(shelf: Path, tmp_path: Path
 
 
 def test_progress_is_called_while_ffmpeg_says_nothing(shelf: Path, convert: Convert) -> None:
-    """A stuck ffmpeg must not keep a cancel from being heard."""
+    """Else a job could not be cancelled while its ffmpeg is stuck."""
     seen: list[str] = []
 
     def progress(_: float) -> None:
@@ -79,14 +81,14 @@ def test_progress_is_called_while_ffmpeg_says_nothing(shelf: Path, convert: Conv
 def test_ffmpeg_killed_from_outside_is_trouble_that_may_pass(
     blow: signal.Signals, shelf: Path, tmp_path: Path, convert: Convert
 ) -> None:
-    """The kernel short of memory, or a shutdown: not the video's fault."""
+    """It was a kernel short of memory, or a shutdown, and not the video's fault."""
     with pytest.raises(Interrupted):
         convert(videos.long(shelf), LONG, lambda _: os.kill(child(), blow))
     assert not (tmp_path / "audio.mp3").exists()
 
 
 def test_a_full_disk_is_trouble_that_may_pass(shelf: Path, tmp_path: Path, convert: Convert) -> None:
-    """/dev/full answers every write as a full disk does."""
+    """/dev/full answers every write as a full disk would."""
     (tmp_path / "audio.mp3").symlink_to("/dev/full")
     with pytest.raises(OSError, match="free some") as trouble:
         convert(videos.plain(shelf))
@@ -95,14 +97,16 @@ def test_a_full_disk_is_trouble_that_may_pass(shelf: Path, tmp_path: Path, conve
 
 
 def test_a_directory_that_is_gone_is_trouble_that_may_pass(shelf: Path, tmp_path: Path) -> None:
-    """Ours, not the video's."""
-    seen = transcode.describe(videos.plain(shelf), Container.MP4, Limits())
+    """The fault is this machine's, not the video's."""
+    seen = transcode.describe(videos.plain(shelf), Container.MP4, LIMITS)
     with pytest.raises(OSError, match="cannot run here"):
-        transcode.transcode(videos.plain(shelf), tmp_path / "gone" / "audio.mp3", seen, Limits(), lambda _: None)
+        transcode.transcode(
+            videos.plain(shelf), tmp_path / "gone" / "audio.mp3", seen, LIMITS, lambda _: None, Options()
+        )
 
 
 def test_ffmpeg_dies_with_the_function(shelf: Path, tmp_path: Path) -> None:
-    """kill -9 of the worker leaves nobody to clean up: the kernel ends ffmpeg with the thread that started it."""
+    """After kill -9 of the worker nobody cleans up, so the kernel ends ffmpeg with the thread that started it."""
     worker = subprocess.Popen(
         [sys.executable, "-c", WORKER, str(videos.long(shelf)), str(tmp_path / "audio.mp3")],
         stdout=subprocess.PIPE,
@@ -119,14 +123,15 @@ def test_ffmpeg_dies_with_the_function(shelf: Path, tmp_path: Path) -> None:
 WORKER = """
 import sys, threading
 from pathlib import Path
-from functions.convert.transcode import Limits, describe, transcode
+from functions.convert.transcode import describe, transcode
 from functions.model.media import Container
+from functions.model.options import Options
+from tests.convert.test_transcode_trouble import LONG
 source, target = map(Path, sys.argv[1:])
-limits = Limits(duration=40000)
 def progress(fraction):
     print(Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text(encoding="utf-8"), flush=True)
 def work():
-    transcode(source, target, describe(source, Container.MP4, limits), limits, progress)
+    transcode(source, target, describe(source, Container.MP4, LONG), LONG, progress, Options())
 thread = threading.Thread(target=work)
 thread.start()
 thread.join()
@@ -134,7 +139,7 @@ thread.join()
 
 
 def test_ffmpeg_sees_none_of_our_environment(shelf: Path, convert: Convert, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It reads strangers' files: it gets no secret, and no FFREPORT that makes it write."""
+    """It reads strangers' files, so it gets no secret, and no FFREPORT, which would make it write."""
     monkeypatch.setenv("JWT_SECRET", "s3cret")
     seen = []
 
@@ -148,7 +153,7 @@ def test_ffmpeg_sees_none_of_our_environment(shelf: Path, convert: Convert, monk
 
 
 def test_ffmpeg_may_not_gain_rights_or_take_more_than_its_memory(shelf: Path, convert: Convert) -> None:
-    """As the kernel sees the running process."""
+    """The kernel tells so of the running process."""
     seen = []
 
     def progress(_: float) -> None:
@@ -166,10 +171,10 @@ def test_ffmpeg_may_not_gain_rights_or_take_more_than_its_memory(shelf: Path, co
 
 
 def test_thousands_of_complaints_do_not_fill_our_memory() -> None:
-    """The first and the last words say enough."""
+    """The first and the last of them are kept."""
     flood = b""
     for number in range(200):
-        flood = transcode._shorten(flood + b"[aac] complaint %d\n" % number * 2000)
+        flood = ffmpeg._shorten(flood + b"[aac] complaint %d\n" % number * 2000)
     assert len(flood) <= 2**20
     assert flood.startswith(b"[aac] complaint 0\n")
     assert flood.endswith(b"complaint 199\n")

@@ -1,4 +1,4 @@
-"""The MP3 beside its video takes nothing away from anybody."""
+"""Writing the MP3 beside its video: nothing that was there is lost, and nothing unfinished is left."""
 
 import errno
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from emulator import audio
 
 @pytest.fixture
 def video(tmp_path: Path) -> Path:
-    """A video in a folder of its own."""
+    """In a folder with nothing else in it."""
     video = tmp_path / "video.mp4"
     video.write_bytes(b"video")
     return video
@@ -30,7 +30,7 @@ def test_what_lies_there_stays_and_the_next_free_name_is_taken(video: Path) -> N
 
 
 def test_force_replaces_what_lies_there(video: Path) -> None:
-    """Whole, and only once the new one is."""
+    """In one step, so that nobody ever sees half an MP3."""
     video.with_name("video.mp3").write_bytes(b"somebody's")
     written = audio.write([b"ours"], video.with_name("video.mp3"), video=video, force=True)
     assert (written.name, written.read_bytes()) == ("video.mp3", b"ours")
@@ -38,7 +38,7 @@ def test_force_replaces_what_lies_there(video: Path) -> None:
 
 @pytest.mark.parametrize("how", ["itself", "hard link", "symbolic link"])
 def test_the_video_is_never_replaced(video: Path, how: str) -> None:
-    """It may be an MP3 itself, or be reached by another name."""
+    """The name of the MP3 may be that of the video, or of a link to it."""
     wanted = video.with_name("video.mp3")
     match how:
         case "itself":
@@ -52,14 +52,14 @@ def test_the_video_is_never_replaced(video: Path, how: str) -> None:
 
 
 def test_a_dot_in_a_name_begins_no_suffix_here(video: Path) -> None:
-    """The name is the download's to choose; only what makes it free is added, before its own suffix."""
+    """The download chooses the name. What is added to make it free comes before the last suffix."""
     wanted = video.with_name("Mr.Robot 2024.01.15.mp3")
     names = [audio.write([b""], wanted, video=video, force=False).name for _ in range(2)]
     assert names == ["Mr.Robot 2024.01.15.mp3", "Mr.Robot 2024.01.15 (2).mp3"]
 
 
 def test_two_at_once_get_two_names(video: Path) -> None:
-    """Neither overwrites the other, however close they come."""
+    """Eight threads look for a free name at the same moment."""
     together = Barrier(8)
 
     def pieces(number: int) -> Iterator[bytes]:
@@ -75,7 +75,7 @@ def test_two_at_once_get_two_names(video: Path) -> None:
 
 
 def test_what_breaks_leaves_nothing(video: Path) -> None:
-    """A full disk, a download that is cut off."""
+    """Break: the disk is full, or the download is cut off. Symptom: half an MP3, or an odd file, is left."""
 
     def pieces() -> Iterator[bytes]:
         yield b"half"
@@ -87,7 +87,7 @@ def test_what_breaks_leaves_nothing(video: Path) -> None:
 
 
 def test_a_folder_that_takes_no_file_is_found_out_beforehand(video: Path) -> None:
-    """/proc takes none, not even from root."""
+    """Nobody, not even root, can make a file in /proc."""
     audio.require_room(video.parent)
     assert list(video.parent.iterdir()) == [video]
     with pytest.raises(OSError, match=r"\[Errno"):

@@ -1,4 +1,4 @@
-"""The mail catcher: what goes in by SMTP comes out for people and for programs."""
+"""The mail catcher: mails come in by SMTP, and are shown on a page and by an API."""
 
 import smtplib
 from collections.abc import Iterator
@@ -14,13 +14,13 @@ from tests.waiting import PATIENCE
 
 @pytest.fixture
 def mailbox(tmp_path: Path) -> Iterator[Mailbox]:
-    """An empty one."""
+    """Without any mails at first."""
     with Mailbox(tmp_path) as mailbox:
         yield mailbox
 
 
 def test_a_mail_is_read_as_mailpit_would_show_it(mailbox: Mailbox) -> None:
-    """One client reads both: here in the emulator, Mailpit under docker compose."""
+    """So that one client reads this mailbox and Mailpit, which docker compose has in its place."""
     _send(mailbox, "Füße.mp3 is ready")
     summary = _get(mailbox, "messages")["messages"][0]
     mail = _get(mailbox, f"message/{summary['ID']}")
@@ -31,7 +31,7 @@ def test_a_mail_is_read_as_mailpit_would_show_it(mailbox: Mailbox) -> None:
 
 
 def test_the_list_is_newest_first_and_in_pages(mailbox: Mailbox) -> None:
-    """As in Mailpit: `start` and `limit`, the total beside them."""
+    """With Mailpit's parameters `start` and `limit`, and the total number of mails in every page."""
     for number in range(3):
         _send(mailbox, f"mail {number}")
     page = _get(mailbox, "messages?start=1&limit=1")
@@ -40,7 +40,7 @@ def test_the_list_is_newest_first_and_in_pages(mailbox: Mailbox) -> None:
 
 
 def test_a_mails_html_is_shown_without_running_anything_of_it(mailbox: Mailbox) -> None:
-    """What a mail carries is a stranger's: framed in a sandbox on the page, and sandboxed when opened by itself."""
+    """A stranger may have written it. It is in a sandbox on the page, and also when it is opened by itself."""
     _send(mailbox, "<i>hello</i>")
     mail_id = _get(mailbox, "message/latest")["ID"]
     page = requests.get(f"{mailbox.url}/view/{mail_id}", timeout=PATIENCE).text
@@ -54,7 +54,7 @@ def test_a_mails_html_is_shown_without_running_anything_of_it(mailbox: Mailbox) 
 
 
 def test_mails_outlive_a_killed_catcher(mailbox: Mailbox) -> None:
-    """A mail is on disk before it is accepted."""
+    """The catcher has a mail on disk before it tells the sender that it was taken."""
     _send(mailbox, "before")
     mailbox.kill()
     mailbox.start()
@@ -64,7 +64,7 @@ def test_mails_outlive_a_killed_catcher(mailbox: Mailbox) -> None:
 
 
 def test_an_unknown_mail_is_404(mailbox: Mailbox) -> None:
-    """No id reaches beyond the directory of mails."""
+    """Nor does an id with dots and slashes lead out of the directory of mails."""
     for path in ("nothing", "latest", "..%2Fmailbox"):
         assert requests.get(f"{mailbox.url}/api/v1/message/{path}", timeout=PATIENCE).status_code == 404
 

@@ -1,4 +1,4 @@
-"""Nothing that is started has more rights than it needs, though we may be root."""
+"""Where we are root, the parts of the system have only the rights that they need."""
 
 import os
 from pathlib import Path
@@ -12,20 +12,23 @@ from tests import videos
 from tests.waiting import until
 
 CAP_DAC_READ_SEARCH = 2  # as the kernel numbers it
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="where we are not root, nothing else is either")
-# Converts the video in its folder and says what ffmpeg may do meanwhile.
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can start parts as another account")
+# Converts the video in its folder, and prints the rights of its child ffmpeg whenever that reports progress.
 _CONVERT = """
 import os, sys, threading
 from pathlib import Path
 from functions.convert import transcode
+from functions.convert.arguments import Limits
 from functions.model.media import Container
+from functions.model.options import Options
+from functions.runtime.settings import Settings
 from tests.emulator.test_privileges import rights
-folder, limits = Path(sys.argv[1]), transcode.Limits()
+folder, limits = Path(sys.argv[1]), Limits.of(Settings())
 def look(_):
     children = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text(encoding="ascii")
     print(*(rights(child) for child in children.split()))
 seen = transcode.describe(folder / "video", Container.MP4, limits)
-transcode.transcode(folder / "video", folder / "audio.mp3", seen, limits, look)
+transcode.transcode(folder / "video", folder / "audio.mp3", seen, limits, look, Options())
 """
 
 
@@ -39,7 +42,7 @@ def rights(pid: int | str) -> set[int]:
 
 @as_root
 def test_what_root_starts_is_nobody_who_may_only_read(tmp_path: Path) -> None:
-    """With that a checkout below root's closed home can be run."""
+    """It can read what is closed to it, so that a checkout below root's closed home can be run, but change nothing."""
     tmp_path.chmod(0o700)
     (tmp_path / "secret").write_text("closed", encoding="ascii")
     (tmp_path / "secret").chmod(0o600)
@@ -54,10 +57,10 @@ def test_what_root_starts_is_nobody_who_may_only_read(tmp_path: Path) -> None:
 
 @as_root
 def test_ffmpeg_converts_below_a_closed_directory_with_no_right_at_all(tmp_path: Path) -> None:
-    """Strangers' files are opened there; all it can see is the folder in which it was started."""
+    """It opens strangers' files. It can read the video because it is started in the video's folder."""
     tmp_path.chmod(0o700)
     folder = tmp_path / "folder"
-    privileges.give(folder)
+    privileges.make_writable_directory(folder)
     videos.long(tmp_path, hours=1).rename(folder / "video")
     Process("convert", python("-c", _CONVERT, str(folder)), tmp_path, {"PYTHONPATH": str(ROOT)}, cwd=ROOT).finish(60)
     said = (tmp_path / "convert.log").read_text(encoding="ascii")
@@ -67,15 +70,15 @@ def test_ffmpeg_converts_below_a_closed_directory_with_no_right_at_all(tmp_path:
 
 @as_root
 def test_giving_a_directory_gives_what_is_in_it_and_nothing_that_it_points_at(tmp_path: Path) -> None:
-    """An earlier version's state was root's. A link could have been put there by whoever could write."""
+    """The state may be root's, from an earlier version. Once parts can write there, they could put links there."""
     (tmp_path / "ours").mkdir()
     (tmp_path / "ours" / "file").touch()
     (tmp_path / "data" / "deep").mkdir(parents=True)
     (tmp_path / "data" / "deep" / "file").touch()
     (tmp_path / "data" / "link").symlink_to(tmp_path / "ours")
-    privileges.give(tmp_path / "data")
+    privileges.make_writable_directory(tmp_path / "data")
     (tmp_path / "data" / "later").touch()
-    privileges.give(tmp_path / "data")
+    privileges.make_writable_directory(tmp_path / "data")
     assert (tmp_path / "data" / "deep" / "file").stat().st_uid != 0
     assert {path.stat().st_uid for path in (tmp_path / "ours", tmp_path / "ours" / "file")} == {0}
     assert (tmp_path / "data" / "later").stat().st_uid == 0
@@ -83,10 +86,10 @@ def test_giving_a_directory_gives_what_is_in_it_and_nothing_that_it_points_at(tm
 
 @pytest.mark.parametrize("umask", [0o077, 0o000])
 def test_what_is_kept_is_closed_to_others_whatever_the_umask(tmp_path: Path, umask: int) -> None:
-    """Passwords and logs, the parts' own files among them."""
+    """Passwords that we write and logs that parts write."""
     before = os.umask(umask)
     try:
-        privileges.keep(tmp_path / "password", "secret")
+        privileges.write_private_file(tmp_path / "password", "secret")
         Process("talker", ["echo", "hello"], tmp_path).finish(5)
     finally:
         os.umask(before)
@@ -94,7 +97,7 @@ def test_what_is_kept_is_closed_to_others_whatever_the_umask(tmp_path: Path, uma
 
 
 def test_a_file_is_never_written_through_a_link(tmp_path: Path) -> None:
-    """Where we are root, a part that was taken over could point us at any file of the machine."""
+    """Otherwise a part that was taken over could have root write to any file of the machine."""
     (tmp_path / "victim").write_text("whole", encoding="ascii")
     (tmp_path / "echo.log").symlink_to(tmp_path / "victim")
     with pytest.raises(OSError, match="symbolic links"):

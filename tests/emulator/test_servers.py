@@ -1,4 +1,4 @@
-"""The real servers: private, restartable, and gone when the emulator is."""
+"""The servers of the emulator: only this machine reaches them, they can be restarted, and they end with it."""
 
 import subprocess
 import sys
@@ -14,7 +14,8 @@ import psycopg2
 import pymongo
 import pytest
 
-from emulator.processes import Part, PartFailed, running
+from emulator.parts import Part, running
+from emulator.processes import PartFailed
 from emulator.servers.mailbox import Mailbox
 from emulator.servers.mongo import Mongo
 from emulator.servers.postgres import Postgres
@@ -35,7 +36,7 @@ with servers.running():
 
 @dataclass(frozen=True)
 class Servers:
-    """One of each, and something kept in each store."""
+    """One server of each kind, with a word to write to all of them and to read back."""
 
     rabbitmq: RabbitMQ
     postgres: Postgres
@@ -44,21 +45,21 @@ class Servers:
 
     @classmethod
     def below(cls, directory: Path) -> "Servers":
-        """Choose where they live; nothing starts."""
+        """Their state is in that directory; nothing is started yet."""
         parts = (RabbitMQ, Postgres, Mongo, Mailbox)
         return cls(*(part(directory / part.__name__.lower()) for part in parts))
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """All, the slowest to start first."""
+        """All of them, those that take longest to start first."""
         return self.rabbitmq, self.postgres, self.mongo, self.mailbox
 
     def running(self):
-        """Start all for the time of a `with`."""
+        """Start them all, and stop them at the end of a `with` block."""
         return running(*self.parts)
 
     def write(self, word: str) -> None:
-        """Keep a word in each store; each has confirmed it on return."""
+        """Write a word to each of them; each has confirmed it when this returns."""
         with closing(psycopg2.connect(self.postgres.url)) as connection, connection, connection.cursor() as cursor:
             cursor.execute("CREATE TABLE IF NOT EXISTS words (word text)")
             cursor.execute("INSERT INTO words VALUES (%s)", (word,))
@@ -75,7 +76,7 @@ class Servers:
         until(lambda: b"words" in names.read_bytes())
 
     def read(self) -> list[list[str]]:
-        """Give the words each store has; reading takes them out of RabbitMQ."""
+        """The words in Postgres, MongoDB and RabbitMQ; reading removes them from RabbitMQ."""
         with closing(psycopg2.connect(self.postgres.url)) as connection, connection.cursor() as cursor:
             cursor.execute("SELECT word FROM words")
             rows = [word for (word,) in cursor]
@@ -89,14 +90,14 @@ class Servers:
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
-    """Servers of this module's own, so that killing them disturbs nobody."""
+    """Not those that other tests use, because here they are killed."""
     servers = Servers.below(tmp_path_factory.mktemp("servers") / "of a Müller")
     with servers.running():
         yield servers
 
 
 def test_everything_listens_on_loopback_only(servers: Servers) -> None:
-    """Neither a store nor Erlang's distribution port nor its epmd is reachable from outside."""
+    """The ports of Erlang's distribution and of its epmd are among them."""
     addresses = {
         connection.laddr.ip
         for part in servers.parts
@@ -112,7 +113,7 @@ def test_everything_listens_on_loopback_only(servers: Servers) -> None:
 def test_killing_the_emulator_leaves_no_process_and_nothing_that_stops_the_next_start(
     servers: Servers, tmp_path: Path
 ) -> None:
-    """kill -9 of a run, beside another: the kernel ends its servers, and the next start finds every confirmed word."""
+    """kill -9 of a run beside another run. The kernel ends its servers, and the next start has every confirmed word."""
     command = [sys.executable, "-c", _OTHER_RUN, tmp_path]
     with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8") as other:
         assert other.stdout
@@ -127,7 +128,7 @@ def test_killing_the_emulator_leaves_no_process_and_nothing_that_stops_the_next_
 
 
 def test_servers_that_were_killed_restart_where_they_were_with_all_they_confirmed(servers: Servers) -> None:
-    """kill -9 of each server: the same address, the same password, every confirmed word."""
+    """kill -9 of each server. After the restart they have the same address and password, and every confirmed word."""
     urls = [servers.postgres.url, servers.mongo.url, servers.rabbitmq.url]
     servers.write("confirmed")
     for part in servers.parts:
@@ -141,7 +142,7 @@ def test_servers_that_were_killed_restart_where_they_were_with_all_they_confirme
 
 
 def test_a_session_that_outlives_a_killed_postgres_does_not_stop_the_next_start(servers: Servers) -> None:
-    """A busy session does not notice that its server died, and holds the shared memory: the next start ends it."""
+    """A busy session does not notice that its server died, and holds the shared memory. The next start ends it."""
     with closing(psycopg2.connect(servers.postgres.url)) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         session = psutil.Process(cursor.fetchone()[0])
@@ -153,7 +154,7 @@ def test_a_session_that_outlives_a_killed_postgres_does_not_stop_the_next_start(
 
 
 def test_a_server_whose_port_is_taken_says_so(servers: Servers, tmp_path: Path) -> None:
-    """It would otherwise take the other's answers for its own."""
+    """Otherwise the answers of the other program would be taken for the server's."""
     with (
         pytest.raises(PartFailed, match="postgres: another program has port"),
         Postgres(tmp_path, port=servers.postgres.port, durable=False),
@@ -162,7 +163,7 @@ def test_a_server_whose_port_is_taken_says_so(servers: Servers, tmp_path: Path) 
 
 
 def test_secrets_are_for_the_owner_only(servers: Servers) -> None:
-    """Passwords and Erlang's cookie lie in the state directory."""
+    """The passwords and Erlang's cookie, which is one too."""
     names = {"password", ".erlang.cookie", "rabbitmq.conf"}
     secrets = [path for part in servers.parts for path in part.directory.iterdir() if path.name in names]
     assert [path.stat().st_mode & 0o777 for path in secrets] == [0o600] * 4

@@ -1,32 +1,47 @@
-"""What of the environment reaches the parts, how they stop, and what becomes of a start that finds ruins."""
+"""The whole system: which settings reach its parts, how they start and stop, and a start with a ruined state."""
 
+import json
 import signal
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
-from emulator import system
+from emulator import settings
 from emulator.system import System
 from functions.runtime.settings import SECRETS, Settings
+from tests.waiting import until
 
 
 def test_every_setting_of_a_function_can_be_set_through_make_run():
-    """All but what the catalogue says, where the parts find each other, and mail, which always goes to the mailbox."""
+    """All but those that the catalogue has, that say where parts are, or that would send mail past the mailbox."""
     ours = {"concurrency", "k_sink", "mail_transport", "smtp_host", "smtp_port", "smtp_user", "smtp_starttls"}
     names = {field.name for field in fields(Settings)} - set(SECRETS) - ours
-    assert set(system.FOR_FUNCTIONS) == {name.upper() for name in names}
+    assert set(settings.FOR_FUNCTIONS) == {name.upper() for name in names}
 
 
 def test_a_part_that_serves_has_the_time_to_end_by_itself(tmp_path: Path):
-    """A broker that is killed has to recover at the next start, and a conversion that is was for nothing."""
+    """A broker that was killed must recover at the next start, and the work of a convert that was killed is lost."""
     with System(tmp_path, {}, durable=False) as running:
         processes = [process for part in running.parts for process in part.processes]
     assert len(processes) > len(running.parts)
     killed = [process.name for process in processes if process.exit_code in (None, -signal.SIGKILL)]
-    assert killed == ["mongo"]  # which hears nothing else
+    assert killed == ["mongo"]  # which does not notice other signals (emulator/servers/mongo.py)
+
+
+def test_sweep_is_called_as_soon_as_the_system_runs(system: System):
+    """A system that was stopped may owe work from before, so it does not wait for the next minute."""
+    until((system.clock.directory / "clock.log").exists)
+    called = {"message": "called", "function": "sweep", "status": 200}
+
+    def lines() -> list[dict[str, Any]]:
+        text = (system.clock.directory / "clock.log").read_text(encoding="utf-8")
+        return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+    until(lambda: any(called.items() <= line.items() for line in lines()))
 
 
 def test_a_broker_whose_state_is_ruined_begins_anew(tmp_path: Path, database: str, mongo_uri: str):
-    """Break: the machine stopped while RabbitMQ wrote. Symptom: the node dies. Recovery: without what it held."""
+    """Break: the machine stopped while RabbitMQ wrote. Symptom: the node dies. Recovery: it starts empty."""
     environ = {"DATABASE_URL": database, "MONGO_URI": mongo_uri, "MONGO_MP3_URI": mongo_uri}
     told: list[str] = []
     with System(tmp_path, environ):

@@ -1,4 +1,4 @@
-"""What the bridge's tests stand on: functions that answer as told, the bridge as a process, a look at the broker."""
+"""For tests of the bridge: functions that answer as a test wants, the bridge as a process, and queues on RabbitMQ."""
 
 import json
 import os
@@ -22,8 +22,9 @@ import pika
 import requests
 
 from events import contract, envelope
-from events.bridge.broker import declare
+from events.bridge.broker.connection import declare
 from events.bridge.settings import Settings
+from events.bridge.topology import Topology
 from events.catalogue import load
 from tests.events.wire import Wire
 from tests.waiting import PATIENCE, until
@@ -47,12 +48,12 @@ def _event(type_: str, job: UUID, data: dict[str, Any]) -> contract.Event:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """One request a function got."""
+class Request:
+    """One request that a function got."""
 
-    headers: dict[str, str]
+    headers: dict[str, str]  # names in lower case
     body: bytes
-    at: float
+    at: float  # monotonic seconds
 
     @property
     def event(self) -> contract.Event:
@@ -61,23 +62,25 @@ class Asked:
 
 @dataclass(frozen=True)
 class Answer:
+    """What a function answers: by default 202, nothing follows."""
+
     status: int = 202
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
 
 
-Behaviour = Callable[[Asked], Answer]
+Behaviour = Callable[[Request], Answer]
 
 
 def answers(*statuses: int, **headers: str) -> Behaviour:
-    """One after the other; the last again and again."""
+    """Answers with one status after the other, and from then on with the last one."""
     rest = list(statuses)
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return lambda _: Answer(rest.pop(0) if len(rest) > 1 else rest[0], named)
 
 
-def reply(request: Asked) -> Answer:
-    """What convert says when it is done."""
+def reply(request: Request) -> Answer:
+    """Answers as convert does when it is done: 200 with audio.converted."""
     headers, body = envelope.to_http(converted(request.event.job))
     return Answer(200, headers, body)
 
@@ -92,23 +95,23 @@ class Gate:
     def open(self) -> None:
         self._open.set()
 
-    def __call__(self, asked: Asked) -> Answer:
+    def __call__(self, request: Request) -> Answer:
         assert self._open.wait(PATIENCE)
-        return self._then(asked)
+        return self._then(request)
 
 
 class _Server(ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """An asker that is gone when its answer comes is what these tests are about."""
+        """Says nothing of bridges that are gone when their answer comes: these tests kill them and cut them off."""
 
 
 class Function:
     """A function behind real HTTP; `behave` decides the answer, and each request is kept in `asked`."""
 
     def __init__(self) -> None:
-        self.asked: list[Asked] = []
+        self.asked: list[Request] = []
         self.behave: Behaviour = answers(202)
-        self.busy = self.busiest = 0
+        self.busy = self.busiest = 0  # requests that are being answered, now and at most so far
         self._lock = Lock()
         self.start()
         self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -118,7 +121,7 @@ class Function:
         Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
     def close(self) -> int:
-        """The port that is free now."""
+        """Stops listening, and returns the port on which `start` can have it listen again."""
         self._server.shutdown()
         self._server.server_close()
         return self._server.server_port
@@ -129,7 +132,7 @@ class Function:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                request = Asked({name.lower(): value for name, value in self.headers.items()}, body, time.monotonic())
+                request = Request({name.lower(): value for name, value in self.headers.items()}, body, time.monotonic())
                 answer = function.answer(request)
                 self.send_response(answer.status)
                 for name, value in {**answer.headers, "content-length": str(len(answer.body))}.items():
@@ -142,7 +145,7 @@ class Function:
 
         return Handler
 
-    def answer(self, request: Asked) -> Answer:
+    def answer(self, request: Request) -> Answer:
         with self._lock:
             self.busy += 1
             self.busiest = max(self.busiest, self.busy)
@@ -162,6 +165,7 @@ class Bridge:
         self.url = f"http://127.0.0.1:{self.port}"
         self._env = {**os.environ, **env, "PORT": str(self.port), "HOST": "127.0.0.1", "PYTHONPATH": str(ROOT)}
         self._log = log
+        self._skipped = 0  # bytes of the log
         self.process = self._start()
 
     def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
@@ -174,6 +178,7 @@ class Bridge:
         return self
 
     def get(self, path: str) -> int | None:
+        """The status it answers with, or None when nothing listens."""
         try:
             return requests.get(self.url + path, timeout=PATIENCE).status_code
         except requests.ConnectionError:
@@ -187,20 +192,26 @@ class Bridge:
         return requests.get(f"{self.url}/_/metrics", timeout=PATIENCE).text
 
     def lines(self) -> list[dict[str, Any]]:
-        """Its log."""
-        return [json.loads(line) for line in self._log.read_text(encoding="utf-8").splitlines()]
+        """Its log, from the last `skip_log` on."""
+        return [json.loads(line) for line in self._log.read_bytes()[self._skipped :].splitlines()]
+
+    def skip_log(self) -> None:
+        """Leaves what is in the log by now out of `lines` and `outcomes`."""
+        self._skipped = self._log.stat().st_size
 
     def outcomes(self, function: str) -> list[str]:
+        """How deliveries to that function ended, as the log says."""
         return [line["outcome"] for line in self.lines() if line.get("function") == function and "outcome" in line]
 
     def replay(self) -> str:
+        """What the operator's command prints."""
         return run(self._env, "replay").stdout
 
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """Master and worker at once, as the kernel does when memory runs out."""
+        """Kills master and worker at once, as the kernel does when memory runs out."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
@@ -212,7 +223,7 @@ class Bridge:
 
 
 def run(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    """The bridge's command, when it is one that ends."""
+    """Runs the bridge's command to its end."""
     command = [sys.executable, "-m", "events.bridge", *arguments]
     return subprocess.run(
         command, env=os.environ | env, capture_output=True, encoding="utf-8", timeout=PATIENCE, check=False, cwd=ROOT
@@ -226,7 +237,7 @@ def free_port() -> int:
 
 
 class Harness:
-    """A corner of the broker that no other test sees, three functions, and bridges between them."""
+    """Three functions, bridges that feed them, and queues on the broker with names that no other test uses."""
 
     def __init__(self, amqp_url: str, directory: Path) -> None:
         name = f"test-{uuid4().hex[:8]}"
@@ -244,15 +255,26 @@ class Harness:
         }
         self._amqp_url = amqp_url
         self._directory = directory
-        self._bridges: list[Bridge] = []
+        self.bridges: list[Bridge] = []
+        self._topologies = [self.topology]  # all that was declared for this harness
 
     @property
-    def topology(self) -> Any:
+    def topology(self) -> Topology:
         return Settings.read(self.env, load()).topology
 
+    def reset(self) -> None:
+        """Functions as in the beginning, for the next test. The one before must have waited for all it caused."""
+        for function in (self.convert, self.notify, self.dead_letter):
+            function.asked.clear()
+            function.behave = answers(202)
+        for bridge in self.bridges:
+            bridge.skip_log()
+
     def bridge(self, **env: str) -> Bridge:
-        self._bridges.append(Bridge(self.env | env, self._directory / f"bridge-{len(self._bridges)}.log"))
-        return self._bridges[-1]
+        """Starts a bridge between the broker and the functions, with these settings besides."""
+        self._topologies.append(Settings.read(self.env | env, load()).topology)
+        self.bridges.append(Bridge(self.env | env, self._directory / f"bridge-{len(self.bridges)}.log"))
+        return self.bridges[-1]
 
     @contextmanager
     def channel(self) -> Iterator[Any]:
@@ -260,51 +282,52 @@ class Harness:
             yield connection.channel()
 
     def through(self, wire: Wire) -> str:
-        """The broker's URL by way of that wire."""
+        """The broker's URL, with the wire's address instead of the broker's."""
         return re.sub(r"@[^/?]+", f"@127.0.0.1:{wire.port}", self._amqp_url)
 
     def depth(self, queue: str) -> int:
+        """Messages that are ready in the queue."""
         with self.channel() as channel:
             return int(channel.queue_declare(queue, passive=True).method.message_count)
 
     def parked(self) -> list[dict[str, Any]]:
-        """Headers of what is parked; it stays there."""
+        """The headers of the parked events, which stay parked."""
         with self.channel() as channel:
             found = []
             while (got := channel.basic_get(self.topology.parked))[0]:
                 found.append(got[1].headers)
             return found
 
-    def message(self, body: bytes, queue: str, **properties: Any) -> None:
-        """Puts something into a queue past the ingress."""
+    def put(self, body: bytes, queue: str, **properties: Any) -> None:
+        """Puts a message into a queue directly, without the ingress."""
         with self.channel() as channel:
             channel.confirm_delivery()
             channel.basic_publish("", queue, body, pika.BasicProperties(**properties), mandatory=True)
 
-    def deliver_in_vain(self, queue: str) -> None:
-        """As often as the queue's delivery limit allows."""
+    def exhaust_delivery_limit(self, queue: str) -> None:
+        """Takes each message of the queue and gives it back, until the broker gives it to nobody any more."""
         with self.channel() as channel:
             while (method := channel.basic_get(queue)[0]) is not None:
                 channel.basic_nack(method.delivery_tag, requeue=True)
 
     def unbind(self, queue: str, type_: str) -> None:
-        """As an operator's mistake would: events of that type have nowhere to go."""
+        """Does what an operator may do by mistake: events of that type then reach no queue."""
         with self.channel() as channel:
             channel.queue_unbind(queue, self.topology.exchange, type_)
 
     def declare(self) -> None:
-        """What a bridge would."""
+        """Declares what a bridge declares when it starts."""
         with self.channel() as channel:
             declare(channel, self.topology)
 
     def close(self) -> None:
-        for bridge in self._bridges:
+        for bridge in self.bridges:
             bridge.kill()
         for function in (self.convert, self.notify, self.dead_letter):
             function.close()
         with self.channel() as channel:
             channel.exchange_delete(self.topology.exchange)
-            for queue in self.topology.queues():
+            for queue in {queue.name: queue for topology in self._topologies for queue in topology.queues()}.values():
                 channel.queue_delete(queue.name)
                 if queue.fanout:
                     channel.exchange_delete(queue.fanout)

@@ -1,4 +1,4 @@
-"""What each answer of a function means: Knative's dispatcher contract, against a real RabbitMQ."""
+"""What each answer of a function means, as for Knative's dispatcher. Against a real RabbitMQ."""
 
 from base64 import b64decode
 from itertools import pairwise
@@ -6,21 +6,20 @@ from itertools import pairwise
 import pytest
 
 from events import contract, envelope
-from tests.events.harness import Answer, Gate, Harness, answers, reply, uploaded
+from tests.events.harness import Answer, Bridge, Gate, Harness, answers, reply, uploaded
 from tests.waiting import until
 
 
-def test_an_event_reaches_its_function_and_the_reply_the_next(harness: Harness) -> None:
-    """Binary mode, asking for a reply; what convert replies is delivered to notify."""
-    harness.convert.behave = reply
-    bridge = harness.bridge().ready()
+def test_an_event_reaches_its_function_and_the_reply_the_next(shared: Harness, bridge: Bridge) -> None:
+    """The request is in binary mode and asks for a reply; what convert replies is delivered to notify."""
+    shared.convert.behave = reply
     event = uploaded()
     assert bridge.post(event).status_code == 202
     until(lambda: bridge.outcomes("notify") == ["done"])
-    (asked,) = harness.convert.asked
-    assert asked.event == event
-    assert asked.headers["prefer"] == "reply"
-    assert harness.notify.asked[0].event.type == contract.AUDIO_CONVERTED
+    (request,) = shared.convert.asked
+    assert request.event == event
+    assert request.headers["prefer"] == "reply"
+    assert shared.notify.asked[0].event.type == contract.AUDIO_CONVERTED
     until(lambda: bridge.outcomes("convert") == ["replied"])
     (line,) = (line for line in bridge.lines() if line.get("function") == "convert")
     assert (line["event"], line["job"], line["attempt"]) == (event.id, event.subject, 1)
@@ -28,49 +27,48 @@ def test_an_event_reaches_its_function_and_the_reply_the_next(harness: Harness) 
 
 
 def test_2xx_without_an_event_is_done(harness: Harness) -> None:
-    """The delivery is acked: another bridge does not get it again. Nothing follows."""
+    """The delivery is acked, so a bridge that starts later does not get it again."""
     bridge = harness.bridge().ready()
     first, second = uploaded(), uploaded()
     bridge.post(first)
     until(lambda: bridge.outcomes("convert") == ["done"])
     bridge.restart().ready().post(second)
     until(lambda: bridge.outcomes("convert") == ["done", "done"])
-    assert [asked.event for asked in harness.convert.asked] == [first, second]
+    assert [request.event for request in harness.convert.asked] == [first, second]
     assert not harness.notify.asked
     assert not harness.dead_letter.asked
 
 
 @pytest.mark.parametrize("status", [301, 400, 401, 410, 415])
-def test_a_refusal_is_a_dead_letter_at_once(harness: Harness, status: int) -> None:
-    """The dead-letter function is told by whom, with which code and with which words the event was refused."""
-    harness.convert.behave = lambda _: Answer(status, {"location": harness.notify.url}, b"not of ours")
-    bridge = harness.bridge().ready()
+def test_a_refusal_is_a_dead_letter_at_once(shared: Harness, bridge: Bridge, status: int) -> None:
+    """The dead-letter function learns which URL refused the event, with which status and with which words."""
+    shared.convert.behave = lambda _: Answer(status, {"location": shared.notify.url}, b"not of ours")
     event = uploaded()
     bridge.post(event)
     until(lambda: bridge.outcomes("dead-letter") == ["done"])
-    (asked,) = harness.dead_letter.asked
-    assert asked.event == event
-    assert asked.headers["ce-knativeerrorcode"] == str(status)
-    assert asked.headers["ce-knativeerrordest"] == harness.convert.url
-    assert b64decode(asked.headers["ce-knativeerrordata"]) == b"not of ours"
-    assert len(harness.convert.asked) == 1
-    assert not harness.notify.asked
+    until(lambda: bridge.outcomes("convert") == ["dead-letter"])
+    (request,) = shared.dead_letter.asked
+    assert request.event == event
+    assert request.headers["ce-knativeerrorcode"] == str(status)
+    assert request.headers["ce-knativeerrordest"] == shared.convert.url
+    assert b64decode(request.headers["ce-knativeerrordata"]) == b"not of ours"
+    assert len(shared.convert.asked) == 1
+    assert not shared.notify.asked
 
 
 @pytest.mark.parametrize("status", [404, 408, 409, 429, 500, 503])
-def test_trouble_that_may_pass_is_tried_again(harness: Harness, status: int) -> None:
-    """The second attempt succeeds, and its reply goes on."""
+def test_trouble_that_may_pass_is_tried_again(shared: Harness, bridge: Bridge, status: int) -> None:
+    """The second attempt succeeds, and its reply is delivered."""
     first = answers(status, 200)
-    harness.convert.behave = lambda asked: reply(asked) if first(asked).status == 200 else Answer(status)
-    bridge = harness.bridge().ready()
+    shared.convert.behave = lambda request: reply(request) if first(request).status == 200 else Answer(status)
     bridge.post(uploaded())
-    until(lambda: harness.notify.asked)
+    until(lambda: bridge.outcomes("notify") == ["done"])
     until(lambda: bridge.outcomes("convert") == ["retry", "replied"])
-    assert not harness.dead_letter.asked
+    assert not shared.dead_letter.asked
 
 
 def test_a_function_that_is_away_is_tried_again(harness: Harness) -> None:
-    """Nobody listens at its address, then somebody does."""
+    """At first nobody listens at its address, then it does."""
     port = harness.convert.close()
     bridge = harness.bridge().ready()
     bridge.post(uploaded())
@@ -80,19 +78,19 @@ def test_a_function_that_is_away_is_tried_again(harness: Harness) -> None:
 
 
 def test_attempts_are_spaced_and_limited(harness: Harness) -> None:
-    """Each delay of the list, the last one again, then a dead letter; the broker keeps the event meanwhile."""
+    """After each attempt the next delay of the list, at its end the last one again; then the event is a dead letter."""
     harness.convert.behave = answers(503)
     bridge = harness.bridge(BRIDGE_RETRIES="3").ready()
     bridge.post(uploaded())
     until(lambda: harness.dead_letter.asked)
-    until(lambda: bridge.outcomes("convert") == ["retry", "retry", "retry", "dead"])
-    moments = [asked.at for asked in harness.convert.asked]
+    until(lambda: bridge.outcomes("convert") == ["retry", "retry", "retry", "dead-letter"])
+    moments = [request.at for request in harness.convert.asked]
     gaps = [later - sooner for sooner, later in pairwise(moments)]
     assert [gap >= delay for gap, delay in zip(gaps, (0.2, 0.4, 0.4), strict=True)] == [True] * 3
 
 
 def test_retry_after_is_honoured_up_to_the_longest_delay(harness: Harness) -> None:
-    """A function that asks for an hour waits for the longest step, which comes before its turn."""
+    """A function that asks for an hour gets the longest delay, though the first one would be its turn."""
     harness.convert.behave = answers(503, 202, retry_after="3600")
     bridge = harness.bridge(BRIDGE_DELAYS="0.1 1.5").ready()
     bridge.post(uploaded())
@@ -102,28 +100,28 @@ def test_retry_after_is_honoured_up_to_the_longest_delay(harness: Harness) -> No
 
 
 def test_a_reply_that_is_no_event_is_a_dead_letter(harness: Harness) -> None:
-    """It would be the same again, so it is not tried again; it is counted."""
+    """The function would answer the same again, so the event is not tried again. Such replies are counted."""
     harness.convert.behave = lambda _: Answer(200, {"ce-id": "1"}, b"{}")
     bridge = harness.bridge().ready()
     bridge.post(uploaded())
     until(lambda: harness.dead_letter.asked)
-    until(lambda: bridge.outcomes("convert") == ["dead"])
+    until(lambda: bridge.outcomes("convert") == ["dead-letter"])
     assert 'bridge_invalid_replies_total{function="convert"} 1.0' in bridge.metrics()
     assert b"invalid reply" in b64decode(harness.dead_letter.asked[0].headers["ce-knativeerrordata"])
 
 
-def test_the_reply_to_a_dead_letter_goes_on(harness: Harness) -> None:
-    """What dead-letter replies is delivered to notify."""
-    harness.convert.behave = answers(400)
-    harness.dead_letter.behave = reply
-    bridge = harness.bridge().ready()
+def test_the_reply_to_a_dead_letter_is_delivered(shared: Harness, bridge: Bridge) -> None:
+    """To notify, as if convert had replied it."""
+    shared.convert.behave = answers(400)
+    shared.dead_letter.behave = reply
     bridge.post(uploaded())
-    until(lambda: harness.notify.asked)
+    until(lambda: bridge.outcomes("notify") == ["done"])
     until(lambda: bridge.outcomes("dead-letter") == ["replied"])
+    until(lambda: bridge.outcomes("convert") == ["dead-letter"])
 
 
 def test_what_dead_letter_cannot_handle_is_parked_until_replayed(harness: Harness) -> None:
-    """Its own attempts are bounded and end in the parked queue; replay starts the event anew where it failed."""
+    """Its own attempts are limited too; then the event is parked. A replay sends it to convert as if it were new."""
     harness.convert.behave = answers(400)
     harness.dead_letter.behave = answers(500)
     bridge = harness.bridge().ready()
@@ -132,11 +130,14 @@ def test_what_dead_letter_cannot_handle_is_parked_until_replayed(harness: Harnes
     until(lambda: bridge.outcomes("dead-letter") == ["retry", "retry", "parked"])
     until(lambda: harness.depth(harness.topology.parked) == 1)
     assert harness.parked()[0]["knativeerrorcode"] == "400"
-    assert f'bridge_queue_messages{{queue="{harness.topology.parked}"}} 1.0' in bridge.metrics()
+    metrics = bridge.metrics()
+    assert f'bridge_queue_messages{{queue="{harness.topology.parked}"}} 1.0' in metrics
+    assert 'bridge_deliveries_total{function="convert",outcome="dead-letter"} 1.0' in metrics
+    assert 'bridge_deliveries_total{function="dead-letter",outcome="parked"} 1.0' in metrics
 
     harness.convert.behave = answers(503, 202)
     assert bridge.replay() == "1 parked event sent again\n"
-    until(lambda: bridge.outcomes("convert") == ["dead", "retry", "done"])
+    until(lambda: bridge.outcomes("convert") == ["dead-letter", "retry", "done"])
     assert harness.convert.asked[-1].event == event
     assert "ce-knativeerrorcode" not in harness.convert.asked[-1].headers
     assert harness.depth(harness.topology.parked) == 0
@@ -144,43 +145,42 @@ def test_what_dead_letter_cannot_handle_is_parked_until_replayed(harness: Harnes
 
 
 def test_a_message_that_is_no_event_is_parked(harness: Harness) -> None:
-    """No function could do anything with it, dead-letter included; the next event is not held up."""
+    """No function could handle it, not even dead-letter. The next event of the queue is delivered all the same."""
     bridge = harness.bridge().ready()
-    harness.message(b"{oops", harness.env["VIDEO_QUEUE"])
+    harness.put(b"{oops", harness.env["VIDEO_QUEUE"])
     bridge.post(uploaded())
     until(lambda: sorted(bridge.outcomes("convert")) == ["done", "parked"])
     until(lambda: harness.depth(harness.topology.parked) == 1)
     assert len(harness.convert.asked) == 1
 
 
-def test_an_event_in_binary_mode_is_read_too(harness: Harness) -> None:
-    """As Knative's RabbitMQ broker writes it: attributes in the headers."""
+def test_an_event_in_binary_mode_is_read_too(shared: Harness, bridge: Bridge) -> None:
+    """Knative's RabbitMQ broker writes events so: their attributes in the headers."""
     event = uploaded()
-    bridge = harness.bridge().ready()
     headers, body = envelope.to_http(event)
-    harness.message(body, harness.env["VIDEO_QUEUE"], content_type="application/json", headers=headers)
+    shared.put(body, shared.env["VIDEO_QUEUE"], content_type="application/json", headers=headers)
     until(lambda: bridge.outcomes("convert") == ["done"])
-    assert harness.convert.asked[0].event == event
+    assert shared.convert.asked[0].event == event
 
 
 def test_an_event_beyond_the_delivery_limit_is_a_dead_letter_not_lost(harness: Harness) -> None:
-    """Deliveries that ended without an answer are counted by the broker; it sends the event where the bridge would."""
+    """The broker counts deliveries that were not acked. Beyond the limit it makes the event a dead letter by itself."""
     bridge = harness.bridge().ready()
     bridge.kill()
     event = uploaded()
-    harness.message(envelope.to_message(event), harness.env["VIDEO_QUEUE"])
-    harness.deliver_in_vain(harness.env["VIDEO_QUEUE"])
+    harness.put(envelope.to_message(event), harness.env["VIDEO_QUEUE"])
+    harness.exhaust_delivery_limit(harness.env["VIDEO_QUEUE"])
     harness.dead_letter.behave = answers(400)
     bridge.restart().ready()
     until(lambda: harness.depth(harness.topology.parked) == 1)
     assert not harness.convert.asked
     assert harness.dead_letter.asked[0].event == event
     bridge.replay()
-    until(lambda: [asked.event for asked in harness.convert.asked] == [event])
+    until(lambda: [request.event for request in harness.convert.asked] == [event])
 
 
 def test_parallelism_is_what_the_setting_says(harness: Harness) -> None:
-    """Three at once and never more, whatever waits; each function has its own."""
+    """Three requests at once and never more, though seven events wait."""
     gate = harness.convert.behave = Gate(reply)
     bridge = harness.bridge(CONVERT_PARALLELISM="3").ready()
     for _ in range(7):

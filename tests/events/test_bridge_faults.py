@@ -1,10 +1,11 @@
-"""The bridge under faults. Each docstring names the break, the symptom and the recovery."""
+"""The bridge under faults. Each docstring says what breaks, what is seen of it and how it heals."""
 
 import signal
 
+import pika
 import psutil
 
-from events import contract
+from events import contract, envelope
 from tests.events.harness import Gate, Harness, answers, reply, uploaded
 from tests.events.wire import Wire
 from tests.waiting import PATIENCE, until
@@ -13,7 +14,7 @@ HEARTBEAT = b"\x08\0\0\0\0\0\0\xce"  # the whole frame (AMQP 0-9-1, 4.2.7)
 
 
 def test_a_killed_bridge_loses_no_delivery(harness: Harness) -> None:
-    """Break: kill -9 while convert works. Symptom: its answer reaches nobody. Recovery: the next bridge asks again."""
+    """Break: kill -9 while convert works. Symptom: its answer is lost. Recovery: the next bridge posts it again."""
     gate = harness.convert.behave = Gate(reply)
     bridge = harness.bridge().ready()
     event = uploaded()
@@ -24,11 +25,11 @@ def test_a_killed_bridge_loses_no_delivery(harness: Harness) -> None:
     bridge.restart()
     until(lambda: harness.notify.asked)
     gate.open()
-    assert [asked.event for asked in harness.convert.asked] == [event, event]
+    assert [request.event for request in harness.convert.asked] == [event, event]
 
 
 def test_a_retry_survives_the_bridge(harness: Harness) -> None:
-    """Break: kill -9 between two attempts. Symptom: none. Recovery: the broker kept the event and its count."""
+    """Break: kill -9 between two attempts. Symptom: none. Recovery: the event and its count lay on the broker."""
     harness.convert.behave = answers(503, 202)
     bridge = harness.bridge(BRIDGE_DELAYS="2").ready()
     bridge.post(uploaded())
@@ -38,6 +39,39 @@ def test_a_retry_survives_the_bridge(harness: Harness) -> None:
     assert [line["attempt"] for line in bridge.lines() if line.get("function") == "convert"] == [1, 2]
     first, second = harness.convert.asked
     assert second.at - first.at >= 2
+
+
+def test_an_upgrade_loses_nothing_that_lies_in_an_older_delay_queue(harness: Harness) -> None:
+    """Break: a bridge is replaced by one that does not know the delay queue an event lies in. Symptom: none.
+    Recovery: the broker moves it back when its time is over. Names were `….wait.…` in earlier versions; a changed
+    BRIDGE_DELAYS leaves queues behind in the same way.
+    """
+    older = f"{harness.topology.exchange}.wait.300ms"
+    arguments = {
+        "x-queue-type": "quorum",
+        "x-delivery-limit": 1_000_000,
+        "x-dead-letter-exchange": "",
+        "x-dead-letter-strategy": "at-least-once",
+        "x-overflow": "reject-publish",
+        "x-message-ttl": 300,
+    }
+    event = uploaded()
+    with harness.channel() as channel:
+        channel.confirm_delivery()
+        channel.queue_declare(older, durable=True, arguments=arguments)
+        channel.exchange_declare(older, "fanout", durable=True)
+        channel.queue_bind(older, older)
+        properties = pika.BasicProperties(headers={"attempt": 2})
+        body = envelope.to_message(event)
+        harness.declare()
+        channel.basic_publish(older, harness.env["VIDEO_QUEUE"], body, properties, mandatory=True)
+        bridge = harness.bridge()
+        until(lambda: bridge.outcomes("convert") == ["done"])
+        channel.queue_delete(older)
+        channel.exchange_delete(older)
+    assert [request.event for request in harness.convert.asked] == [event]
+    (line,) = (line for line in bridge.lines() if line.get("function") == "convert")
+    assert line["attempt"] == 2
 
 
 def test_a_stopping_bridge_finishes_what_it_holds(harness: Harness) -> None:
@@ -53,14 +87,14 @@ def test_a_stopping_bridge_finishes_what_it_holds(harness: Harness) -> None:
     gate.open()
     assert bridge.process.wait(PATIENCE) == 0
     until(lambda: bridge.outcomes("convert") == ["replied"])
-    assert [asked.event for asked in harness.convert.asked] == [held]
+    assert [request.event for request in harness.convert.asked] == [held]
     assert harness.depth(harness.env["VIDEO_QUEUE"]) == 1
     bridge.restart()
-    until(lambda: [asked.event for asked in harness.convert.asked] == [held, waiting])
+    until(lambda: [request.event for request in harness.convert.asked] == [held, waiting])
 
 
 def test_a_stopping_bridge_waits_no_longer_than_its_grace(harness: Harness) -> None:
-    """Break: SIGTERM while a function hangs. Symptom: the bridge ends anyway. Recovery: the next one asks again."""
+    """Break: SIGTERM while a function hangs. Symptom: the bridge ends anyway. Recovery: the next one posts it again."""
     gate = harness.convert.behave = Gate(answers(202))
     bridge = harness.bridge(BRIDGE_GRACE="1").ready()
     bridge.post(uploaded())
@@ -94,7 +128,7 @@ def test_heartbeats_do_not_wait_for_a_function(harness: Harness, wire: Wire) -> 
     bridge.post(uploaded())
     until(lambda: harness.convert.busy)
     beats: list[int] = []
-    wire.hear = lambda data: beats.append(data.count(HEARTBEAT))
+    wire.on_data = lambda data: beats.append(data.count(HEARTBEAT))
     until(lambda: sum(beats) > 30)
     gate.open()
     until(lambda: harness.notify.asked)
@@ -104,10 +138,10 @@ def test_heartbeats_do_not_wait_for_a_function(harness: Harness, wire: Wire) -> 
 
 def test_an_answer_that_outlives_the_connection_still_counts(harness: Harness, wire: Wire) -> None:
     """Break: the wire is cut while convert works. Symptom: the event comes again, and the function leaves it alone.
-    Recovery: the first answer's reply is published all the same; its ack harms nobody.
+    Recovery: the first answer's reply is published all the same, and its late ack is dropped.
     """
     gate = Gate(reply)
-    harness.convert.behave = lambda asked: gate(asked) if len(harness.convert.asked) == 1 else answers(202)(asked)
+    harness.convert.behave = lambda request: gate(request) if len(harness.convert.asked) == 1 else answers(202)(request)
     bridge = harness.bridge(AMQP_URL=harness.through(wire), CONVERT_PARALLELISM="2").ready()
     bridge.post(uploaded())
     until(lambda: harness.convert.busy)
@@ -122,8 +156,8 @@ def test_an_answer_that_outlives_the_connection_still_counts(harness: Harness, w
 
 
 def test_a_reply_nobody_takes_is_not_lost(harness: Harness) -> None:
-    """Break: the reply's binding is gone. Symptom: the broker returns the reply, so the event is not acked.
-    Recovery: the binding is made anew, the event tried again, and the same reply goes out.
+    """Break: the reply's binding is gone. Symptom: the broker returns the reply, so the event is tried again.
+    Recovery: the binding is declared again, and the next attempt's reply goes out.
     """
     harness.convert.behave = reply
     bridge = harness.bridge(BRIDGE_DELAYS="2").ready()
@@ -134,7 +168,7 @@ def test_a_reply_nobody_takes_is_not_lost(harness: Harness) -> None:
 
 
 def test_a_lost_consumer_is_subscribed_again(harness: Harness) -> None:
-    """Break: the queue is deleted. Symptom: the broker cancels its consumer. Recovery: both are made anew."""
+    """Break: the queue is deleted. Symptom: the broker cancels its consumer. Recovery: the bridge makes both again."""
     bridge = harness.bridge().ready()
     with harness.channel() as channel:
         channel.queue_delete(harness.env["VIDEO_QUEUE"])
@@ -143,7 +177,7 @@ def test_a_lost_consumer_is_subscribed_again(harness: Harness) -> None:
 
 
 def test_two_bridges_share_the_work(harness: Harness) -> None:
-    """Break: one of two is stopped under load. Symptom: none, none comes twice. Recovery: the other goes on."""
+    """Break: one of two is stopped under load. Symptom: none, no event comes twice. Recovery: the other goes on."""
     harness.convert.behave = reply
     leaving, staying = harness.bridge().ready(), harness.bridge().ready()
     events = [uploaded() for _ in range(40)]
@@ -153,4 +187,4 @@ def test_two_bridges_share_the_work(harness: Harness) -> None:
             leaving.terminate()
     assert leaving.process.wait(PATIENCE) == 0
     until(lambda: len(harness.notify.asked) == 40)
-    assert sorted(asked.event.id for asked in harness.convert.asked) == sorted(event.id for event in events)
+    assert sorted(request.event.id for request in harness.convert.asked) == sorted(event.id for event in events)

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from events.bridge.settings import Misconfigured, Settings
+from events.bridge.settings import Settings
 from events.catalogue import load
+from serving.environment import SettingsError
 from tests.events.harness import Harness, free_port, run, uploaded
 from tests.waiting import until
 
@@ -19,7 +20,8 @@ def test_routes_come_from_the_catalogue() -> None:
     assert set(routes) == {"convert", "notify", "dead-letter"}
     assert (routes["convert"].queue, routes["notify"].queue) == ("video", "mp3")
     assert routes["dead-letter"].url == "http://gateway/function/dead-letter"
-    assert (routes["convert"].beyond, routes["dead-letter"].beyond) == ("events.dead", "events.parked")
+    assert routes["convert"].dead_letter_queue == "events.dead"
+    assert routes["dead-letter"].dead_letter_queue == "events.parked"
     assert settings.grace > routes["convert"].timeout
 
 
@@ -33,13 +35,13 @@ def test_the_environment_overrides_the_catalogue() -> None:
 
 
 def test_the_broker_may_come_from_a_file(tmp_path: Path) -> None:
-    """As OpenFaaS and Kubernetes hand out secrets."""
+    """That is how OpenFaaS and Kubernetes hand out secrets."""
     (tmp_path / "amqp-url").write_text("amqp://from-a-file/\n", encoding="utf-8")
     assert Settings.read({"SECRETS_DIR": str(tmp_path)}, load()).amqp_url == "amqp://from-a-file/"
 
 
 def test_the_bridge_says_no_more_than_log_level_asks_for(harness: Harness) -> None:
-    """As every process does: an event that passes is told at INFO."""
+    """Every process of ours obeys it; the line about an event that was taken has the level INFO."""
     loud, quiet = harness.bridge().ready(), harness.bridge(LOG_LEVEL="WARNING").ready()
     for bridge in (loud, quiet):
         assert bridge.post(uploaded()).status_code == 202
@@ -48,19 +50,26 @@ def test_the_bridge_says_no_more_than_log_level_asks_for(harness: Harness) -> No
 
 
 def test_everything_wrong_is_named_at_once(tmp_path: Path) -> None:
-    """One start tells all, not one mistake per start."""
+    """One start names all mistakes, not one mistake for each start."""
     env = {"SECRETS_DIR": str(tmp_path), "PORT": "http", "NOTIFY_URL": "notify:8080", "BRIDGE_DELAYS": "1 soon"}
-    env["LOG_LEVEL"] = "loud"
-    with pytest.raises(Misconfigured) as caught:
+    env |= {"LOG_LEVEL": "loud", "BRIDGE_RETRIES": "-1", "CONVERT_PARALLELISM": "two"}
+    with pytest.raises(SettingsError) as caught:
         Settings.read(env, load())
-    for name in ("AMQP_URL", "PORT", "NOTIFY_URL", "BRIDGE_DELAYS", "LOG_LEVEL"):
+    for name in ("AMQP_URL", "PORT", "NOTIFY_URL", "BRIDGE_DELAYS", "LOG_LEVEL", "BRIDGE_RETRIES", "CONVERT_P"):
         assert name in str(caught.value)
+
+
+@pytest.mark.parametrize("delays", ["soon", "0 1", "-1", "inf", "nan", "1 nan 2"])
+def test_a_delay_is_a_time_that_ends(delays: str) -> None:
+    """It becomes the time to live of a queue."""
+    with pytest.raises(SettingsError, match="BRIDGE_DELAYS must be seconds such as"):
+        Settings.read({"AMQP_URL": "amqp://localhost/", "BRIDGE_DELAYS": delays}, load())
 
 
 @pytest.mark.parametrize("url", ["localhost:5672", "http://localhost/", "amqp://me:s3cret@host:port/"])
 def test_a_wrong_broker_is_refused_and_its_password_kept(url: str) -> None:
     """The address may hold a password, so the message shows an example instead."""
-    with pytest.raises(Misconfigured, match="AMQP_URL must look like") as caught:
+    with pytest.raises(SettingsError, match="AMQP_URL must look like") as caught:
         Settings.read({"AMQP_URL": url}, load())
     assert "s3cret" not in str(caught.value)
 
@@ -68,7 +77,7 @@ def test_a_wrong_broker_is_refused_and_its_password_kept(url: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "env", "says"),
     [
-        ([], {"AMQP_URL": "", "SECRETS_DIR": "nowhere"}, "AMQP_URL is missing"),
+        ([], {"AMQP_URL": "", "SECRETS_DIR": "nowhere"}, "AMQP_URL is not set"),
         (["replay"], {"AMQP_URL": f"amqp://127.0.0.1:{free_port()}/"}, "see that it runs"),
         (["reply"], {"AMQP_URL": "amqp://127.0.0.1/"}, "use: python -m events.bridge"),
     ],

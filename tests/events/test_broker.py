@@ -1,4 +1,4 @@
-"""Links, publishing and deliveries against a real RabbitMQ."""
+"""Connections, publishing, deliveries and moves against a real RabbitMQ."""
 
 import logging
 from collections.abc import Iterator
@@ -8,7 +8,12 @@ from uuid import uuid4
 
 import pytest
 
-from events.bridge.broker import BrokerAway, Delivery, Link, Message, Publisher, Refused, Subscriber, Unroutable, move
+from events.bridge.broker.connection import RecoveringConnection
+from events.bridge.broker.errors import BrokerAway, Refused, Unroutable
+from events.bridge.broker.message import Message
+from events.bridge.broker.publisher import Publisher
+from events.bridge.broker.subscriber import Delivery, Subscriber
+from events.bridge.broker.transfer import move
 from events.bridge.topology import DIRECT, Topology
 from tests.events.harness import Harness, free_port
 from tests.events.wire import Wire
@@ -18,13 +23,13 @@ HELLO = Message(b"hello", "text/plain", "1")
 
 
 @contextmanager
-def running(link: Link) -> Iterator[None]:
-    link.start()
+def running(connection: RecoveringConnection) -> Iterator[None]:
+    connection.start()
     try:
-        assert link.ready.wait(PATIENCE)
+        assert connection.ready.wait(PATIENCE)
         yield
     finally:
-        link.close()
+        connection.close()
 
 
 @pytest.fixture
@@ -40,7 +45,7 @@ def topology(harness: Harness) -> Topology:
 
 
 def test_a_message_keeps_what_it_carries(harness: Harness, publisher: Publisher, topology: Topology) -> None:
-    """Persistent, with id, type and headers; the broker's own notes do not travel on."""
+    """It is persistent and keeps its id, type and headers, but for those that the broker itself has added (x-…)."""
     publisher.publish(DIRECT, topology.parked, Message(b"hello", "text/plain", "1", {"attempt": 2, "x-death": []}))
     with harness.channel() as channel:
         _, properties, body = channel.basic_get(topology.parked)
@@ -49,14 +54,14 @@ def test_a_message_keeps_what_it_carries(harness: Harness, publisher: Publisher,
 
 
 def test_a_message_without_a_queue_is_an_error(publisher: Publisher, topology: Topology) -> None:
-    """The broker would confirm and drop it. The channel is made anew, and the next message passes."""
+    """The broker would confirm and drop it. The next message is published as usual."""
     with pytest.raises(Unroutable):
         publisher.publish(DIRECT, f"{topology.exchange}.nowhere", HELLO)
     assert passes(publisher, topology)
 
 
 def test_a_message_the_broker_refuses_is_an_error(harness: Harness, publisher: Publisher, topology: Topology) -> None:
-    """A full queue that rejects answers nack, not ack."""
+    """A full queue with the overflow reject-publish answers nack, not ack."""
     full = f"{topology.exchange}.full"
     with harness.channel() as channel:
         channel.queue_declare(full, exclusive=True, arguments={"x-max-length": 1, "x-overflow": "reject-publish"})
@@ -67,7 +72,7 @@ def test_a_message_the_broker_refuses_is_an_error(harness: Harness, publisher: P
 
 
 def test_a_broker_that_is_away_is_an_error_at_once(topology: Topology) -> None:
-    """Nothing listens there; the message says what to look for, and nothing of the URL's password."""
+    """The error says what to look for, and keeps the URL's password to itself."""
     publisher = Publisher(f"amqp://someone:s3cret@127.0.0.1:{free_port()}/", topology)
     publisher.start()
     with pytest.raises(BrokerAway, match="AMQP_URL") as caught:
@@ -77,7 +82,7 @@ def test_a_broker_that_is_away_is_an_error_at_once(topology: Topology) -> None:
 
 
 def test_a_publish_cut_off_is_an_error_at_once(harness: Harness, topology: Topology, wire: Wire) -> None:
-    """Break: the wire is cut. Symptom: the message counts as lost. Recovery: the link connects by itself."""
+    """Break: the wire is cut. Symptom: the message counts as lost. Recovery: it connects again by itself."""
     publisher = Publisher(harness.through(wire), topology)
     with running(publisher):
         wire.cut()
@@ -95,15 +100,15 @@ def test_an_ack_of_a_lost_channel_is_dropped(harness: Harness, topology: Topolog
     subscriber = Subscriber(harness.through(wire), topology)
     subscriber.subscribe(topology.parked, 1, deliveries.put)
     with running(subscriber):
-        harness.message(b"hello", topology.parked)
+        harness.put(b"hello", topology.parked)
         first = deliveries.get(timeout=PATIENCE)
         wire.cut()
-        until(lambda: not first.held)
+        until(lambda: not first.can_be_acked)
         wire.restore()
         second = deliveries.get(timeout=PATIENCE)
         first.ack()
         second.ack()
-        harness.message(b"again", topology.parked)
+        harness.put(b"again", topology.parked)
         third = deliveries.get(timeout=PATIENCE)
         assert (second.message.body, third.message.body) == (b"hello", b"again")
         third.ack()
@@ -111,15 +116,15 @@ def test_an_ack_of_a_lost_channel_is_dropped(harness: Harness, topology: Topolog
 
 
 def test_a_paused_subscriber_can_still_ack(harness: Harness, topology: Topology) -> None:
-    """No more deliveries, and what was at hand is settled before the link is closed."""
+    """It gets no more deliveries, and the ack of an earlier one is sent before the connection is closed."""
     deliveries: SimpleQueue[Delivery] = SimpleQueue()
     subscriber = Subscriber(harness.env["AMQP_URL"], topology)
     subscriber.subscribe(topology.parked, 1, deliveries.put)
     with running(subscriber):
-        harness.message(b"hello", topology.parked)
+        harness.put(b"hello", topology.parked)
         delivery = deliveries.get(timeout=PATIENCE)
         subscriber.pause()
-        harness.message(b"later", topology.parked)
+        harness.put(b"later", topology.parked)
         delivery.ack()
     assert deliveries.empty()
     assert harness.depth(topology.parked) == 1
@@ -128,7 +133,7 @@ def test_a_paused_subscriber_can_still_ack(harness: Harness, topology: Topology)
 def test_another_queue_by_that_name_is_explained(
     harness: Harness, topology: Topology, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The original system's classic queue in our way: the log says what to do."""
+    """Such as the classic queue that the original system declares: the log says what to do."""
     with harness.channel() as channel:
         channel.queue_declare(harness.env["VIDEO_QUEUE"], durable=True)
     publisher = Publisher(harness.env["AMQP_URL"], topology)
@@ -139,10 +144,10 @@ def test_another_queue_by_that_name_is_explained(
 
 
 def test_moved_messages_arrive_before_they_leave(harness: Harness, topology: Topology) -> None:
-    """Where one cannot go, those before it have moved and it stays."""
+    """When one cannot be published, those before it have moved, and it stays with those after it."""
     harness.declare()
     for body in (b"1", b"2", b"3"):
-        harness.message(body, topology.parked)
+        harness.put(body, topology.parked)
 
     def target(message: Message) -> tuple[str, Message]:
         return (topology.dead if message.body != b"2" else f"nowhere-{uuid4()}"), message
@@ -150,6 +155,21 @@ def test_moved_messages_arrive_before_they_leave(harness: Harness, topology: Top
     with pytest.raises(Unroutable):
         move(harness.env["AMQP_URL"], topology, topology.parked, target)
     until(lambda: (harness.depth(topology.dead), harness.depth(topology.parked)) == (1, 2))
+
+
+def test_moving_ends_when_somebody_else_has_emptied_the_queue(harness: Harness, topology: Topology) -> None:
+    """Such as a second operator, who replays at the same time. What was moved is counted."""
+    harness.declare()
+    for body in (b"1", b"2", b"3"):
+        harness.put(body, topology.parked)
+
+    def target(message: Message) -> tuple[str, Message]:
+        with harness.channel() as channel:
+            channel.queue_purge(topology.parked)
+        return topology.dead, message
+
+    assert move(harness.env["AMQP_URL"], topology, topology.parked, target) == 1
+    until(lambda: (harness.depth(topology.dead), harness.depth(topology.parked)) == (1, 0))
 
 
 def passes(publisher: Publisher, topology: Topology) -> bool:

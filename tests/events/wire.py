@@ -7,17 +7,17 @@ from threading import Event, Lock, Thread
 
 
 class Wire:
-    """Listens on a port of its own and passes bytes both ways, until told otherwise.
+    """Listens on a port of its own and passes bytes both ways between its clients and the server.
 
-    Where it leads to several ports, each connection goes to the next one that takes it, as a Kubernetes Service has it.
+    With several ports, each connection goes to the next one that accepts it, as with a Kubernetes Service.
     """
 
     def __init__(self, host: str, *ports: int) -> None:
         self.targets = [(host, port) for port in ports]
-        self.hear: Callable[[bytes], object] = len  # told of all that passes, either way
-        self._flowing, self._whole = Event(), Event()
+        self.on_data: Callable[[bytes], object] = len  # called with all bytes that pass, in either direction
+        self._flowing, self._connecting = Event(), Event()
         self._flowing.set()
-        self._whole.set()
+        self._connecting.set()
         self._ends: list[socket.socket] = []
         self._lock = Lock()
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -26,13 +26,13 @@ class Wire:
 
     @property
     def connections(self) -> int:
-        """Those that stand: once one side has gone, the other hears of it from us a moment later."""
+        """How many are open. When one side hangs up, the other side's end is closed a moment later."""
         with self._lock:
             return sum(end.fileno() >= 0 for end in self._ends) // 2
 
     def cut(self) -> None:
-        """Resets every connection, and those that come."""
-        self._whole.clear()
+        """Closes every connection, and each new one at once, until `restore`."""
+        self._connecting.clear()
         self._flowing.set()
         with self._lock:
             ends, self._ends = self._ends, []
@@ -40,11 +40,12 @@ class Wire:
             _close(end)
 
     def stall(self) -> None:
-        """Passes nothing on, and says nothing."""
+        """Keeps connections open, but passes nothing on until `restore`."""
         self._flowing.clear()
 
     def restore(self) -> None:
-        self._whole.set()
+        """Ends a cut or a stall."""
+        self._connecting.set()
         self._flowing.set()
 
     def close(self) -> None:
@@ -54,28 +55,28 @@ class Wire:
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
             while True:
-                near, _ = self._listener.accept()
-                far = self._reach() if self._whole.is_set() else None
-                if far is None:
-                    _close(near)
+                client, _ = self._listener.accept()
+                server = self._connect() if self._connecting.is_set() else None
+                if server is None:
+                    _close(client)
                     continue
                 with self._lock:
-                    self._ends = [end for end in self._ends if end.fileno() >= 0] + [near, far]
-                Thread(target=self._pass_on, args=(near, far), daemon=True).start()
-                Thread(target=self._pass_on, args=(far, near), daemon=True).start()
+                    self._ends = [end for end in self._ends if end.fileno() >= 0] + [client, server]
+                Thread(target=self._copy, args=(client, server), daemon=True).start()
+                Thread(target=self._copy, args=(server, client), daemon=True).start()
 
-    def _reach(self) -> socket.socket | None:
+    def _connect(self) -> socket.socket | None:
         for _ in self.targets:
             self.targets.append(self.targets.pop(0))
             with contextlib.suppress(OSError):
                 return socket.create_connection(self.targets[-1])
         return None
 
-    def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
+    def _copy(self, source: socket.socket, target: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 self._flowing.wait()
-                self.hear(data)
+                self.on_data(data)
                 target.sendall(data)
         _close(source)
         _close(target)
@@ -83,5 +84,5 @@ class Wire:
 
 def _close(end: socket.socket) -> None:
     with contextlib.suppress(OSError):
-        end.shutdown(socket.SHUT_RDWR)  # wakes the thread that reads from it
+        end.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits for data from it
     end.close()

@@ -22,8 +22,8 @@ from bson import ObjectId
 
 from emulator import privileges
 from emulator.functions import Bridge, Function
+from emulator.parts import Part
 from emulator.ports import LOOPBACK, reserve_port
-from emulator.processes import Part
 from emulator.servers.gateway import Gateway
 from emulator.servers.mailbox import Mailbox
 from emulator.servers.mongo import Mongo
@@ -113,7 +113,7 @@ class Harness:
         return [*servers, *instances, self.bridge]
 
     def __enter__(self) -> Self:
-        privileges.give(self._crash_points)
+        privileges.make_writable_directory(self._crash_points)
         try:
             self.heal()
         except BaseException:

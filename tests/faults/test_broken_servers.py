@@ -16,7 +16,8 @@ import pytest
 import requests
 
 from emulator import privileges
-from emulator.processes import Part, python
+from emulator.parts import Part
+from emulator.processes import python
 from events import contract, envelope
 from tests import videos
 from tests.acceptance.person import Person
@@ -174,7 +175,7 @@ def test_a_full_disk_costs_no_try(harness: Harness, upload: Upload) -> None:
 def limit_files(process: psutil.Process, size: str) -> None:
     """No file it writes may become larger. As its own account: a container's root may not limit what others run."""
     limit = ["prlimit", f"--pid={process.pid}", f"--fsize={size}:unlimited"]
-    subprocess.run(["setpriv", *privileges.options(), "--", *limit], check=True)
+    subprocess.run(["setpriv", *privileges.setpriv_options(), "--", *limit], check=True)
 
 
 def test_a_reply_that_the_broker_refuses_is_said_again(harness: Harness, upload: Upload) -> None:

@@ -1,4 +1,4 @@
-"""RFC 9110, 13 and 14, as one table: what a request asks on condition or in part, and what it gets."""
+"""RFC 9110, 13 and 14, as one table: conditions and ranges that a request asks with, and the status that it gets."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,7 +9,7 @@ HUGE = "9" * 400
 
 @dataclass(frozen=True)
 class Known:
-    """What a client knows of the file: in a row, its names stand in braces."""
+    """What a client knows of the file; rows of the table refer to it by names in braces."""
 
     etag: str  # as it stands in the header
     modified: datetime

@@ -41,7 +41,7 @@ def kept_sink() -> Iterator[events_harness.Function]:
 
 @pytest.fixture
 def sink(kept_sink: events_harness.Function) -> events_harness.Function:
-    """Where events are posted; `asked` holds them, `behave` decides the answer."""
+    """Where functions post their events; `asked` holds them, `behave` decides the answer."""
     kept_sink.asked.clear()
     kept_sink.behave = events_harness.answers(202)
     return kept_sink
@@ -49,7 +49,7 @@ def sink(kept_sink: events_harness.Function) -> events_harness.Function:
 
 @pytest.fixture(scope="session")
 def environ(kept_database: str, videos_uri: str, mp3s_uri: str, kept_sink: events_harness.Function) -> dict[str, str]:
-    """All that any function needs."""
+    """Every setting that some function needs."""
     return SECRETS | {
         "DATABASE_URL": kept_database,
         "MONGO_URI": videos_uri,
@@ -63,7 +63,7 @@ def environ(kept_database: str, videos_uri: str, mp3s_uri: str, kept_sink: event
 
 @pytest.fixture(scope="session")
 def loaded(environ: dict[str, str]) -> Callable[..., Flask]:
-    """A function's application, with what it is told otherwise; each is loaded once."""
+    """Loads a function's application, once for each set of changes to its environment."""
     applications: dict[Any, Flask] = {}
 
     def get(name: str, **changes: str) -> Flask:
@@ -77,7 +77,7 @@ def loaded(environ: dict[str, str]) -> Callable[..., Flask]:
 
 @pytest.fixture
 def function(loaded: Callable[..., Flask], database: str) -> Callable[..., FlaskClient]:  # noqa: ARG001 -- it is emptied afterwards
-    """A client of a function, with what the function is told otherwise."""
+    """Makes a client of a function that runs in this process, with changes to the function's environment."""
 
     def client(name: str, **changes: str) -> FlaskClient:
         return loaded(name, **changes).test_client()
@@ -87,13 +87,13 @@ def function(loaded: Callable[..., Flask], database: str) -> Callable[..., Flask
 
 @pytest.fixture(scope="session")
 def served(environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Served]]:
-    """A function behind gunicorn; each is started once."""
+    """Starts a function behind gunicorn, once for each set of changes to its environment."""
     yield from once(Served, environ, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def contained(environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Served]]:
-    """A function in a container; each is started once."""
+    """The same in a container."""
     yield from once(Contained, environ, tmp_path_factory)
 
 
@@ -125,7 +125,7 @@ def jobs(postgres: Database) -> Jobs:
 
 @pytest.fixture
 def person(postgres: Database) -> Callable[..., Person]:
-    """Somebody new."""
+    """Adds somebody new to the database."""
 
     def make(**changes: str | None) -> Person:
         username = f"{uuid4().hex}@example.org"
@@ -144,7 +144,7 @@ def ada(person: Callable[..., Person]) -> Person:
 
 @pytest.fixture
 def eve(person: Callable[..., Person]) -> Person:
-    """Another."""
+    """Somebody else."""
     return person()
 
 
@@ -164,7 +164,7 @@ def mp3s(mp3s_uri: str) -> Iterator[Bucket]:
 
 
 def emptied(bucket: Bucket) -> Iterator[Bucket]:
-    """The bucket, and nothing in it afterwards."""
+    """Yields the bucket and empties it afterwards."""
     yield bucket
     for old in bucket.files_older_than(-60):
         for file in old:
@@ -175,10 +175,11 @@ def emptied(bucket: Bucket) -> Iterator[Bucket]:
 
 @pytest.fixture
 def add(jobs: Jobs, videos: Bucket, ada: Person) -> Callable[..., Job]:
-    """A queued job of Ada's, its video stored; with what it is told otherwise."""
+    """Adds a queued job of Ada's and its video; the changes are columns of the row."""
 
     def make(content: bytes = VIDEO, **changes: Any) -> Job:
-        new = new_job(**{"owner": ada.id, "video_size": len(content)} | changes)
+        columns: dict[str, Any] = {"owner": ada.id, "video_size": len(content)}
+        new = new_job(**columns | changes)
         videos.write(new.video, [content])
         job = jobs.add(new)
         assert job is not None
@@ -189,7 +190,7 @@ def add(jobs: Jobs, videos: Bucket, ada: Person) -> Callable[..., Job]:
 
 @pytest.fixture
 def finish(jobs: Jobs, mp3s: Bucket, add: Callable[..., Job]) -> Callable[..., Job]:
-    """A job that is done, its MP3 stored."""
+    """Adds a job that is done, and its MP3."""
 
     def make(content: bytes = b"ID3" + bytes(range(256)), **changes: Any) -> Job:
         claimed, audio = jobs.claim(add(**changes).id), uuid4()

@@ -1,5 +1,7 @@
-"""What the functions' tests stand on: functions loaded as the framework loads them, and people who use them."""
+"""What tests of functions share: functions as platforms start them, people who use them, and what an answer must be."""
 
+import importlib
+import json
 import os
 import signal
 import subprocess
@@ -19,6 +21,7 @@ from werkzeug.test import TestResponse
 
 import functions
 from events import contract, envelope
+from functions.runtime.routes import Routes
 from functions.stores.gridfs import Bucket
 from tests.events.harness import free_port
 from tests.waiting import PATIENCE, until
@@ -32,12 +35,21 @@ VIDEO = b"\0\0\0\x20ftypisom\0\0\2\0isomiso2avc1mp41" + bytes(range(256)) * 40  
 
 
 def load(name: str, environ: dict[str, str]) -> Flask:
-    """The function's application, started with that in its environment."""
+    """The function's application, as the framework loads it, with that environment."""
     with pytest.MonkeyPatch.context() as patch:
         for variable, value in environ.items():
             patch.setenv(variable, value)
         application: Flask = functions_framework.create_app(target=name, source=str(FUNCTIONS / name / "main.py"))
     return application
+
+
+def routes(name: str, environ: dict[str, str]) -> Routes:
+    """The routes that the function declares."""
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, value in environ.items():
+            patch.setenv(variable, value)
+        declared: Routes = getattr(importlib.import_module(f"functions.{name}.main"), name).routes
+    return declared
 
 
 class Served:
@@ -70,6 +82,15 @@ class Served:
             return requests.get(f"{self.url}/_/health", timeout=PATIENCE).ok
         except requests.ConnectionError:
             return False
+
+    def lines(self, **wanted: Any) -> list[dict[str, Any]]:
+        """The lines of its log that have all these fields."""
+        written = [
+            json.loads(line)
+            for line in self.log.read_text(encoding="utf-8").splitlines(keepends=True)
+            if line.startswith("{") and line.endswith("}\n")
+        ]
+        return [line for line in written if wanted.items() <= line.items()]
 
     def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)
@@ -124,24 +145,24 @@ def problem(answer: TestResponse | requests.Response, status: int, slug: str, **
 
 
 def deliver(client: FlaskClient, event: contract.Event) -> TestResponse:
-    """As the bridge delivers it."""
+    """Posts the event as the bridge does."""
     headers, body = envelope.to_http(event)
     return client.post("/", data=body, headers={**headers, "Prefer": "reply"})
 
 
 def replied(answer: TestResponse) -> contract.Event:
-    """The event that the answer is."""
+    """The event in the answer to a delivery."""
     assert answer.status_code == HTTPStatus.OK, answer.text
     return envelope.from_http(dict(answer.headers), answer.data)
 
 
 def nothing_follows(answer: TestResponse) -> bool:
-    """202, and no header of an event."""
+    """Whether the answer says that the event was taken and no other follows."""
     tells = any(name.lower().startswith("ce-") for name, _ in answer.headers)
     return answer.status_code == HTTPStatus.ACCEPTED and not tells
 
 
 def files(bucket: Bucket) -> tuple[int, int]:
-    """Files and chunks."""
+    """How many files and chunks the bucket has."""
     database = bucket._database
     return database["fs.files"].count_documents({}), database["fs.chunks"].count_documents({})

@@ -1,4 +1,4 @@
-"""A mail server that takes, refuses or defers what it is told to."""
+"""A mail server that takes, refuses or defers emails, as a test wants it."""
 
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -10,8 +10,8 @@ from aiosmtpd.controller import Controller
 from tests.events.harness import free_port
 
 
-class PostOffice:
-    """`answer` is what it says to an email; taken emails are in `emails`, with their envelope's addresses."""
+class MailServer:
+    """`answer` is its reply to an email; those it took are in `emails`, each with the addresses of its envelope."""
 
     def __init__(self) -> None:
         self.answer = "250 OK"

@@ -1,4 +1,4 @@
-"""Convert: an event makes it look at the row, and the row decides what it does and what it answers."""
+"""Convert: an event makes it look at a job's row, and the row decides what it does and answers."""
 
 import logging
 import os
@@ -17,8 +17,9 @@ from prometheus_client import REGISTRY
 
 from events import envelope
 from events.contract import AUDIO_CONVERTED, CONVERSION_FAILED
-from functions.convert.container import measure_mp3
+from functions.model.encoding import MP3
 from functions.model.jobs import Job, State
+from functions.model.options import Options
 from functions.runtime import announcement
 from functions.stores.gridfs import Bucket
 from functions.stores.jobs import Jobs
@@ -72,14 +73,14 @@ def test_a_video_becomes_an_mp3_and_the_reply_says_so(
     target = tmp_path / "audio.mp3"
     target.write_bytes(b"".join(mp3s.read(done.audio)))
     with target.open("rb") as mp3:
-        assert measure_mp3(mp3) == pytest.approx(makers.SECONDS, abs=0.1)
+        assert MP3.measure(mp3) == pytest.approx(makers.SECONDS, abs=0.1)
     assert event.data["duration"] == pytest.approx(makers.SECONDS, abs=0.1)
     assert files(mp3s)[0] == 1
     assert list(Path(tempfile.gettempdir()).glob(f"convert-{os.getpid()}-*")) == []
 
 
 def test_a_doubled_event_gets_the_same_reply(client: FlaskClient, finish: Make, mp3s: Bucket) -> None:
-    """With the same id, so it is the same event to whoever hears it twice."""
+    """The same event, with the same id: whoever gets it twice can tell."""
     job = finish()
     first, second = replied(tell(client, job)), replied(tell(client, job))
     assert first == second
@@ -93,7 +94,7 @@ REFUSED = {"no_audio": makers.silent, "truncated": lambda shelf: makers.cut(make
 def test_a_video_that_can_never_be_converted_fails_its_job(
     reason: str, make: Callable[[Path], Path], client: FlaskClient, shelf: Path, add: Make, jobs: Jobs, mp3s: Bucket
 ) -> None:
-    """At once: a second try would not help. The platform hears of no error."""
+    """At its first try, for a second one would not help. To the platform that is no error."""
     job = add(make(shelf).read_bytes())
     event = replied(tell(client, job))
     assert (event.type, event.data["reason"]) == (CONVERSION_FAILED, reason)
@@ -104,14 +105,32 @@ def test_a_video_that_can_never_be_converted_fails_its_job(
     assert files(mp3s) == (0, 0)
 
 
+def test_a_job_is_converted_as_its_row_says(function: Function, video: bytes, add: Make, jobs: Jobs, sql: Sql) -> None:
+    """Whatever convert's own settings are by then; a job from before the options has their defaults."""
+    client = function("convert", MP3_QUALITY="0")
+    sizes = []
+    for options in (Options(vbr=0), Options(vbr=9), Options(), None):
+        job = add(video, options=options or Options())
+        if options is None:
+            sql("UPDATE jobs SET options = '{}' WHERE id = %s", job.id)
+        replied(tell(client, job))
+        done = jobs.find(job.id)
+        assert done
+        assert done.options == (options or Options())
+        sizes.append(done.audio_size or 0)
+    best, smallest, usual, before_options = sizes
+    assert best > usual > smallest
+    assert before_options == usual
+
+
 def test_a_video_that_is_too_long_is_refused(function: Function, video: bytes, add: Make) -> None:
-    """By its own index, before any work."""
+    """By its own index, before any sound is converted."""
     event = replied(tell(function("convert", MAX_DURATION_SECONDS="2"), add(video)))
     assert event.data["reason"] == "too_long"
 
 
 def test_nothing_follows_while_another_holds_the_job(client: FlaskClient, add: Make, jobs: Jobs, sql: Sql) -> None:
-    """202: its lease is live."""
+    """The other's lease is live, so the answer is 202."""
     job = add()
     jobs.claim(job.id)
     assert nothing_follows(tell(client, job))
@@ -122,7 +141,7 @@ def test_nothing_follows_while_another_holds_the_job(client: FlaskClient, add: M
 def test_nothing_follows_for_what_its_owner_gave_up(
     end: str, client: FlaskClient, add: Make, finish: Make, jobs: Jobs, ada: Person
 ) -> None:
-    """Before anybody came to it, or after it was done."""
+    """Before any worker had claimed it, or after it was done."""
     job = add() if end == "cancelled" else finish()
     (jobs.cancel if end == "cancelled" else jobs.delete)(job.id, ada.id)
     assert nothing_follows(tell(client, job))
@@ -131,7 +150,7 @@ def test_nothing_follows_for_what_its_owner_gave_up(
 def test_a_worker_that_was_overtaken_stores_nothing(
     function: Function, video: bytes, add: Make, jobs: Jobs, sql: Sql, mp3s: Bucket
 ) -> None:
-    """Its lease lapsed and another finished the job: it stops, and only its own file goes."""
+    """Its lease lapsed and another worker finished the job: it stops, and removes only its own file."""
     job = add(video)
     slow = function("convert", LEASE_SECONDS="0")
     assert nothing_follows(tell(slow, job))
@@ -151,7 +170,7 @@ AWAY = {
 def test_a_job_is_handed_back_while_a_store_is_away(
     store: str, function: Function, video: bytes, add: Make, jobs: Jobs
 ) -> None:
-    """503, and no try is spent on an outage."""
+    """With 503, and without spending a try: an outage fails nobody's job."""
     job = add(video)
     problem(tell(function("convert", **{store: AWAY[store]}), job), 503, "unavailable")
     back = jobs.find(job.id)
@@ -161,14 +180,14 @@ def test_a_job_is_handed_back_while_a_store_is_away(
 
 
 def test_while_postgres_is_away_nothing_is_claimed(function: Function, add: Make) -> None:
-    """503: the delivery is tried again."""
+    """With 503, so that the delivery is tried again."""
     problem(tell(function("convert", DATABASE_URL="postgresql://127.0.0.1:1/app"), add()), 503, "unavailable")
 
 
 def test_a_lost_video_spends_tries_until_the_job_is_given_up(
     client: FlaskClient, add: Make, videos: Bucket, jobs: Jobs
 ) -> None:
-    """It may be a replica that lags; when it is not, the owner hears of it."""
+    """A replica may lag, so it is tried again. Where that does not help the owner is told."""
     job = add()
     assert job.video
     videos.delete(job.video)
@@ -183,7 +202,7 @@ def test_a_lost_video_spends_tries_until_the_job_is_given_up(
 
 
 def test_what_nobody_thought_of_is_our_fault_and_spends_a_try(client: FlaskClient, add: Make, jobs: Jobs) -> None:
-    """500 without a trace of the inside, and the job goes back."""
+    """The answer is 500 and tells nothing of the inside, and the job is queued again."""
     job = add(container="nonsense")
     answer = tell(client, job)
     problem(answer, 500, "internal")
@@ -196,7 +215,7 @@ def test_what_nobody_thought_of_is_our_fault_and_spends_a_try(client: FlaskClien
 def test_a_cancel_is_heard_while_a_video_is_converted(
     client: FlaskClient, shelf: Path, add: Make, jobs: Jobs, ada: Person, mp3s: Bucket, sql: Sql
 ) -> None:
-    """Before its end; until then its owner sees how far it is."""
+    """The conversion stops before its end. Until then its owner sees how far it is."""
     job = add(makers.long(shelf).read_bytes())
     before = whole_conversions()
     with ThreadPoolExecutor() as pool:
@@ -210,12 +229,12 @@ def test_a_cancel_is_heard_while_a_video_is_converted(
 
 
 def whole_conversions() -> float | None:
-    """Those that came to their end, as they are counted to be watched."""
+    """How many conversions came to their end, by the metric that counts them."""
     return REGISTRY.get_sample_value("videotomp3_conversion_seconds_per_media_minute_count")
 
 
 def test_a_worker_with_all_the_videos_it_can_convert_takes_no_more(function: Function, add: Make, sql: Sql) -> None:
-    """429: the dispatcher brings the event again, and the job waits unclaimed."""
+    """With 429, so that the dispatcher brings the event again. The job is not claimed."""
     answer = tell(function("convert", CONCURRENCY="0"), add())
     problem(answer, 429, "throttled")
     assert answer.headers["Retry-After"]
@@ -223,7 +242,7 @@ def test_a_worker_with_all_the_videos_it_can_convert_takes_no_more(function: Fun
 
 
 def waited(client: FlaskClient) -> float:
-    """How often this process has put a conversion off for want of room."""
+    """How often this process has put a conversion off because the disk had no room."""
     found = re.search(r"^videotomp3_no_room_total ([\d.]+)$", client.get("/_/metrics").text, re.MULTILINE)
     return float(found[1]) if found else 0.0
 
@@ -231,7 +250,7 @@ def waited(client: FlaskClient) -> float:
 def test_a_video_that_no_disk_here_can_hold_fails_before_it_is_fetched(
     function: Function, add: Make, videos: Bucket, sql: Sql
 ) -> None:
-    """Its owner is told so: it was tried for ever, and nobody was told."""
+    """Such a job was tried for ever once, and its owner was not told."""
     job = add(video_size=200_000_000)
     assert job.video
     videos.delete(job.video)  # whoever fetched it would find nothing, and give it back
@@ -243,7 +262,7 @@ def test_a_video_that_no_disk_here_can_hold_fails_before_it_is_fetched(
 def test_an_mp3_that_no_disk_here_can_hold_beside_its_video_fails_too(
     function: Function, video: bytes, add: Make, mp3s: Bucket
 ) -> None:
-    """How large it becomes shows only when it is made."""
+    """Its size is known only when it is made."""
     client = function("convert", CONVERT_DISK_BYTES=str(len(video) + 10_000))
     assert replied(tell(client, add(video))).data["reason"] == "disk_too_small"
     assert files(mp3s) == (0, 0)
@@ -261,7 +280,7 @@ def test_two_conversions_are_not_promised_the_same_room(
     make: Callable[[Path], Path], size: int, needed: int, function: Function, shelf: Path, add: Make, jobs: Jobs,
     ada: Person, sql: Sql, caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
-    """The second waits though the first has written next to nothing; the log tells how much is missing."""
+    """The second waits even while the first has written next to nothing. The log tells how much is missing."""
     client = function("convert", CONVERT_DISK_BYTES="200000000")
     first = add(makers.long(shelf).read_bytes(), video_size=150_000_000)
     second = add(make(shelf).read_bytes(), video_size=size)
@@ -299,7 +318,7 @@ def once(environ: dict[str, str], tmp_path: Path) -> Callable[..., int]:
 def test_a_job_of_its_own_converts_one_video_and_posts_the_result(
     once: Callable[..., int], video: bytes, add: Make, sink: harness.Function, sql: Sql
 ) -> None:
-    """Knative's JobSink hands it the event as a file and reads no reply; done before, it says so again."""
+    """JobSink hands it the event as a file and reads no reply. A job that is done is announced again."""
     event = envelope.to_message(announcement.uploaded(add(video), "/functions/upload"))
     assert once(event) == 0
     assert state(sql) == State.DONE
@@ -312,7 +331,7 @@ def test_a_job_of_its_own_converts_one_video_and_posts_the_result(
 def test_a_job_of_its_own_tells_what_may_pass_from_what_will_not(
     once: Callable[..., int], video: bytes, add: Make, sink: harness.Function, sql: Sql
 ) -> None:
-    """By its exit status: 1 is tried again, 2 is not."""
+    """By its exit status: Kubernetes tries again after 1, and not after 2."""
     event = envelope.to_message(announcement.uploaded(add(video), "/functions/upload"))
     assert once(event, MONGO_URI=AWAY["MONGO_URI"]) == 1
     assert state(sql) == State.QUEUED

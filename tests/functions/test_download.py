@@ -1,4 +1,4 @@
-"""Download: an MP3 goes to its owner, or to whoever holds its link; whole, in part, or not again."""
+"""Download: an MP3 goes to its owner or to whoever holds its link, whole, in part, or not again if it is unchanged."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -50,7 +50,7 @@ def expiry(postgres: Database) -> Expiry:
 
 
 def test_its_owner_gets_the_mp3(get: Get) -> None:
-    """Whole, with all that a browser and a player ask for."""
+    """With the headers that browsers and players look for."""
     answer = get()
     assert (answer.status_code, answer.mimetype, answer.content_length) == (200, "audio/mpeg", SIZE)
     assert answer.data == CONTENT
@@ -59,7 +59,6 @@ def test_its_owner_gets_the_mp3(get: Get) -> None:
 
 
 def test_head_tells_all_but_the_mp3(get: Get) -> None:
-    """The same headers."""
     answer, whole = get("HEAD"), get()
     assert (answer.status_code, answer.data) == (200, b"")
     assert dict(answer.headers) == dict(whole.headers)
@@ -74,29 +73,29 @@ def known(get: Get) -> Known:
 
 @pytest.mark.parametrize("rows", TABLE.values(), ids=TABLE)
 def test_it_is_sent_whole_in_part_or_not_at_all(rows: list[Row], get: Get, known: Known) -> None:
-    """A player jumps, a broken download goes on where it broke if it is still the same file, a cache asks again."""
-    for told, expected in rows:
-        headers, answered = known.fill(told), expected if isinstance(expected, int) else 206
+    """Players jump, a broken download goes on where it broke off if the file is the same, caches ask again."""
+    for sent, expected in rows:
+        headers, answered = known.fill(sent), expected if isinstance(expected, int) else 206
         start, stop = (0, SIZE) if isinstance(expected, int) else expected
         answer = get("GET", headers)
-        assert answer.status_code == answered, told
+        assert answer.status_code == answered, sent
         match answered:
             case 200 | 206:
-                assert (answer.data, answer.content_length) == (CONTENT[start:stop], stop - start), told
+                assert (answer.data, answer.content_length) == (CONTENT[start:stop], stop - start), sent
             case 304:
-                assert (answer.data, answer.headers["Cache-Control"]) == (b"", "private, no-cache"), told
+                assert (answer.data, answer.headers["Cache-Control"]) == (b"", "private, no-cache"), sent
             case 412:
                 problem(answer, 412, "precondition-failed")
             case 416:
                 problem(answer, 416, "range-not-satisfiable")
         content_range = {206: f"bytes {start}-{stop - 1}/{SIZE}", 416: f"bytes */{SIZE}"}
-        assert answer.headers.get("Content-Range") == content_range.get(answered), told
-        assert answer.headers.get("ETag", known.etag) == known.etag, told
+        assert answer.headers.get("Content-Range") == content_range.get(answered), sent
+        assert answer.headers.get("ETag", known.etag) == known.etag, sent
         # To HEAD a Range means nothing (14.2).
         head = get("HEAD", headers)
-        assert (head.status_code, head.data) == (answered if answered in (304, 412) else 200, b""), told
-        assert "Content-Range" not in head.headers, told
-        assert head.status_code != 200 or head.content_length == SIZE, told
+        assert (head.status_code, head.data) == (answered if answered in (304, 412) else 200, b""), sent
+        assert "Content-Range" not in head.headers, sent
+        assert head.status_code != 200 or head.content_length == SIZE, sent
 
 
 def test_it_was_made_when_its_job_was_done_and_never_later_than_now(
@@ -106,9 +105,9 @@ def test_it_was_made_when_its_job_was_done_and_never_later_than_now(
     assert job.finished_at
     assert get("HEAD").last_modified == job.finished_at.replace(microsecond=0)
     sql("UPDATE jobs SET finished_at = now() + interval '1 hour'")
-    told = get("HEAD").last_modified
-    assert told
-    assert told <= datetime.now(UTC)
+    modified = get("HEAD").last_modified
+    assert modified
+    assert modified <= datetime.now(UTC)
 
 
 NAMES = {
@@ -126,7 +125,7 @@ NAMES = {
 def test_the_mp3_has_the_video_s_name(
     video: str, names: tuple[str, str], function: Function, ada: Person, finish: Make
 ) -> None:
-    """In any script, with something readable for old clients, and nothing that ends the header."""
+    """In any script, readable for old clients too, and unable to end the header."""
     answer = function("download").head(f"/?fid={finish(filename=video).fid}", headers=ada.headers)
     kind, plain, encoded = answer.headers["Content-Disposition"].rsplit("; filename", 2)
     assert (kind, plain) == ("attachment", f'="{names[0]}"')
@@ -135,7 +134,7 @@ def test_the_mp3_has_the_video_s_name(
 
 
 def test_it_is_the_owner_s_alone(function: Function, eve: Person, ada: Person, job: Job) -> None:
-    """For another it is like an id that nobody has; so is the job's own id, or no id."""
+    """Anybody else gets the same answer as for an id that nobody has."""
     client = function("download")
     problem(client.get(f"/?fid={job.fid}", headers=eve.headers), 404, "not-found")
     for fid in (uuid4(), job.id, job.audio, "", "7"):
@@ -167,14 +166,14 @@ NOT_READY = {"queued": to_queued, "converting": to_converting, "failed": to_fail
 def test_an_mp3_that_is_not_there_yet_is_a_conflict_with_its_job_s_state(
     state: str, function: Function, ada: Person, eve: Person, add: Make, jobs: Jobs
 ) -> None:
-    """Who waits for it is told so, whatever the request's conditions; to another there is no such MP3."""
+    """Whatever conditions the request has. To anybody else there is no such MP3."""
     job, client = add(), function("download")
     NOT_READY[state](job, jobs)
     for address, headers in {f"/?fid={job.fid}": ada.headers, f"/?fid={job.fid}&token={link(job.fid)}": {}}.items():
         conditions = {"If-None-Match": "*", "If-Match": '"zzz"', "Range": "bytes=-0"}
-        told = problem(client.get(address, headers={**headers, **conditions}), 409, "conflict", reason=state)
-        assert state in told["detail"]
-        assert str(job.id) in told["detail"]
+        refused = problem(client.get(address, headers={**headers, **conditions}), 409, "conflict", reason=state)
+        assert state in refused["detail"]
+        assert str(job.id) in refused["detail"]
         assert client.head(address, headers=headers).status_code == 409
     problem(client.get(f"/?fid={job.fid}", headers=eve.headers), 404, "not-found")
 
@@ -182,7 +181,7 @@ def test_an_mp3_that_is_not_there_yet_is_a_conflict_with_its_job_s_state(
 def test_an_mp3_that_was_kept_for_its_time_is_gone(
     function: Function, ada: Person, eve: Person, job: Job, expiry: Expiry, sql: Callable[..., Any]
 ) -> None:
-    """410: its owner knows that it was there; to another it never was."""
+    """To anybody but its owner it never existed."""
     sql("UPDATE jobs SET finished_at = now() - interval '1 hour'")
     expiry.expire_jobs(60, 10)
     client = function("download")
@@ -192,7 +191,7 @@ def test_an_mp3_that_was_kept_for_its_time_is_gone(
 
 
 def test_what_was_deleted_is_not_there(function: Function, ada: Person, job: Job, jobs: Jobs) -> None:
-    """Hidden at once, for its owner and for its link: who deletes a job wants nobody to hear that it was there."""
+    """Not even a link that was signed before says that it once existed."""
     client = function("download")
     jobs.delete(job.id, ada.id)
     problem(client.get(f"/?fid={job.fid}", headers=ada.headers), 404, "not-found")
@@ -204,7 +203,7 @@ def link(fid: UUID, seconds: int = 60, key: str = SECRETS["LINK_SECRET"]) -> str
 
 
 def test_a_link_opens_without_a_login(function: Function, job: Job) -> None:
-    """And in parts, as the owner gets it."""
+    """The whole MP3 or a part of it, as its owner gets it."""
     address = f"/?fid={job.fid}&token={link(job.fid)}"
     assert function("download").get(address).data == CONTENT
     assert function("download").get(address, headers={"Range": "bytes=0-4"}).data == CONTENT[:5]
@@ -222,19 +221,18 @@ NO_LINKS: dict[str, Callable[[Job], str]] = {
 
 @pytest.mark.parametrize("token", NO_LINKS.values(), ids=NO_LINKS)
 def test_a_link_that_is_none_opens_nothing(token: Callable[[Job], str], function: Function, job: Job) -> None:
-    """401: its holder may log in instead."""
+    """401, for its holder may log in instead."""
     answer = function("download").get("/", query_string={"fid": job.fid, "token": token(job)})
     problem(answer, 401, "unauthorized")
 
 
 def test_a_lost_file_is_told_before_the_first_byte(get: Get, mp3s: Bucket, job: Job) -> None:
-    """404, and no half answer."""
+    """The answer is a 404 and not the beginning of a 200."""
     assert job.audio
     mp3s.delete(job.audio)
     problem(get(), 404, "not-found")
 
 
 def test_a_store_that_is_away_is_told(function: Function, ada: Person, job: Job) -> None:
-    """503: nothing is lost."""
     client = function("download", MONGO_MP3_URI="mongodb://127.0.0.1:1/mp3s?serverSelectionTimeoutMS=300")
     problem(client.get(f"/?fid={job.fid}", headers=ada.headers), 503, "unavailable")

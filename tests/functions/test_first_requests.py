@@ -1,4 +1,4 @@
-"""The first requests of a new instance come all at once: what is made late is made once, and nobody gets half of it."""
+"""Requests that come at once to a new instance: what is built late is built once, and nobody gets half of it."""
 
 import re
 import time
@@ -39,7 +39,7 @@ FIRST: dict[str, dict[str, Any]] = {
 def test_the_first_requests_at_once_are_answered_like_any_other(
     name: str, environ: dict[str, str], ada: Person, at_once: AtOnce
 ) -> None:
-    """Not one in thousands is a 500 for being early."""
+    """Being early makes none of them a 500."""
     request = FIRST.get(name, {})
     request = {**request, "headers": {**ada.headers, **request.get("headers", {})}}
     seen = set()
@@ -54,7 +54,7 @@ def test_whoever_watches_beside_others_sees_every_row_s_state(
     environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, at_once: AtOnce, add: Callable[..., Any],
     finish: Callable[..., Any],
 ) -> None:  # fmt: skip
-    """A page is made anew for each who asks, and never while another's is half made."""
+    """A page is made for each request, and never while that of another is half made."""
     add()
     finish()
     for name, value in environ.items():
@@ -66,12 +66,12 @@ def test_whoever_watches_beside_others_sees_every_row_s_state(
 
 
 def test_many_who_ask_whether_it_is_ready_are_one_question_to_the_stores(at_once: AtOnce) -> None:
-    """Every platform asks from several places; a store in trouble must not be asked by all of them."""
+    """Platforms probe from several places at once, which must not multiply the load of a store in trouble."""
     asked = []
 
     def ready() -> None:
         asked.append("the stores")
-        time.sleep(0.01)  # they take their time
+        time.sleep(0.01)  # long enough for the others to arrive
         raise Unavailable("away")
 
     for _ in range(ROUNDS):

@@ -1,6 +1,6 @@
 """One contract however a function is hosted: in process, in gunicorn, by Knative's names, below OpenFaaS' prefix.
 
-`make compose-test` has it held by the images too.
+`make compose-test` runs these tests against the images too.
 
 Event answers are read as Knative's dispatcher reads them (knative-extensions/eventing-rabbitmq, pkg/dispatcher): a 2xx
 with `ce-` headers is a reply, any other 2xx an ack, 404, 408, 409, 429 and 5xx are tried again.
@@ -18,8 +18,9 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from emulator import privileges
+from emulator.parts import answers
 from emulator.ports import LOOPBACK, reserve_port
-from emulator.processes import Process, answers
+from emulator.processes import Process
 from events import envelope
 from functions.model.jobs import Job
 from functions.stores.jobs import Jobs
@@ -58,7 +59,7 @@ def openfaas(served: Callable[..., Served], tmp_path_factory: pytest.TempPathFac
     port = reserve_port()
     locations = " ".join(LOCATION.format(name=name, url=served(name).url) for name in HOSTED)
     Path(directory, "conf").write_text(NGINX.format(listen=f"{LOOPBACK}:{port}", locations=locations), encoding="utf-8")
-    privileges.give(directory)
+    privileges.make_writable_directory(directory)
     argv = ["/usr/sbin/nginx", "-p", str(directory), "-c", "conf", "-e", "stderr"]
     nginx = Process("openfaas", argv, directory)
     nginx.start()
@@ -69,7 +70,7 @@ def openfaas(served: Callable[..., Served], tmp_path_factory: pytest.TempPathFac
 
 @pytest.fixture(params=PLACES)
 def ask(request: pytest.FixtureRequest, function: Callable[..., FlaskClient]) -> Ask:
-    """Asks a function where it is hosted."""
+    """Asks a function at one of PLACES."""
     if request.param == "in process":
         return lambda name, method, path="/", headers=None, body=b"": _of(
             function(name).open(path, method=method, headers=headers or {}, data=body)
@@ -95,26 +96,26 @@ def _of(answer: TestResponse | requests.Response) -> Answer:
 
 @pytest.mark.parametrize("name", HOSTED)
 def test_it_says_that_it_lives_and_is_ready(name: str, ask: Ask) -> None:
-    """Platforms ask before they send work."""
+    """Platforms ask both before they send requests."""
     assert [ask(name, "GET", path).status for path in ("/_/health", "/_/ready")] == [200, 200]
 
 
 def test_its_paths_are_relative_to_its_own_root(ask: Ask, ada: Person, add: Callable[..., Job]) -> None:
-    """Whatever stood in front of them was stripped."""
+    """Whatever stood in front of them at a gateway has been stripped."""
     assert ask("jobs", "GET", "/", ada.headers).status == 200
     assert ask("jobs", "GET", f"/{add().id}", ada.headers).status == 200
     assert ask("jobs", "GET", f"/{uuid4()}", ada.headers).status == 404
 
 
 def test_its_errors_are_problems(ask: Ask) -> None:
-    """Of the same shape everywhere."""
+    """No host in between changes their shape or their headers."""
     refused = ask("validate", "GET")
     assert (refused.status, refused.headers["content-type"]) == (401, "application/problem+json")
     assert refused.headers["www-authenticate"].startswith("Bearer")
 
 
 def test_an_event_from_which_nothing_follows_is_acked(ask: Ask) -> None:
-    """A 2xx without a `ce-` header."""
+    """By a 2xx without a `ce-` header."""
     headers, body = envelope.to_http(uploaded())
     for name in ("convert", "dead_letter"):
         answer = ask(name, "POST", "/", {**headers, "Prefer": "reply"}, body)
@@ -122,7 +123,7 @@ def test_an_event_from_which_nothing_follows_is_acked(ask: Ask) -> None:
 
 
 def test_an_event_is_answered_by_an_event(ask: Ask, add: Callable[..., Job], jobs: Jobs) -> None:
-    """A 2xx with the follow-up in binary mode and a content type that says JSON."""
+    """By a 2xx that holds the following event in binary mode, with the content type of JSON."""
     job = add()
     claimed = jobs.claim(job.id)
     assert claimed is not None
@@ -134,5 +135,5 @@ def test_an_event_is_answered_by_an_event(ask: Ask, add: Callable[..., Job], job
 
 
 def test_what_is_no_event_is_not_tried_again(ask: Ask) -> None:
-    """400 is none of the statuses that Knative's dispatcher takes for trouble that may pass."""
+    """400 is none of the statuses after which Knative's dispatcher tries again."""
     assert ask("convert", "POST", "/", {"Content-Type": "application/json"}, b"{}").status == 400

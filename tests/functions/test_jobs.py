@@ -1,4 +1,4 @@
-"""Jobs: their owner sees them, cancels, deletes and retries them; nobody else knows of them."""
+"""Jobs: their owner lists them, cancels, deletes and retries them; nobody else learns that they exist."""
 
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
@@ -24,7 +24,7 @@ UNKNOWN = UUID(int=7)  # an id that no job has; fixed, for workers that run side
 
 @pytest.fixture
 def client(function: Function, ada: Person) -> FlaskClient:
-    """Ada's."""
+    """Sends Ada's token with every request."""
     client = function("jobs")
     client.environ_base["HTTP_AUTHORIZATION"] = ada.headers["Authorization"]
     return client
@@ -43,17 +43,17 @@ def fail(jobs: Jobs, add: Make) -> Callable[[Reason], Job]:
 
 
 def test_a_queued_job_is_shown(client: FlaskClient, add: Make) -> None:
-    """With what its owner may know of it."""
+    """Nothing that is only for operators is among its members."""
     job = add(filename="größe.mp4")
     shown = client.get(f"/{job.id}").json
     assert shown == {
         "id": str(job.id), "fid": str(job.fid), "filename": "größe.mp4", "size": job.video_size, "state": "queued",
-        "progress": 0.0, "created_at": job.created_at.isoformat(),
+        "options": job.options.as_json(), "progress": 0.0, "created_at": job.created_at.isoformat(),
     }  # fmt: skip
 
 
 def test_a_running_job_shows_its_progress(client: FlaskClient, add: Make, jobs: Jobs) -> None:
-    """As its worker renews it."""
+    """Rounded, as its worker last renewed it."""
     claimed = jobs.claim(add().id)
     assert claimed
     jobs.renew(claimed, 0.51234)
@@ -71,14 +71,14 @@ def test_a_finished_job_shows_where_its_mp3_is(client: FlaskClient, finish: Make
 
 
 def test_a_failed_job_shows_its_reason(client: FlaskClient, fail: Callable[[Reason], Job]) -> None:
-    """As a stable name and in plain words; what ffmpeg said is for the log."""
+    """As a stable word for programs and as a sentence; what ffmpeg said is for the log."""
     shown = client.get(f"/{fail(Reason.NO_AUDIO).id}")
     assert (shown.json["reason"], shown.json["detail"]) == ("no_audio", Reason.NO_AUDIO.sentence)
     assert "ffmpeg" not in shown.text
 
 
 def follow(client: FlaskClient, address: str | None) -> list[list[str]]:
-    """The ids on each page from that address on, by the `next` of each."""
+    """The ids on each page, from that address on, following each page's `next`."""
     pages = []
     while address is not None:
         page = client.get(address.replace("/jobs", "/", 1)).json
@@ -98,7 +98,7 @@ def test_jobs_come_page_by_page_the_newest_first(client: FlaskClient, add: Make)
 def test_no_job_of_one_instant_is_lost_between_pages(
     client: FlaskClient, add: Make, sql: Callable[..., list[tuple[Any, ...]]]
 ) -> None:
-    """By the time alone, a page that ends among them would lead past the others."""
+    """By the time alone, those of them beyond the end of a page would be skipped."""
     ids = sorted((str(add().id) for _ in range(5)), reverse=True)
     sql("UPDATE jobs SET created_at = now()")
     assert follow(client, "/jobs?limit=2") == [ids[:2], ids[2:4], ids[4:]]
@@ -129,7 +129,7 @@ def test_a_cursor_of_no_page_is_refused(cursor: str, client: FlaskClient) -> Non
 
 @pytest.mark.parametrize("time", [datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)], ids=str)
 def test_a_cursor_of_any_time_leads_to_a_page(time: datetime, client: FlaskClient, add: Make) -> None:
-    """Nobody was given such a one, but whoever makes one up must not break the query either."""
+    """We hand out no such cursor, but one that somebody makes up must not break the query."""
     made_up = cursor.after(replace(add(), created_at=time))
     assert client.get("/", query_string={"cursor": made_up}).status_code == 200
 
@@ -141,12 +141,12 @@ def test_a_page_of_no_size_is_refused(limit: str, client: FlaskClient) -> None:
 
 @pytest.mark.parametrize("path", ["/", f"/{UNKNOWN}"])
 def test_the_parameter_of_earlier_pages_is_refused(path: str, client: FlaskClient) -> None:
-    """Who still sends it would see the first page again and again."""
+    """Ignored, it would lead back to the first page for ever."""
     problem(client.get(f"{path}?before=2026-11-26T05:20:57Z"), 400, "bad-request", field="before")
 
 
 def test_cancelling_stops_a_job_and_can_be_repeated(client: FlaskClient, add: Make, jobs: Jobs) -> None:
-    """The answer is the job both times, and it is there still; its worker has lost it."""
+    """Both answers are the job, which is still there; its worker has lost its lease."""
     claimed = jobs.claim(add().id)
     assert claimed
     first, second = (client.post(f"/{claimed.id}/cancel") for _ in range(2))
@@ -159,7 +159,7 @@ def test_cancelling_stops_a_job_and_can_be_repeated(client: FlaskClient, add: Ma
 def test_what_has_ended_cannot_be_cancelled(
     client: FlaskClient, finish: Make, fail: Callable[[Reason], Job], sql: Callable[..., Any]
 ) -> None:
-    """409 with how it ended; nothing of it is touched."""
+    """The answer says how it ended, and nothing of it is touched."""
     done, failed = finish(), fail(Reason.NO_AUDIO)
     for job, state in ((done, "done"), (failed, "failed")):
         problem(client.post(f"/{job.id}/cancel"), 409, "conflict", reason=state)
@@ -172,7 +172,7 @@ def test_what_has_ended_cannot_be_cancelled(
 def test_deleting_hides_a_job_in_any_state_and_can_be_repeated(
     state: State, client: FlaskClient, add: Make, finish: Make, jobs: Jobs, eve: Person, sql: Callable[..., Any]
 ) -> None:
-    """204 as long as the hidden row is there, 404 afterwards and for everybody else."""
+    """204 as long as the hidden row exists, 404 afterwards; always 404 for anybody else."""
     job = finish() if state in (State.DONE, State.EXPIRED) else add()
     if state is State.CONVERTING:
         jobs.claim(job.id)
@@ -193,18 +193,18 @@ def test_deleting_hides_a_job_in_any_state_and_can_be_repeated(
 def test_a_retried_job_is_queued_and_announced_as_new(
     client: FlaskClient, fail: Callable[[Reason], Job], sink: harness.Function
 ) -> None:
-    """Under another event id, for the old one was answered already."""
+    """Under another event id, for the old one has been answered already."""
     job = fail(Reason.TIMED_OUT)
     answer = client.post(f"/{job.id}/retry")
     assert (answer.status_code, answer.json["state"], answer.headers["Location"]) == (202, "queued", f"/jobs/{job.id}")
-    [told] = [asked.event for asked in sink.asked]
-    assert (told.job, told.data["generation"], told.source) == (job.id, 1, "/functions/jobs")
+    [announced] = [asked.event for asked in sink.asked]
+    assert (announced.job, announced.data["generation"], announced.source) == (job.id, 1, "/functions/jobs")
 
 
 def test_a_retry_stands_though_nobody_takes_its_event(
     client: FlaskClient, fail: Callable[[Reason], Job], sink: harness.Function
 ) -> None:
-    """Sweep sends it again."""
+    """Sweep sends it later."""
     sink.behave = harness.answers(503)
     assert client.post(f"/{fail(Reason.TIMED_OUT).id}/retry").status_code == 202
 
@@ -221,7 +221,7 @@ def test_only_what_failed_or_was_cancelled_can_be_retried(
 
 @pytest.mark.parametrize(("method", "path"), [("GET", ""), ("DELETE", ""), ("POST", "/cancel"), ("POST", "/retry")])
 def test_a_job_of_another_is_no_job(method: str, path: str, function: Function, eve: Person, add: Make) -> None:
-    """The same 404 as for an id that nobody has, or that is none."""
+    """The same 404 as for an id that nobody has, and for a text that is no id."""
     client = function("jobs")
     for id_ in (add().id, uuid4(), "7", "..%00"):
         problem(client.open(f"/{id_}{path}", method=method, headers=eve.headers), 404, "not-found")
@@ -238,12 +238,10 @@ ADDRESSES = [
 
 @pytest.mark.parametrize(("method", "path", "allowed"), ADDRESSES)
 def test_each_address_tells_its_methods(method: str, path: str, allowed: str, client: FlaskClient) -> None:
-    """A list cannot be deleted, a retry not be read."""
     answer = client.open(path, method=method)
     problem(answer, 405, "method-not-allowed")
     assert answer.headers["Allow"] == allowed
 
 
 def test_other_addresses_lead_nowhere(client: FlaskClient) -> None:
-    """404 and where to go instead."""
     problem(client.get(f"/{uuid4()}/nothing"), 404, "not-found")

@@ -1,4 +1,4 @@
-"""Notify: one email for each end of a job, by SMTP or SES; a broken mail server never touches the job."""
+"""Notify: one email for each end of a job, by SMTP or SES; trouble with the mail server never touches the job."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ from functions.runtime import announcement
 from functions.stores.jobs import Jobs
 from tests.events.harness import free_port
 from tests.functions.harness import Person, deliver, nothing_follows, problem
-from tests.functions.mail_server import PostOffice
+from tests.functions.mail_server import MailServer
 from tests.waiting import PATIENCE, until
 
 Function = Callable[..., FlaskClient]
@@ -29,22 +29,22 @@ NOTIFICATION = "SELECT state, last_error FROM notifications"
 
 
 @pytest.fixture(scope="module")
-def kept_office() -> Iterator[PostOffice]:
-    office = PostOffice()
-    yield office
-    office.close()
+def kept_server() -> Iterator[MailServer]:
+    mail_server = MailServer()
+    yield mail_server
+    mail_server.close()
 
 
 @pytest.fixture
-def office(kept_office: PostOffice) -> PostOffice:
-    kept_office.emails.clear()
-    kept_office.answer = kept_office.sender_answer = kept_office.recipient_answer = "250 OK"
-    return kept_office
+def mail_server(kept_server: MailServer) -> MailServer:
+    kept_server.emails.clear()
+    kept_server.answer = kept_server.sender_answer = kept_server.recipient_answer = "250 OK"
+    return kept_server
 
 
 @pytest.fixture
-def client(function: Function, office: PostOffice) -> FlaskClient:
-    return function("notify", SMTP_HOST="127.0.0.1", SMTP_PORT=str(office.port))
+def client(function: Function, mail_server: MailServer) -> FlaskClient:
+    return function("notify", SMTP_HOST="127.0.0.1", SMTP_PORT=str(mail_server.port))
 
 
 @pytest.fixture
@@ -60,17 +60,17 @@ def fail(jobs: Jobs, add: Make) -> Make:
 
 
 def tell(client: FlaskClient, job: Job) -> Any:
-    """The result event arrives."""
+    """Delivers the event about the job's result."""
     return deliver(client, announcement.result(job, "/functions/convert"))
 
 
 def test_the_owner_of_a_finished_job_gets_a_link(
-    client: FlaskClient, office: PostOffice, finish: Make, ada: Person, links: Links
+    client: FlaskClient, mail_server: MailServer, finish: Make, ada: Person, links: Links
 ) -> None:
-    """Beginning with PUBLIC_URL and not with whatever Host the request had."""
+    """It begins with PUBLIC_URL, not with the Host that the request happened to have."""
     job = finish(filename="Größe <b>.mp4")
     assert nothing_follows(tell(client, job))
-    [(addresses, email)] = office.emails
+    [(addresses, email)] = mail_server.emails
     assert addresses == [ada.username]
     text = email.get_body(("plain",)).get_content()  # type: ignore[union-attr]
     page = email.get_body(("html",)).get_content()  # type: ignore[union-attr]
@@ -81,47 +81,46 @@ def test_the_owner_of_a_finished_job_gets_a_link(
     assert "Größe &lt;b&gt;" in page
 
 
-def test_the_owner_of_a_failed_job_gets_the_reason(client: FlaskClient, office: PostOffice, fail: Make) -> None:
-    """In plain words, and where to try again."""
+def test_the_owner_of_a_failed_job_gets_the_reason(client: FlaskClient, mail_server: MailServer, fail: Make) -> None:
+    """In plain words, and with the page where it can be tried again."""
     tell(client, fail(Reason.TRUNCATED))
-    [(_, email)] = office.emails
+    [(_, email)] = mail_server.emails
     text = email.get_body(("plain",)).get_content()  # type: ignore[union-attr]
     assert Reason.TRUNCATED.sentence in " ".join(text.split())
     assert "https://videos.example.org/" in text
     assert "token" not in text
 
 
-def test_a_doubled_event_brings_no_second_email(client: FlaskClient, office: PostOffice, finish: Make) -> None:
-    """The first told all."""
+def test_a_doubled_event_brings_no_second_email(client: FlaskClient, mail_server: MailServer, finish: Make) -> None:
     job = finish()
     assert nothing_follows(tell(client, job))
     assert nothing_follows(tell(client, job))
-    assert len(office.emails) == 1
+    assert len(mail_server.emails) == 1
 
 
-def test_the_row_decides_what_is_told(client: FlaskClient, office: PostOffice, finish: Make, sql: Sql) -> None:
-    """An event that claims the job failed only makes notify look."""
+def test_the_row_decides_what_is_told(client: FlaskClient, mail_server: MailServer, finish: Make, sql: Sql) -> None:
+    """An event that claims the job failed only makes notify look at the row."""
     job = finish()
     sql("UPDATE jobs SET reason = 'no_audio'")
     forged = announcement.result(replace(job, state=State.FAILED, reason="no_audio"), "/functions/evil")
     assert nothing_follows(deliver(client, forged))
-    assert office.emails[0][1]["Subject"].startswith("Your MP3 is ready")
+    assert mail_server.emails[0][1]["Subject"].startswith("Your MP3 is ready")
 
 
-def test_a_job_that_is_not_done_is_told_of_to_nobody(client: FlaskClient, office: PostOffice, add: Make) -> None:
-    """Whoever sends the event."""
+def test_a_job_that_is_not_done_is_told_of_to_nobody(client: FlaskClient, mail_server: MailServer, add: Make) -> None:
+    """Whatever an event claims."""
     job = add()
     event = announcement.result(replace(job, state=State.FAILED, reason="no_audio"), "/functions/evil")
     assert nothing_follows(deliver(client, event))
-    assert office.emails == []
+    assert mail_server.emails == []
 
 
 @pytest.mark.parametrize("which", ["answer", "recipient_answer"])
 def test_an_email_that_will_never_be_taken_is_given_up(
-    which: str, client: FlaskClient, office: PostOffice, finish: Make, sql: Sql, ada: Person
+    which: str, client: FlaskClient, mail_server: MailServer, finish: Make, sql: Sql, ada: Person
 ) -> None:
-    """A 5yz reply: the job is done all the same, and the address is in no log."""
-    setattr(office, which, f"550 no such user {ada.username}")
+    """The reply was 5yz. The job stays done, and the address, which the reply repeats, gets into no log."""
+    setattr(mail_server, which, f"550 no such user {ada.username}")
     assert nothing_follows(tell(client, finish()))
     assert sql(NOTIFICATION) == [("given_up", "the mail server refuses the email: 550")]
     assert sql("SELECT state FROM jobs") == [("done",)]
@@ -129,64 +128,63 @@ def test_an_email_that_will_never_be_taken_is_given_up(
 
 @pytest.mark.parametrize("which", ["answer", "recipient_answer"])
 def test_an_email_that_may_be_taken_later_stays_owed(
-    which: str, client: FlaskClient, office: PostOffice, finish: Make, sql: Sql
+    which: str, client: FlaskClient, mail_server: MailServer, finish: Make, sql: Sql
 ) -> None:
-    """A 4yz reply: the event is tried again, and then it is sent."""
-    setattr(office, which, "451 greylisted, come back")
+    """The reply was 4yz, so the event is delivered again, and then the email is sent."""
+    setattr(mail_server, which, "451 greylisted, come back")
     job = finish()
     problem(tell(client, job), 503, "unavailable")
     assert sql(NOTIFICATION) == [("owed", "the mail server answers 451")]
-    setattr(office, which, "250 OK")
+    setattr(mail_server, which, "250 OK")
     assert nothing_follows(tell(client, job))
     assert sql(NOTIFICATION) == [("sent", None)]
 
 
 def test_a_sender_that_is_refused_leaves_the_email_owed(
-    client: FlaskClient, office: PostOffice, finish: Make, sql: Sql
+    client: FlaskClient, mail_server: MailServer, finish: Make, sql: Sql
 ) -> None:
-    """Not the email's fault: whoever runs the system sets MAIL_FROM right, and nobody goes untold."""
-    office.sender_answer = "553 not a sender of ours"
+    """The email is not to blame: once an operator has set MAIL_FROM right, it is sent."""
+    mail_server.sender_answer = "553 not a sender of ours"
     problem(tell(client, finish()), 503, "unavailable")
     assert sql(NOTIFICATION) == [("owed", "the mail server refuses us: 553; is MAIL_FROM right?")]
 
 
 def test_while_the_mail_server_is_away_the_email_stays_owed(function: Function, finish: Make, sql: Sql) -> None:
-    """Nobody listens there; the job is done."""
     problem(tell(function("notify", SMTP_HOST="127.0.0.1", SMTP_PORT="1"), finish()), 503, "unavailable")
     assert sql(NOTIFICATION) == [("owed", "the mail server cannot be reached: ConnectionRefusedError")]
 
 
 @pytest.mark.parametrize("wanted", [{"SMTP_STARTTLS": "true"}, {"SMTP_USER": "videos"}], ids=["TLS", "a login"])
 def test_a_mail_server_that_lacks_what_we_need_leaves_the_email_owed(
-    wanted: dict[str, str], function: Function, office: PostOffice, finish: Make, sql: Sql
+    wanted: dict[str, str], function: Function, mail_server: MailServer, finish: Make, sql: Sql
 ) -> None:
-    """It is never sent without; whoever runs the system can mend it."""
-    client = function("notify", SMTP_HOST="127.0.0.1", SMTP_PORT=str(office.port), **wanted)
+    """It is never sent without encryption or login where those are set; an operator can mend that."""
+    client = function("notify", SMTP_HOST="127.0.0.1", SMTP_PORT=str(mail_server.port), **wanted)
     problem(tell(client, finish()), 503, "unavailable")
-    assert office.emails == []
+    assert mail_server.emails == []
     assert [state for state, _ in sql(NOTIFICATION)] == ["owed"]
 
 
 def test_one_address_gets_some_emails_an_hour(
-    function: Function, office: PostOffice, finish: Make, sql: Sql, eve: Person
+    function: Function, mail_server: MailServer, finish: Make, sql: Sql, eve: Person
 ) -> None:
-    """The rest waits; another address does not."""
-    client = function("notify", SMTP_HOST="127.0.0.1", SMTP_PORT=str(office.port), MAILS_PER_HOUR="2")
+    """The rest waits; other addresses do not."""
+    client = function("notify", SMTP_HOST="127.0.0.1", SMTP_PORT=str(mail_server.port), MAILS_PER_HOUR="2")
     for _ in range(3):
         assert nothing_follows(tell(client, finish()))
-    assert len(office.emails) == 2
+    assert len(mail_server.emails) == 2
     assert ("owed", "too many emails to this address in an hour") in sql(NOTIFICATION)
     tell(client, finish(owner=eve.id))
-    assert office.emails[-1][0] == [eve.username]
+    assert mail_server.emails[-1][0] == [eve.username]
 
 
 def test_nobody_s_name_becomes_a_header(
-    client: FlaskClient, office: PostOffice, finish: Make, person: Callable[..., Person]
+    client: FlaskClient, mail_server: MailServer, finish: Make, person: Callable[..., Person]
 ) -> None:
-    """Rows may be older than what register refuses."""
+    """A row may be older than the rules by which register refuses such a name."""
     evil = person(name="Eve\r\nBcc: all@example.org")
     tell(client, finish(owner=evil.id, filename="=?utf-8?q?=0d=0aBcc:all@example.org?=.mp4"))
-    [(addresses, email)] = office.emails
+    [(addresses, email)] = mail_server.emails
     assert addresses == [evil.username]
     assert "Bcc" not in email
 
@@ -194,44 +192,50 @@ def test_nobody_s_name_becomes_a_header(
 def test_an_address_that_no_email_can_carry_is_given_up(
     client: FlaskClient, finish: Make, person: Callable[..., Person], sql: Sql
 ) -> None:
-    """Rows may be older than what register refuses: asking again would not help."""
+    """A row may be older than the rules of register; trying again would not help."""
     assert nothing_follows(tell(client, finish(owner=person(email="a..b@example.org").id)))
     assert sql("SELECT state FROM notifications") == [("given_up",)]
 
 
 @pytest.mark.parametrize("end", ["finish", "fail"])
 def test_who_has_no_address_is_told_nothing(
-    end: str, client: FlaskClient, office: PostOffice, finish: Make, fail: Make, person: Callable[..., Person], sql: Sql
+    end: str,
+    client: FlaskClient,
+    mail_server: MailServer,
+    finish: Make,
+    fail: Make,
+    person: Callable[..., Person],
+    sql: Sql,
 ) -> None:
-    """It is noted so when the job ends, and stays so when an address is given later."""
+    """That is noted when the job ends, and an address that is given later does not change it."""
     john = person(email=None)
     job = finish(owner=john.id) if end == "finish" else fail(Reason.NO_AUDIO, owner=john.id)
     assert sql(NOTIFICATION) == [("unwanted", None)]
     assert nothing_follows(tell(client, job))
     sql("UPDATE users SET email = 'john@example.org'")
     assert nothing_follows(tell(client, job))
-    assert office.emails == []
+    assert mail_server.emails == []
     assert sql(NOTIFICATION) == [("unwanted", None)]
     tell(client, finish(owner=john.id))
-    assert [addresses for addresses, _ in office.emails] == [["john@example.org"]]
+    assert [addresses for addresses, _ in mail_server.emails] == [["john@example.org"]]
 
 
 def test_an_address_that_was_taken_away_in_time_gets_nothing(
-    client: FlaskClient, office: PostOffice, finish: Make, function: Function, ada: Person, sql: Sql
+    client: FlaskClient, mail_server: MailServer, finish: Make, function: Function, ada: Person, sql: Sql
 ) -> None:
-    """Between the end of the job and its email; a release before this one may also have noted it as owed."""
+    """Between the end of the job and its email."""
     job = finish()
     function("account").patch("/", json={"email": None}, headers=ada.headers)
     assert nothing_follows(tell(client, job))
-    assert office.emails == []
+    assert mail_server.emails == []
     assert sql(NOTIFICATION) == [("unwanted", None)]
 
 
 def test_an_address_gets_no_more_for_passing_from_account_to_account(
-    function: Function, office: PostOffice, finish: Make, ada: Person, eve: Person, sql: Sql
+    function: Function, mail_server: MailServer, finish: Make, ada: Person, eve: Person, sql: Sql
 ) -> None:
-    """Else whoever changes addresses could flood somebody who never asked for it."""
-    client = function("notify", SMTP_HOST="127.0.0.1", SMTP_PORT=str(office.port), MAILS_PER_HOUR="2")
+    """Otherwise somebody who changes addresses could flood a stranger."""
+    client = function("notify", SMTP_HOST="127.0.0.1", SMTP_PORT=str(mail_server.port), MAILS_PER_HOUR="2")
     account = function("account")
     account.patch("/", json={"email": "Victim@example.org"}, headers=ada.headers)
     for _ in range(2):
@@ -239,13 +243,13 @@ def test_an_address_gets_no_more_for_passing_from_account_to_account(
     account.patch("/", json={"email": None}, headers=ada.headers)
     account.patch("/", json={"email": "victim@example.org"}, headers=eve.headers)
     assert nothing_follows(tell(client, finish(owner=eve.id)))
-    assert len(office.emails) == 2
+    assert len(mail_server.emails) == 2
     assert ("owed", "too many emails to this address in an hour") in sql(NOTIFICATION)
 
 
 @pytest.fixture(scope="module")
 def ses() -> Iterator[str]:
-    """Amazon's SES, as moto imitates it, over HTTP."""
+    """Amazon SES as moto imitates it, over HTTP."""
     url = f"http://127.0.0.1:{(port := free_port())}"
     server = subprocess.Popen(
         [sys.executable, "-c", f"from moto.server import main; main(['-p', '{port}'])"], stderr=subprocess.DEVNULL
@@ -265,7 +269,7 @@ def answers(url: str) -> bool:
 
 @pytest.fixture
 def by_ses(function: Function, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], FlaskClient]:
-    """notify, sending by SES at that address; AWS' library reads the environment when it first sends."""
+    """notify, sending through the SES at that address; AWS' library reads the environment when it first sends."""
 
     def client(url: str) -> FlaskClient:
         aws = {"AWS_ENDPOINT_URL_SESV2": url, "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
@@ -278,7 +282,6 @@ def by_ses(function: Function, monkeypatch: pytest.MonkeyPatch) -> Callable[[str
 
 
 def test_while_ses_is_away_the_email_stays_owed(by_ses: Callable[[str], FlaskClient], finish: Make, sql: Sql) -> None:
-    """As with any mail server."""
     problem(tell(by_ses("http://127.0.0.1:1"), finish()), 503, "unavailable")
     assert sql(NOTIFICATION) == [("owed", "SES cannot be reached: EndpointConnectionError")]
 
@@ -286,7 +289,7 @@ def test_while_ses_is_away_the_email_stays_owed(by_ses: Callable[[str], FlaskCli
 def test_an_email_goes_by_ses_where_that_is_chosen(
     by_ses: Callable[[str], FlaskClient], ses: str, finish: Make, sql: Sql
 ) -> None:
-    """Owed while Amazon does not know the sender, sent once it does."""
+    """It stays owed while Amazon does not know the sender, and is sent once it does."""
     client = by_ses(ses)
     job = finish(filename="Größe.mp4")
     problem(tell(client, job), 503, "unavailable")

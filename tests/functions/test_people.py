@@ -1,4 +1,4 @@
-"""Register, login, validate, account: who people are."""
+"""Register, login, validate and account: users and their tokens."""
 
 import json
 import random
@@ -32,7 +32,7 @@ def register(function: Function) -> Callable[..., Any]:
 
 
 def test_who_registers_can_log_in_and_is_who_they_are(register: Callable[..., Any], function: Function) -> None:
-    """Through all three functions; names are the same in any case, passwords are not."""
+    """Usernames are the same in any case, passwords are not."""
     user = register(email="ada@example.com")
     assert user.status_code == 201
     assert user.json.keys() == {"id", "username", "name", "email"}
@@ -52,21 +52,20 @@ def test_who_registers_can_log_in_and_is_who_they_are(register: Callable[..., An
 def test_what_is_no_json_object_is_refused(
     body: bytes, name: str, method: str, function: Function, ada: Person
 ) -> None:
-    """The field is the body."""
     answer = function(name).open("/", method=method, data=body, headers=ada.headers)
     problem(answer, 400, "bad-request", field="body")
 
 
 @pytest.mark.parametrize(("name", "method"), [("register", "POST"), ("account", "PATCH")])
 def test_a_member_that_comes_twice_is_refused(name: str, method: str, function: Function, ada: Person) -> None:
-    """One of the two would be dropped without a word, here or by whatever reads it before (RFC 8259, 4)."""
+    """Otherwise one of the two would be dropped silently, here or by a program in front of us (RFC 8259, 4)."""
     body = '{"name": "Ada", "email": "ada@example.org", "email": "eve@example.org", "password": "correct horse"}'
-    told = problem(function(name).open("/", method=method, data=body, headers=ada.headers), 400, "bad-request")
-    assert (told["field"], told["detail"]) == ("email", "the body has `email` twice; which one is meant?")
+    refused = problem(function(name).open("/", method=method, data=body, headers=ada.headers), 400, "bad-request")
+    assert (refused["field"], refused["detail"]) == ("email", "the body has `email` twice; which one is meant?")
 
 
 def test_who_gives_no_address_is_registered_without_one(register: Callable[..., Any], function: Function) -> None:
-    """As in the original system; the same person can give one later."""
+    """As in the original system."""
     john = {"name": "John Doe", "username": "johndoe", "password": "password123"}
     assert register(**john).json["email"] is None
     token = function("login").post("/", auth=("johndoe", "password123")).json["access_token"]
@@ -75,14 +74,14 @@ def test_who_gives_no_address_is_registered_without_one(register: Callable[..., 
 
 
 def test_what_cannot_be_registered_is_refused_by_its_field(register: Callable[..., Any]) -> None:
-    """Each field is judged by functions/model/accounts.py."""
+    """tests/check/test_accounts.py has every rule; here one of them goes through HTTP."""
     problem(register(password="short"), 400, "bad-request", field="password")
 
 
 def test_a_member_that_means_nothing_is_refused(register: Callable[..., Any]) -> None:
-    """An address under another name would never be written to."""
-    told = problem(register(mail="ada@example.com"), 400, "bad-request", field="mail")
-    assert told["detail"] == "there is no member `mail`; did you mean `email`?"
+    """Were a misspelt `email` ignored, that address would never get an email."""
+    refused = problem(register(mail="ada@example.com"), 400, "bad-request", field="mail")
+    assert refused["detail"] == "there is no member `mail`; did you mean `email`?"
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], database=None, deadline=None, max_examples=30)
@@ -93,12 +92,12 @@ def test_a_member_that_means_nothing_is_refused(register: Callable[..., Any]) ->
     )
 )
 def test_no_registration_breaks_register(function: Function, body: dict[str, Any]) -> None:
-    """Half characters, NUL, numbers: whatever JSON can spell."""
+    """Lone surrogates, NUL, numbers: whatever JSON can spell."""
     assert function("register").post("/", data=json.dumps(body)).status_code == 400
 
 
 def basic(octets: bytes, scheme: str = "Basic ") -> dict[str, str]:
-    """A header by hand, for what no client of ours would send."""
+    """A header that no client library would make."""
     return {"Authorization": scheme + b64encode(octets).decode()}
 
 
@@ -129,7 +128,7 @@ NO_LOGINS: dict[str, dict[str, str]] = {
 
 @pytest.mark.parametrize("headers", NO_LOGINS.values(), ids=NO_LOGINS)
 def test_who_sends_no_username_and_password_is_asked_for_them(headers: dict[str, str], function: Function) -> None:
-    """As browsers and curl understand it, and in which encoding (RFC 7617, 2.1)."""
+    """With the challenge that browsers and curl understand, and the encoding to use (RFC 7617, 2.1)."""
     answer = function("login").post("/", headers=headers)
     assert "Basic authentication" in problem(answer, 401, "unauthorized")["detail"]
     assert answer.headers["WWW-Authenticate"] == 'Basic realm="video-to-mp3", charset="UTF-8"'
@@ -156,14 +155,14 @@ def test_a_name_with_umlauts_can_log_in_however_its_client_encodes_it(
 
 
 def test_a_password_in_windows_letters_is_the_same(register: Callable[..., Any], function: Function) -> None:
-    """Latin-1 has no € and no “: what sends these is curl in a Windows terminal, or an old browser."""
+    """Latin-1 has no € and no “. Curl in a Windows terminal and old browsers send them in code page 1252."""
     register(username="größe", password="„50 €“ – 5 €", email="ada@example.org")
     headers = basic("größe:„50 €“ – 5 €".encode("cp1252"))
     assert function("login").post("/", headers=headers).status_code == 200
 
 
 def test_who_registers_decomposed_can_log_in_composed(register: Callable[..., Any], function: Function) -> None:
-    """One text in both forms is one text (RFC 7617, 2.1; RFC 8265, 4.2)."""
+    """Unicode has two forms of one text, and systems differ in which they send (RFC 7617, 2.1; RFC 8265, 4.2)."""
     whole = {"username": "größe", "password": "pässwörd ÿ"}
     apart = {field: unicodedata.normalize("NFD", text) for field, text in whole.items()}
     assert register(**apart, email="ada@example.org").json["username"] == "größe"
@@ -177,7 +176,7 @@ def test_who_registers_decomposed_can_log_in_composed(register: Callable[..., An
 def test_a_password_may_hold_what_a_person_can_type(
     password: str, register: Callable[..., Any], function: Function
 ) -> None:
-    """Only the first colon parts it from the name."""
+    """Colons too: only the first one separates it from the username."""
     assert register(password=password).status_code == 201
     client = function("login")
     assert client.post("/", headers=basic(f"ada@example.org:{password}".encode())).status_code == 200
@@ -186,7 +185,7 @@ def test_a_password_may_hold_what_a_person_can_type(
 
 
 def test_an_unknown_user_is_refused_like_a_wrong_password(register: Callable[..., Any], function: Function) -> None:
-    """The same words, headers and time: nobody can find out who has an account."""
+    """With the same words, headers and CPU time: nobody can find out who has an account."""
     register()
     client = function("login", LOGIN_FREE_ATTEMPTS="100")
     client.post("/", auth=("warm@example.org", PASSWORD))
@@ -204,7 +203,7 @@ def test_an_unknown_user_is_refused_like_a_wrong_password(register: Callable[...
 
 
 def test_too_many_failed_logins_must_wait(function: Function) -> None:
-    """Told when to come back; for this name only, and for one that nobody has too."""
+    """The answer says for how long. Only that username waits, and it need not be anybody's."""
     client = function("login", LOGIN_FREE_ATTEMPTS="1")
     statuses = [client.post("/", auth=("ada@example.org", "x" * 1025)).status_code for _ in range(4)]
     assert statuses == [401, 401, 429, 429]
@@ -229,7 +228,7 @@ REFUSED = {
 @pytest.mark.parametrize("name", ["validate", "account", "upload", "jobs", "download"])
 @pytest.mark.parametrize("authorization", REFUSED.values(), ids=REFUSED)
 def test_who_is_nobody_gets_nowhere(name: str, authorization: str | None, function: Function) -> None:
-    """401 before anything else is looked at."""
+    """The token is checked before anything else in the request."""
     headers = {"Authorization": authorization} if authorization else {}
     method, address = {"upload": ("POST", "/"), "download": ("GET", f"/?fid={uuid4()}")}.get(name, ("GET", "/"))
     answer = function(name).open(address, method=method, headers=headers)
@@ -238,7 +237,7 @@ def test_who_is_nobody_gets_nowhere(name: str, authorization: str | None, functi
 
 
 def test_a_proxy_can_ask_validate_about_any_request(function: Function, ada: Person) -> None:
-    """nginx' auth_request repeats the headers of a large upload, and no body."""
+    """nginx' auth_request repeats the headers of a large upload, without its body."""
     headers = {**ada.headers, "Content-Length": "300000000", "Content-Type": "multipart/form-data"}
     assert function("validate").get("/", headers=headers).status_code == 200
 
@@ -251,7 +250,7 @@ def test_validate_never_asks_itself(function: Function, ada: Person) -> None:
 def test_where_auth_svc_addr_is_set_tokens_are_checked_there(
     function: Function, served: Callable[..., Served], ada: Person
 ) -> None:
-    """As the original system did; the answers are the same."""
+    """As in the original system, with the same answers as without."""
     client = function("jobs", AUTH_SVC_ADDR=f"127.0.0.1:{served('validate').port}")
     assert client.get("/", headers=ada.headers).json == {"jobs": [], "next": None}
     problem(client.get("/", headers={"Authorization": REFUSED["expired"] or ""}), 401, "unauthorized")
@@ -259,12 +258,12 @@ def test_where_auth_svc_addr_is_set_tokens_are_checked_there(
 
 
 def test_while_validate_is_away_nobody_is_let_in_or_sent_away(function: Function, ada: Person) -> None:
-    """503: the token may well be good."""
+    """503, for the token may well be valid."""
     problem(function("jobs", AUTH_SVC_ADDR="127.0.0.1:1").get("/", headers=ada.headers), 503, "unavailable")
 
 
 def test_an_account_tells_its_own_person_alone(function: Function, ada: Person, eve: Person) -> None:
-    """Whose token it is: nothing else says who is meant, and no password leaves."""
+    """The token alone says whose account it is, and no password leaves."""
     client = function("account")
     for person in (ada, eve):
         whole = {"id": str(person.id), "name": "Ada", "username": person.username, "email": person.username}
@@ -273,7 +272,7 @@ def test_an_account_tells_its_own_person_alone(function: Function, ada: Person, 
 
 
 def test_the_address_of_an_account_can_be_changed_and_taken_away(function: Function, ada: Person, eve: Person) -> None:
-    """Each answer is the account as it is now; nobody else's changes, and two may share one, as registered."""
+    """Nobody else's changes, and two accounts may share an address."""
     client = function("account")
     for said, email in ((f" {eve.username} ", eve.username), (None, None), ("ada@example.org", "ada@example.org")):
         answer = client.patch("/", json={"email": said}, headers=ada.headers)
@@ -296,12 +295,12 @@ def test_what_cannot_be_changed_of_an_account_is_refused_by_its_field(
 
 @pytest.mark.parametrize("method", ["GET", "PATCH"])
 def test_a_token_that_outlives_its_account_opens_nothing(method: str, function: Function) -> None:
-    """It is told to register again."""
+    """Its holder is asked to register again."""
     headers = {"Authorization": f"Bearer {Tokens(SECRETS['JWT_SECRET'], 60).issue(uuid4(), 'nobody')}"}
     answer = function("account").open("/", method=method, json={"email": None}, headers=headers)
     assert "gone" in problem(answer, 401, "unauthorized")["detail"]
 
 
 def test_an_account_has_nothing_below_it(function: Function, ada: Person) -> None:
-    """A path that is a mistake must not be taken for the account."""
+    """A mistake in the path must not be answered as if it were right."""
     problem(function("account").get("/password", headers=ada.headers), 404, "not-found")

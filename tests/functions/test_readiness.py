@@ -19,13 +19,13 @@ from tests.waiting import PATIENCE, until
 
 @pytest.fixture
 def postgres_of_its_own(tmp_path: Path) -> Iterator[Postgres]:
-    """One that may be stopped; not started yet."""
+    """A Postgres that a test may stop without disturbing others; it is not started yet."""
     postgres = Postgres(tmp_path / "postgres", durable=False)
     yield postgres
     postgres.stop()
 
 
-def test_a_store_that_goes_away_is_told_by_the_function_and_takes_no_instance_away(
+def test_a_store_that_goes_away_is_reported_by_the_function_and_takes_no_instance_away(
     postgres_of_its_own: Postgres, environ: dict[str, str], tmp_path: Path
 ) -> None:
     """Break: Postgres away. Symptom: every instance unready at once, callers held by the platform for 30 seconds."""
@@ -52,7 +52,7 @@ def test_a_store_that_goes_away_is_told_by_the_function_and_takes_no_instance_aw
 
 
 def ask(url: str) -> requests.Response:
-    """For somebody's jobs; a platform would have given up long before this does."""
+    """For the jobs of somebody; waits longer than any platform would."""
     token = Tokens(SECRETS["JWT_SECRET"], 60).issue(uuid4(), "ada@example.org")
     return requests.get(url, headers={"Authorization": f"Bearer {token}"}, timeout=PATIENCE)
 
@@ -72,5 +72,5 @@ def migrated(url: str) -> bool:
 
 @pytest.mark.parametrize("path", ["/_/ready", "/_/stores"])
 def test_a_function_without_stores_waits_for_none(path: str, served: Callable[..., Served]) -> None:
-    """The page and the token check are ready as soon as they run."""
+    """A function that needs no store is ready as soon as it runs."""
     assert requests.get(f"{served('validate').url}{path}", timeout=PATIENCE).ok

@@ -1,4 +1,4 @@
-"""The ui function hands out the page's files, and with them what a browser may do."""
+"""The function ui hands out the files of the page, with the headers that limit what a browser does with them."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +22,7 @@ def client() -> Client:
     [("/", "text/html"), ("/page.css", "text/css"), ("/page.js", "text/javascript"), ("/icon.svg", "image/svg+xml")],
 )
 def test_each_file_of_the_page_has_its_type(client: Client, path: str, kind: str) -> None:
-    """A browser that must not sniff gets told."""
+    """`nosniff` keeps a browser from guessing another one."""
     answer = client.get(path)
     assert (answer.status_code, answer.mimetype) == (200, kind)
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
@@ -30,7 +30,7 @@ def test_each_file_of_the_page_has_its_type(client: Client, path: str, kind: str
 
 
 def test_the_page_may_load_nothing_from_elsewhere_and_run_nothing_inline(client: Client) -> None:
-    """What a stranger manages to put into the page has no effect there."""
+    """Markup that a stranger managed to put into the page would do nothing."""
     answer = client.get("/")
     policy = dict(rule.strip().split(" ", 1) for rule in answer.headers["Content-Security-Policy"].split(";"))
     assert policy["default-src"] == "'self'"
@@ -40,7 +40,7 @@ def test_the_page_may_load_nothing_from_elsewhere_and_run_nothing_inline(client:
 
 
 def test_the_page_names_its_files_relatively(client: Client) -> None:
-    """Behind OpenFaaS the page is /function/ui/, so an address from the root would miss."""
+    """On OpenFaaS the page is at /function/ui/, where an address from the root would lead elsewhere."""
     page = client.get("/").text
     assert 'href="page.css"' in page
     assert 'src="page.js"' in page
@@ -49,7 +49,7 @@ def test_the_page_names_its_files_relatively(client: Client) -> None:
 
 
 def test_an_unchanged_file_is_not_sent_again(client: Client) -> None:
-    """The browser asks each time and gets 304 until the file changes."""
+    """A browser asks each time, and gets 304 until the file changes."""
     first = client.get("/page.js")
     again = client.get("/page.js", headers={"If-None-Match": first.headers["ETag"]})
     assert first.headers["Cache-Control"] == "no-cache"
@@ -60,7 +60,7 @@ def test_an_unchanged_file_is_not_sent_again(client: Client) -> None:
 
 @pytest.mark.parametrize("rows", TABLE.values(), ids=TABLE)
 def test_a_file_of_the_page_knows_the_same_conditions(client: Client, rows: list[Row]) -> None:
-    """As a download does; it has no date and no parts, so what is said about these is ignored (RFC 9110, 13 and 14)."""
+    """As a download does, except those about dates and ranges: a file of the page has neither (RFC 9110, 13 and 14)."""
     known = Known(client.get("/page.js").headers["ETag"], datetime.now(UTC))
     about_tags = {"If-Match", "If-None-Match"}
     alone = [row for rows in TABLE.values() for row in rows if row[0].keys() <= about_tags]
@@ -72,7 +72,7 @@ def test_a_file_of_the_page_knows_the_same_conditions(client: Client, rows: list
 
 
 def test_head_tells_the_length_and_sends_nothing(client: Client) -> None:
-    """HEAD is GET without the body (RFC 9110, 9.3.2)."""
+    """RFC 9110, 9.3.2."""
     answer = client.head("/page.css")
     assert answer.data == b""
     assert answer.content_length == len(client.get("/page.css").data)
@@ -80,14 +80,14 @@ def test_head_tells_the_length_and_sends_nothing(client: Client) -> None:
 
 @pytest.mark.parametrize("path", ["/main.py", "/index.html", "/../login/main.py", "/page.css/", "/nothing", "/%00"])
 def test_everything_else_is_a_404_problem(client: Client, path: str) -> None:
-    """No path leads out of the page's own files."""
+    """No path leads to a file that is not the page's."""
     answer = client.get(path)
     assert (answer.status_code, answer.mimetype) == (404, "application/problem+json")
     assert answer.json["type"] == "urn:videotomp3:problem:not-found"
 
 
 def test_the_page_is_for_reading_only(client: Client) -> None:
-    """Other methods are told which one to use."""
+    """The answer to another method names those that are allowed."""
     answer = client.post("/")
     assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, HEAD")
 

@@ -1,4 +1,4 @@
-"""Upload: a video comes in whole or not at all, and its job is made once."""
+"""Upload: a video is stored whole or not at all, and its job is made once."""
 
 import hashlib
 import re
@@ -9,12 +9,15 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
+from functions.model.errors import Unprocessable
 from functions.model.jobs import State
+from functions.model.options import Options
 from functions.model.tokens import Tokens
 from functions.stores.gridfs import Bucket
 from functions.stores.jobs import Jobs
@@ -78,7 +81,7 @@ def test_a_video_becomes_a_job_and_an_event(
     request_: dict[str, Any], upload: Callable[..., TestResponse], jobs: Jobs, ada: Person, videos: Bucket,
     sink: harness.Function,
 ) -> None:  # fmt: skip
-    """As the raw body or as a form's field `file`, in whatever way a client writes one."""
+    """It may be the raw body or the field `file` of a form, in whatever way a client writes one."""
     answer = upload(**request_)
     assert answer.status_code == 202
     job = jobs.find_own(UUID(answer.json["id"]), ada.id)
@@ -156,7 +159,7 @@ NAMES = {
 
 @pytest.mark.parametrize(("request_", "name"), NAMES.values(), ids=NAMES)
 def test_a_video_keeps_its_name(request_: dict[str, Any], name: str, upload: Callable[..., TestResponse]) -> None:
-    """Without what could do harm; and no name keeps a video from being taken."""
+    """What could do harm is taken out of it; no name makes an upload fail."""
     answer = upload(**request_)
     assert (answer.status_code, answer.json.get("filename")) == (202, name)
 
@@ -195,6 +198,9 @@ REFUSED: dict[str, tuple[dict[str, Any], int, str]] = {
     "a form of nothing": (written(), 400, "bad-request"),
     "a form with a head without an end": (written(part(b'name="file"; x="' + b"x" * LIMIT * 6)), 413, "too-large"),
     "a query that asks twice": ({"data": VIDEO, "query_string": "filename=a&filename=b"}, 400, "bad-request"),
+    "an option beyond its bounds": ({"data": VIDEO, "query_string": "vbr=10"}, 422, "unprocessable"),
+    "an option that is no number": ({"data": VIDEO, "query_string": "vbr=best"}, 422, "unprocessable"),
+    "an option that is asked for twice": ({"data": VIDEO, "query_string": "vbr=1&vbr=1"}, 400, "bad-request"),
     "an empty idempotency key": ({"data": VIDEO, "headers": {"Idempotency-Key": ""}}, 400, "bad-request"),
     "a long idempotency key": ({"data": VIDEO, "headers": {"Idempotency-Key": "k" * 201}}, 400, "bad-request"),
 }  # fmt: skip
@@ -245,7 +251,7 @@ def test_a_form_from_which_something_would_be_lost_is_refused(
     parts: list[bytes], status: int, field: str, words: tuple[str, ...], padding: int,
     upload: Callable[..., TestResponse], videos: Bucket, sink: harness.Function, sql: Sql,
 ) -> None:  # fmt: skip
-    """It is named, before the job is made; nothing stays of the bytes that were stored by then."""
+    """The problem names it. No job is made, and the bytes that were stored by then are removed."""
     answer = upload(**written(*(each + bytes(padding if each is FILE else 0) for each in parts)))
     told = problem(answer, status, "unprocessable" if status == 422 else "bad-request", field=field)
     assert [word for word in words if word not in told["detail"]] == []
@@ -253,13 +259,39 @@ def test_a_form_from_which_something_would_be_lost_is_refused(
 
 
 def test_a_query_is_not_half_heard(upload: Callable[..., TestResponse]) -> None:
-    """A parameter that is not known is named, with the one that was meant."""
-    told = problem(upload(data=VIDEO, query_string="filname=a.mp4"), 400, "bad-request", field="filname")
-    assert told["detail"] == "there is no query parameter `filname`; did you mean `filename`?"
+    """A parameter that is not known is named, and the one that was probably meant."""
+    for meant, written_ in (("filename", "filname"), ("vbr", "vrb")):
+        told = problem(upload(data=VIDEO, query_string={written_: "4"}), 400, "bad-request", field=written_)
+        assert told["detail"] == f"there is no query parameter `{written_}`; did you mean `{meant}`?"
+
+
+@pytest.mark.parametrize("request_", [{"data": VIDEO}, form(VIDEO)], ids=["raw", "form"])
+def test_what_is_asked_of_the_conversion_stands_on_the_job(
+    request_: dict[str, Any], upload: Callable[..., TestResponse], jobs: Jobs, ada: Person
+) -> None:
+    """Resolved: every option with its value, whether it was asked for or not."""
+    answer = upload(**request_, query_string={"vbr": "4"})
+    job = jobs.find_own(UUID(answer.json["id"]), ada.id)
+    assert job
+    assert job.options == Options(vbr=4)
+    assert answer.json["options"] == Options(vbr=4).as_json()
+
+
+def test_an_operator_chooses_what_is_not_asked_for(function: Function, ada: Person) -> None:
+    """Once, when the video comes: a change of the setting changes no job that waits."""
+    client = function("upload", MP3_QUALITY="6")
+    assert client.post("/", data=VIDEO, headers=ada.headers).json["options"]["vbr"] == 6
+    assert client.post("/?vbr=1", data=VIDEO, headers=ada.headers).json["options"]["vbr"] == 1
+
+
+def test_an_operator_who_chooses_what_no_option_takes_is_told_at_the_start(loaded: Callable[..., Flask]) -> None:
+    """And not by jobs that fail."""
+    with pytest.raises(Unprocessable, match="from 0 to 9, not `12`"):
+        loaded("upload", MP3_QUALITY="12")
 
 
 def test_a_video_of_just_the_limit_is_taken(upload: Callable[..., TestResponse]) -> None:
-    """The form around it does not count."""
+    """The bytes of the form around it do not count."""
     assert upload(data=ALMOST).status_code == upload(**form(ALMOST)).status_code == 202
 
 
@@ -272,7 +304,7 @@ tricky = st.lists(borders).map(b"".join)
 @example(b"\r\n", 256 * 1024 - len(VIDEO))
 @example(b"\n", 300_000)
 def test_every_byte_of_a_form_s_file_arrives(function: Function, ada: Person, content: bytes, padding: int) -> None:
-    """Line ends and half boundaries among them, wherever the pieces that are read happen to end."""
+    """Also line ends and halves of boundaries, wherever one piece of the body ends and the next begins."""
     content = VIDEO + content + bytes(padding) + content
     body = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="a.mp4"\r\n\r\n'.encode()
     body += content + f"\r\n--{BOUNDARY}--\r\n".encode()
@@ -282,7 +314,7 @@ def test_every_byte_of_a_form_s_file_arrives(function: Function, ada: Person, co
 
 
 def test_the_token_is_checked_before_a_byte_is_read(function: Function) -> None:
-    """Else anybody could make us read."""
+    """Otherwise anybody could keep us busy with reading."""
 
     class Untouchable(BytesIO):
         def read(self, *_: Any) -> bytes:
@@ -297,7 +329,7 @@ def test_the_token_is_checked_before_a_byte_is_read(function: Function) -> None:
 
 
 def test_a_token_that_outlived_its_user_uploads_nothing(function: Function, videos: Bucket) -> None:
-    """The account may have been removed since."""
+    """The account may have been removed since the token was issued."""
     token = Tokens(SECRETS["JWT_SECRET"], 60).issue(uuid4(), "nobody")
     answer = function("upload").post("/", data=VIDEO, headers={"Authorization": f"Bearer {token}"})
     problem(answer, 401, "unauthorized")
@@ -308,7 +340,7 @@ KEY = {"Idempotency-Key": "k"}
 
 
 def test_a_repeated_upload_is_the_same_job(upload: Callable[..., TestResponse], videos: Bucket, sql: Sql) -> None:
-    """A client that got no answer asks again; the second video is not kept."""
+    """A client that got no answer sends all of it again. The second video is not kept."""
     first, second = upload(data=VIDEO, headers=KEY), upload(data=VIDEO, headers=KEY)
     assert first.status_code == second.status_code == 202
     assert first.json["id"] == second.json["id"]
@@ -316,7 +348,7 @@ def test_a_repeated_upload_is_the_same_job(upload: Callable[..., TestResponse], 
 
 
 def test_two_at_once_are_one_job(upload: Callable[..., TestResponse], videos: Bucket) -> None:
-    """Whichever is first."""
+    """Whichever of them is first."""
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda _: upload(data=VIDEO, headers=KEY), range(4)))
     assert {answer.status_code for answer in answers} == {202}
@@ -327,17 +359,26 @@ def test_two_at_once_are_one_job(upload: Callable[..., TestResponse], videos: Bu
 def test_a_key_is_for_one_video_of_one_person(
     upload: Callable[..., TestResponse], function: Function, eve: Person, videos: Bucket
 ) -> None:
-    """Another video under it is a mistake; another person's same key is another key."""
+    """Another video under the same key is a mistake. The same key of another person is another key."""
     upload(data=VIDEO, headers=KEY)
     problem(upload(data=VIDEO + b"x", headers=KEY), 422, "unprocessable", field="Idempotency-Key")
     assert function("upload").post("/", data=VIDEO, headers=KEY | eve.headers).status_code == 202
     assert files(videos)[0] == 2
 
 
+def test_a_key_is_for_one_set_of_options(upload: Callable[..., TestResponse], videos: Bucket) -> None:
+    """Whoever asks for something else would take the first answer for what was asked; a default may be spelt out."""
+    first = upload(data=VIDEO, headers=KEY)
+    told = problem(upload(data=VIDEO, headers=KEY, query_string="vbr=9"), 422, "unprocessable", field="Idempotency-Key")
+    assert "other options" in told["detail"]
+    assert upload(data=VIDEO, headers=KEY, query_string="vbr=2").json["id"] == first.json["id"]
+    assert files(videos)[0] == 1
+
+
 def test_a_key_is_free_again_when_its_job_is_deleted(
     upload: Callable[..., TestResponse], jobs: Jobs, ada: Person
 ) -> None:
-    """What is gone cannot be answered with."""
+    """There is nothing left to answer with."""
     first = UUID(upload(data=VIDEO, headers=KEY).json["id"])
     jobs.cancel(first, ada.id)
     jobs.delete(first, ada.id)
@@ -350,7 +391,7 @@ UNTOLD = "SELECT state, hints, next_hint_at < now() + interval '31 seconds' FROM
 def test_an_upload_stands_though_its_event_is_refused(
     upload: Callable[..., TestResponse], sink: harness.Function, sql: Sql
 ) -> None:
-    """Sweep sends it in half a minute."""
+    """The event is due again in half a minute, and sweep sends it."""
     sink.behave = harness.answers(503)
     assert upload(data=VIDEO).status_code == 202
     assert sql(UNTOLD) == [("queued", 0, True)]
@@ -359,7 +400,7 @@ def test_an_upload_stands_though_its_event_is_refused(
 def test_an_upload_does_not_wait_until_somebody_takes_its_event(
     upload: Callable[..., TestResponse], sink: harness.Function, sql: Sql
 ) -> None:
-    """It is answered while the sink still says nothing."""
+    """The answer comes while the sink has not answered yet."""
     gate = sink.behave = harness.Gate(harness.answers(202))
     assert upload(data=VIDEO).status_code == 202
     assert sink.busy == 1
@@ -375,19 +416,20 @@ def test_a_delivered_event_is_noted(upload: Callable[..., TestResponse], sink: h
 
 
 def test_an_upload_carries_its_trace_through(upload: Callable[..., TestResponse], sink: harness.Function) -> None:
-    """W3C's traceparent and the gateway's request id reach the event; without them it gets its own."""
+    """W3C's traceparent and the gateway's request id reach the event; without them it has those of the request."""
     trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     upload(data=VIDEO, headers={"traceparent": trace, "X-Request-Id": "r1"})
-    upload(data=VIDEO, headers={"traceparent": "nonsense", "X-Request-Id": "no\x80header"})
+    answer = upload(data=VIDEO, headers={"traceparent": "nonsense", "X-Request-Id": "no\x80header"})
     first, second = (asked.event for asked in sink.asked)
     assert (first.traceparent, first.correlationid) == (trace, "r1")
-    assert re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-01", second.traceparent or "")
-    assert second.correlationid == str(second.job)
+    trace_id = re.fullmatch("00-([0-9a-f]{32})-[0-9a-f]{16}-01", second.traceparent or "")
+    assert trace_id
+    assert second.correlationid == answer.headers["X-Request-Id"] == trace_id[1]
 
 
 @pytest.mark.parametrize("store", ["MONGO_URI", "DATABASE_URL"])
 def test_an_upload_is_refused_while_a_store_is_away(store: str, function: Function, ada: Person) -> None:
-    """503 and when to come back; nothing was promised."""
+    """The answer says when to try again."""
     uri = {
         "MONGO_URI": "mongodb://127.0.0.1:1/videos?serverSelectionTimeoutMS=300",
         "DATABASE_URL": "postgresql://127.0.0.1:1/app",

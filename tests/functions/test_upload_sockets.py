@@ -62,7 +62,7 @@ HALVES = {
 def test_a_client_that_hangs_up_leaves_nothing(
     head: list[str], body: bytes, upload: Served, ada: Person, videos: Bucket, sql: Callable[..., Any]
 ) -> None:
-    """Though megabytes of its video were stored already."""
+    """Even where megabytes of its video were stored by then."""
     with closing(talk(upload, ada, *head)) as connection:
         connection.sendall(body)
         until(lambda: files(videos)[1])
@@ -78,7 +78,7 @@ def test_a_chunked_video_arrives(upload: Served, ada: Person) -> None:
 
 
 def test_a_chunked_body_is_refused_once_it_passes_the_limit(upload: Served, ada: Person, videos: Bucket) -> None:
-    """While it is being read: its end may never come. The client gets to read its answer."""
+    """While it is being read, for its end may never come. The client can read the answer."""
 
     def endless() -> Iterator[bytes]:
         yield VIDEO
@@ -101,7 +101,7 @@ def test_a_video_declared_too_large_is_refused_unread(upload: Served, ada: Perso
 def test_a_body_that_breaks_the_rules_of_chunks_is_refused(
     rest: bytes, upload: Served, ada: Person, videos: Bucket
 ) -> None:
-    """400, for the fault is not ours; what came before is not kept."""
+    """With 400, for the fault is the client's. What came before is not kept."""
     with closing(talk(upload, ada, "Transfer-Encoding: chunked")) as connection:
         connection.sendall(chunk(VIDEO) + rest)
         assert answered(connection)[0] == 400
@@ -109,7 +109,7 @@ def test_a_body_that_breaks_the_rules_of_chunks_is_refused(
 
 
 def test_megabytes_from_a_stranger_are_never_held_in_memory(upload: Served) -> None:
-    """300 MB against a 401: the framework alone would read them all. And the answer comes through."""
+    """The framework alone would read all 300 MB before the 401. The client can read that answer."""
     worker = max(psutil.Process(upload.process.pid).children(), key=lambda child: child.memory_info().rss)
     before = worker.memory_info().rss
     answer = requests.post(upload.url, data=(bytes(MEGABYTE) for _ in range(300)), timeout=PATIENCE)
@@ -118,7 +118,7 @@ def test_megabytes_from_a_stranger_are_never_held_in_memory(upload: Served) -> N
 
 
 def test_the_log_tells_each_outcome_and_no_secret(upload: Served, ada: Person) -> None:
-    """One line of JSON, with the job's and the user's id."""
+    """In one line of JSON, with the ids of the job and of the user."""
     headers = {**ada.headers, "X-Request-Id": "r1"}
     address = f"{upload.url}/?filename=secret-name.mp4&token=t0ken"
     job = requests.post(f"{upload.url}/?filename=secret-name.mp4", data=VIDEO, headers=headers, timeout=PATIENCE).json()

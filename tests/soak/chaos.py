@@ -8,7 +8,8 @@ from contextlib import suppress
 from random import Random
 from threading import Event, Thread
 
-from emulator.processes import Part, PartFailed
+from emulator.parts import Part
+from emulator.processes import PartFailed
 from tests.faults.harness import Harness, freeze, wake
 
 POINTS = (

@@ -42,7 +42,7 @@ def owner(postgres: Database) -> UUID:
 
 @pytest.fixture
 def add(jobs: Jobs, owner: UUID) -> Callable[..., Job]:
-    """A queued job, with what it is told otherwise."""
+    """A queued job; `changes` are columns of NewJob with another value."""
 
     def make(**changes: Any) -> Job:
         job = jobs.add(new_job(**{"owner": owner} | changes))

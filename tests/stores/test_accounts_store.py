@@ -1,4 +1,4 @@
-"""Users, and how often their names may be tried."""
+"""Users, and how often somebody may try to log in under one username."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +24,7 @@ def accounts(postgres: Database) -> Accounts:
 
 
 def test_a_username_is_taken_whatever_its_case(accounts: Accounts) -> None:
-    """Else somebody could pass for somebody."""
+    """Otherwise somebody could pass for somebody else."""
     accounts.add(Registration("Ada", "ada@example.org", "correct horse", "ada@example.org"))
     with pytest.raises(Conflict, match="taken") as refused:
         accounts.add(Registration("Eve", "ADA@example.org", "correct horse", "eve@example.org"))
@@ -35,7 +35,7 @@ def test_a_username_is_taken_whatever_its_case(accounts: Accounts) -> None:
 
 
 def test_an_account_is_found_by_its_id_and_changed_alone(accounts: Accounts) -> None:
-    """Without an address as well as with one."""
+    """With an address and without one."""
     john = accounts.add(Registration("John", "johndoe", "password123", None))
     eve = accounts.add(Registration("Eve", "eve", "password123", "eve@example.org"))
     assert accounts.of(john.id) == john
@@ -46,7 +46,7 @@ def test_an_account_is_found_by_its_id_and_changed_alone(accounts: Accounts) -> 
 
 
 def test_an_account_that_is_gone_is_nobody_s(accounts: Accounts) -> None:
-    """Whoever holds its token must register again."""
+    """A token can outlive its account: whoever holds it must register again."""
     with pytest.raises(AccountGone, match="log in"):
         accounts.of(uuid4())
     with pytest.raises(AccountGone, match="log in"):
@@ -64,7 +64,7 @@ def count(accounts: Accounts, attempts: int, username: str = "ada") -> int:
 
 
 def test_after_some_free_login_attempts_a_name_must_wait(accounts: Accounts) -> None:
-    """Whether anybody has it or not, and whatever its case."""
+    """Whether or not somebody has that username, and whatever its case."""
     assert count(accounts, FREE + 5) == FREE + 1
     with pytest.raises(Throttled) as blocked:
         accounts.count_login_attempt("ADA")
@@ -90,7 +90,7 @@ def test_the_wait_doubles_and_ends_at_a_quarter_of_an_hour(accounts: Accounts, s
 
 
 def test_a_quiet_quarter_of_an_hour_forgives(accounts: Accounts, sql: Sql) -> None:
-    """So does a login that succeeds."""
+    """A login that succeeds does so at once."""
     count(accounts, FREE + 1)
     sql("UPDATE login_attempts SET blocked_until = now() - interval '16 minutes'")
     assert count(accounts, FREE + 1) == FREE + 1

@@ -1,4 +1,4 @@
-"""GridFS: bytes in are bytes out, nothing half is left, and little is held in memory."""
+"""GridFS: bytes in are bytes out, whole or in parts, nothing half is left, and little is held in memory."""
 
 import hashlib
 import tracemalloc
@@ -42,7 +42,7 @@ def stored(bucket: Bucket, content: bytes) -> UUID:
 @pytest.mark.parametrize("size", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, BATCH * CHUNK, BATCH * CHUNK + 1])
 @pytest.mark.parametrize("piece", [CHUNK // 3 + 1, 9 * CHUNK])
 def test_bytes_in_are_bytes_out(size: int, piece: int, bucket: Bucket) -> None:
-    """Around the borders of chunks and batches, in pieces smaller and larger."""
+    """For sizes around the borders of chunks and batches, in pieces smaller and larger than a chunk."""
     content = (PATTERN * 2)[:size]
     file_id = uuid4()
     assert bucket.write(file_id, (content[at : at + piece] for at in range(0, size, piece))) == size
@@ -54,21 +54,21 @@ def test_bytes_in_are_bytes_out(size: int, piece: int, bucket: Bucket) -> None:
     [(0, 1), (5, 10), (CHUNK - 1, 2), (CHUNK, CHUNK), (CHUNK + 1, None), (2 * CHUNK + 7, 10**9), (0, 0), (10**9, 5)],
 )
 def test_a_range_is_read_from_the_chunks_it_lies_in(start: int, length: int | None, bucket: Bucket) -> None:
-    """A player that jumps does not wait for what it skips."""
+    """A player that jumps ahead need not wait for what it skips."""
     content = PATTERN[: 2 * CHUNK + 100]
     wanted = content[start:] if length is None else content[start : start + length]
     assert b"".join(bucket.read(stored(bucket, content), start, length)) == wanted
 
 
 def test_the_driver_reads_what_we_write(bucket: Bucket, raw: Any) -> None:
-    """The documents are the specification's, so other tools can."""
+    """The documents are those of the specification, so other tools can read them too."""
     file_id = stored(bucket, PATTERN)
     file = gridfs.GridFS(raw).get(file_id)
     assert (file.length, file.read()) == (len(PATTERN), PATTERN)
 
 
 def test_we_read_what_the_driver_writes(bucket: Bucket, raw: Any) -> None:
-    """Its chunks are smaller."""
+    """Its chunks have another size than ours, which the file's document says."""
     file_id = uuid4()
     gridfs.GridFS(raw).put(PATTERN, _id=file_id)
     assert b"".join(bucket.read(file_id, 100, 10**6)) == PATTERN[100 : 100 + 10**6]
@@ -76,7 +76,7 @@ def test_we_read_what_the_driver_writes(bucket: Bucket, raw: Any) -> None:
 
 @pytest.mark.parametrize("trouble", [RuntimeError("the client hung up"), KeyboardInterrupt()])
 def test_a_writer_that_breaks_off_leaves_nothing(trouble: BaseException, bucket: Bucket, raw: Any) -> None:
-    """Neither a file nor a chunk, however much was stored before."""
+    """However much of the file was stored by then."""
 
     def pieces() -> Iterator[bytes]:
         yield PATTERN * 4
@@ -95,10 +95,90 @@ def test_a_writer_that_breaks_off_touches_no_other_file(bucket: Bucket) -> None:
     assert b"".join(bucket.read(kept)) == b"kept"
 
 
+PARTS = {
+    "within one chunk": [1, 0, 5, CHUNK - 7],
+    "of whole chunks": [CHUNK, 2 * CHUNK, CHUNK],
+    "of halves": [CHUNK // 2] * 5,
+    "across batches": [3 * CHUNK + 7, 1, 2 * BATCH * CHUNK, CHUNK - 8],
+    "around a border": [CHUNK - 1, 1, 1, CHUNK - 1],
+    "of nothing": [0, 0],
+}
+
+
+@pytest.mark.parametrize("sizes", PARTS.values(), ids=PARTS)
+def test_parts_become_the_file_that_the_whole_would_be(sizes: list[int], bucket: Bucket, raw: Any) -> None:
+    """Wherever one ends and the next begins: the same bytes in the same chunks."""
+    whole = (PATTERN * 5)[: sum(sizes)]
+    file_id, offset = uuid4(), 0
+    for size in sizes:
+        assert bucket.append(file_id, [whole[offset : offset + size]], offset) == offset + size
+        offset += size
+    bucket.finish(file_id, offset)
+    assert b"".join(bucket.read(file_id)) == whole
+    assert left(raw) == (1, -(-len(whole) // CHUNK))
+    assert gridfs.GridFS(raw).get(file_id).read() == whole
+
+
+@pytest.mark.parametrize("offset", [0, 5, CHUNK - 1, CHUNK, 2 * CHUNK + 5, 3 * CHUNK])
+def test_what_a_dead_writer_left_behind_the_offset_goes(offset: int, bucket: Bucket, raw: Any) -> None:
+    """It stored more than it came to note: the next one begins where the note says."""
+    file_id = uuid4()
+    bucket.append(file_id, [PATTERN])
+    bucket.append(file_id, [b"new"], offset)
+    bucket.finish(file_id, offset + 3)
+    assert b"".join(bucket.read(file_id)) == PATTERN[:offset] + b"new"
+    assert left(raw) == (1, -(-(offset + 3) // CHUNK))
+
+
+@pytest.mark.parametrize("begun", [0, 5, CHUNK, CHUNK + 5])
+def test_a_part_that_breaks_off_keeps_what_was_before_it(begun: int, bucket: Bucket) -> None:
+    """Whoever sent it goes on from there."""
+
+    def pieces() -> Iterator[bytes]:
+        yield PATTERN * 4
+        raise RuntimeError("the client hung up")
+
+    file_id = uuid4()
+    bucket.append(file_id, [PATTERN[:begun]])
+    with pytest.raises(RuntimeError):
+        bucket.append(file_id, pieces(), begun)
+    size = bucket.append(file_id, [PATTERN[begun:]], begun)
+    bucket.finish(file_id, size)
+    assert b"".join(bucket.read(file_id)) == PATTERN
+
+
+@pytest.mark.parametrize("offset", [1, CHUNK + 6])
+def test_a_part_whose_beginning_is_not_there_is_missing(offset: int, bucket: Bucket, raw: Any) -> None:
+    """A hole in a file would only be found when somebody wants it; nothing is stored."""
+    file_id = uuid4()
+    bucket.append(file_id, [PATTERN[: offset - 1]])
+    before = left(raw)
+    with pytest.raises(Missing):
+        bucket.append(file_id, [b"x"], offset)
+    assert left(raw) == before
+
+
+def test_what_is_not_finished_is_no_file_and_can_be_removed(bucket: Bucket, raw: Any) -> None:
+    """Nobody can read it, sweep finds it by its age, and abort leaves nothing of it."""
+    file_id, kept = uuid4(), stored(bucket, b"kept")
+    bucket.append(file_id, [PATTERN])
+    with pytest.raises(Missing):
+        bucket.read(file_id)
+    assert list(bucket.unfinished_older_than(-2)) == [file_id]
+    bucket.abort(file_id)
+    assert left(raw) == (1, 1)
+    assert b"".join(bucket.read(kept)) == b"kept"
+
+
+def test_to_abort_without_a_server_raises_nothing() -> None:
+    """It follows an error, which must not be hidden by another one."""
+    Bucket("mongodb://127.0.0.1:1/videos?serverSelectionTimeoutMS=300").abort(NOTHING)
+
+
 def test_the_first_files_at_once_are_all_whole(
     mongo_uri: str, at_once: Callable[[Callable[[], Any]], list[Any]]
 ) -> None:
-    """They share one client, and its indexes are made once."""
+    """They all want to make the indexes, which must be made once."""
     bucket = Bucket(mongo_uri)
     for file_id in at_once(lambda: stored(bucket, b"video")):
         assert b"".join(bucket.read(file_id)) == b"video"
@@ -112,7 +192,7 @@ def test_no_file_is_missing_before_the_first_byte(bucket: Bucket) -> None:
 
 @pytest.mark.parametrize("lost", [0, 1, BATCH])
 def test_a_lost_chunk_is_noticed(lost: int, bucket: Bucket, raw: Any) -> None:
-    """A gap is never read over, nor an end taken for the end."""
+    """Whoever reads gets an error instead of a file with a gap, or of a shorter one."""
     file_id = stored(bucket, PATTERN + PATTERN)
     raw["fs.chunks"].delete_one({"files_id": file_id, "n": lost})
     with pytest.raises(Missing):
@@ -120,7 +200,7 @@ def test_a_lost_chunk_is_noticed(lost: int, bucket: Bucket, raw: Any) -> None:
 
 
 def test_deleting_removes_the_file_and_its_chunks_and_no_other(bucket: Bucket, raw: Any) -> None:
-    """What is not there is no trouble."""
+    """To delete what is not there is no error."""
     gone, kept = stored(bucket, PATTERN), stored(bucket, b"kept")
     bucket.delete(gone)
     bucket.delete(gone)
@@ -129,7 +209,7 @@ def test_deleting_removes_the_file_and_its_chunks_and_no_other(bucket: Bucket, r
 
 
 def test_old_files_and_unfinished_chunks_are_found_by_age(bucket: Bucket, raw: Any) -> None:
-    """A running upload looks just like what a crash left, so age is all that tells them apart."""
+    """A running upload looks just like what a crash has left, and only their age tells them apart."""
     finished = stored(bucket, PATTERN)
     unfinished = uuid4()
     raw["fs.chunks"].insert_many([{"files_id": unfinished, "n": n, "data": b"x"} for n in range(3)])
@@ -139,13 +219,16 @@ def test_old_files_and_unfinished_chunks_are_found_by_age(bucket: Bucket, raw: A
     assert list(bucket.unfinished_older_than(-2)) == [unfinished]
 
 
-def test_little_is_held_in_memory(bucket: Bucket) -> None:
-    """However large the file: some batches on their way in, some on their way out."""
+@pytest.mark.parametrize("begun", [0, CHUNK // 2], ids=["at once", "behind a part"])
+def test_little_is_held_in_memory(begun: int, bucket: Bucket) -> None:
+    """A few batches of chunks at most, however large the file is."""
     file_id, size = uuid4(), 64 * CHUNK
+    bucket.append(file_id, [bytes(begun)])
     tracemalloc.start()
     try:
-        bucket.write(file_id, repeat(bytes(256 * 1024), size // (256 * 1024)))
-        assert sum(map(len, bucket.read(file_id))) == size
+        assert bucket.append(file_id, repeat(bytes(256 * 1024), size // (256 * 1024)), begun) == begun + size
+        bucket.finish(file_id, begun + size)
+        assert sum(map(len, bucket.read(file_id))) == begun + size
         assert tracemalloc.get_traced_memory()[1] < 6 * BATCH * CHUNK
     finally:
         tracemalloc.stop()
@@ -154,13 +237,16 @@ def test_little_is_held_in_memory(bucket: Bucket) -> None:
 ASK: dict[str, Callable[[Bucket], Any]] = {
     "ping": Bucket.ping,
     "write": lambda bucket: bucket.write(NOTHING, [b"x"]),
+    "append": lambda bucket: bucket.append(NOTHING, [b"x"]),
+    "append behind a part": lambda bucket: bucket.append(NOTHING, [b"x"], 1),
+    "finish": lambda bucket: bucket.finish(NOTHING, 0),
     "read": lambda bucket: bucket.read(NOTHING),
 }
 
 
 @pytest.mark.parametrize("ask", ASK.values(), ids=ASK)
 def test_no_server_is_unavailable_as_soon_as_the_uri_says(ask: Callable[[Bucket], Any]) -> None:
-    """For whatever is asked of it; an upload is then refused, not lost."""
+    """Whatever is asked for: an upload is refused then, and not lost."""
     with pytest.raises(Unavailable, match="try again") as trouble:
         ask(Bucket("mongodb://127.0.0.1:1/videos?serverSelectionTimeoutMS=300"))
     assert "Timeout: 0.3s" in str(trouble.value.__cause__)  # the driver's own words

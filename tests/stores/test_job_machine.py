@@ -25,22 +25,24 @@ from tests.stores.conftest import MAX_TRIES
 
 Sql = Callable[..., list[tuple[Any, ...]]]
 ADDRESS = "ada@example.org"
-Said = int | bool | None  # what whoever made a move was told: a claim's fence, or whether it was one
+Said = int | bool | None  # what a move returned: the fence of a claim, or whether it moved anything
 
 
 @dataclass(frozen=True)
 class Model:
-    """A job, and each move as docs/architecture.md draws it: the job after it, or None where it is no move now."""
+    """A job. Each move that docs/architecture.md draws gives the job after it, or None where it is not allowed now."""
 
-    state: str = State.QUEUED
+    state: State = State.QUEUED
     generation: int = 0
     fence: int = 0
     tries: int = 0
     lapsed: bool = False  # its lease
     deleted: bool = False
     winner: int | None = None  # the fence of the worker whose audio the row names
-    addressed: bool = True  # whether its owner can be told
-    owed: frozenset[tuple[int, str, bool]] = frozenset()  # how it ever ended: generation, outcome, whether that is told
+    addressed: bool = True  # whether its owner has an address
+    owed: frozenset[tuple[int, str, bool]] = (
+        frozenset()
+    )  # each end it had: generation, outcome, whether an email was owed
 
     def claim(self, _: int) -> "Model | None":
         able = self.state == State.QUEUED and self.tries < MAX_TRIES
@@ -92,20 +94,20 @@ class Model:
     def _is_held_by(self, fence: int) -> bool:
         return self.state == State.CONVERTING and self.fence == fence
 
-    def _to(self, state: str, **changes: Any) -> "Model":
+    def _to(self, state: State, **changes: Any) -> "Model":
         return replace(self, state=state, lapsed=False, **changes)
 
-    def _end(self, state: str, **changes: Any) -> "Model":
+    def _end(self, state: State, **changes: Any) -> "Model":
         return self._to(state, owed=self.owed | {(self.generation, state, self.addressed)}, **changes)
 
 
 MOVES = [name for name, made in vars(Model).items() if callable(made) and not name.startswith("_")]
-SAID_NOTHING = ("hand_back", "interrupt")  # these tell nobody whether they were moves
-SKIPS = ("free", "give_up")  # these leave alone what another is just moving
+SAID_NOTHING = ("hand_back", "interrupt")  # these return nothing, whether or not they moved the job
+SKIPS = ("free", "give_up")  # these skip a row that is locked by another move
 
 
 class Machine(RuleBasedStateMachine):
-    """One job. Every fence that was ever given out is still in some worker's hands."""
+    """One job, and every worker that ever claimed it: each can still try to write under its old fence."""
 
     def __init__(self, jobs: Jobs, late: Jobs, accounts: Accounts, owner: UUID, sql: Sql) -> None:
         super().__init__()
@@ -119,7 +121,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(chosen=some.lists(some.tuples(some.sampled_from(MOVES), some.integers(0, 2)), min_size=1, max_size=4))
     def move_at_once(self, chosen: list[tuple[str, int]]) -> None:
-        """Each by the latest worker, or by one of those before."""
+        """Each move is made by the latest worker, or by one before it."""
         moves = [(name, self._workers[-1 - min(age, len(self._workers) - 1)]) for name, age in chosen]
         start = Barrier(len(moves))
 
@@ -148,7 +150,8 @@ class Machine(RuleBasedStateMachine):
             case "fail":
                 return jobs.fail(worker, "no_audio", "") is not None
             case "hand_back" | "interrupt":
-                return jobs.hand_back(worker, "", refund=name == "hand_back")
+                jobs.hand_back(worker, "", refund=name == "hand_back")
+                return None
             case "lapse":
                 return self._late.renew(worker, 0.5)
             case "free":
@@ -162,7 +165,7 @@ class Machine(RuleBasedStateMachine):
                 return bool(getattr(jobs, name)(id_, worker.owner))
 
     def _replay(self, order: tuple[tuple[str, int, Said], ...]) -> Model | None:
-        """The model after these moves, or None where somebody was told something else."""
+        """The model after these moves in this order; None where one of them would have returned something else."""
         model = self._model
         for name, fence, said in order:
             after = getattr(model, name)(fence)
@@ -179,13 +182,13 @@ class Machine(RuleBasedStateMachine):
         [(*seen, audio)] = self._sql(f"SELECT {columns} FROM jobs WHERE id = %s", id_)
         [(addressed,)] = self._sql("SELECT email IS NOT NULL FROM users WHERE id = %s", self._workers[0].owner)
         owed = self._sql("SELECT generation, outcome, state <> 'unwanted' FROM notifications WHERE job = %s", id_)
-        return Model(*seen, self._winners.get(str(audio)), addressed, frozenset(owed))
+        return Model(*seen, winner=self._winners.get(str(audio)), addressed=addressed, owed=frozenset(owed))
 
 
 def test_moves_made_at_once_are_as_moves_made_in_turn(
     jobs: Jobs, late: Jobs, postgres: Database, owner: UUID, sql: Sql
 ) -> None:
-    """Concurrent claims, lapses, cancels, retries and late workers: no order of them ever surprises."""
+    """Claims, lapsed leases, cancels, deletions, retries and late workers, in whatever order."""
     run_state_machine_as_test(
         lambda: Machine(jobs, late, Accounts(postgres, 5), owner, sql),
         settings=settings(

@@ -1,4 +1,4 @@
-"""Every move of a job, legal and illegal; and what a worker that lost its lease can still do: nothing."""
+"""Every move of a job, legal and illegal; and that a worker that lost its lease can change nothing."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -63,10 +63,10 @@ PATHS = {
 
 
 @pytest.fixture
-def bring(jobs: Jobs, add: Add, postgres: Database) -> Callable[[str], Job]:
+def bring(jobs: Jobs, add: Add, postgres: Database) -> Callable[[State], Job]:
     """A job in that state, as its last worker saw it."""
 
-    def to(state: str) -> Job:
+    def to(state: State) -> Job:
         job = add()
         for move in PATHS[state]:
             seen = MOVES[move](jobs, job)
@@ -80,7 +80,7 @@ def bring(jobs: Jobs, add: Add, postgres: Database) -> Callable[[str], Job]:
 
 @pytest.mark.parametrize(("state", "move"), LEGAL, ids=lambda word: word)
 def test_a_legal_move_leads_where_the_design_says(
-    state: str, move: str, bring: Callable[[str], Job], jobs: Jobs, sql: Sql
+    state: State, move: str, bring: Callable[[State], Job], jobs: Jobs, sql: Sql
 ) -> None:
     """queued → converting → done | failed | cancelled, back to queued, and hidden at the end."""
     job = bring(state)
@@ -89,7 +89,7 @@ def test_a_legal_move_leads_where_the_design_says(
 
 
 @pytest.mark.parametrize("state", PATHS)
-def test_an_illegal_move_changes_nothing(state: str, bring: Callable[[str], Job], jobs: Jobs, sql: Sql) -> None:
+def test_an_illegal_move_changes_nothing(state: State, bring: Callable[[State], Job], jobs: Jobs, sql: Sql) -> None:
     """It finds no row, says so, and leaves every column as it was."""
     job = bring(state)
     before = sql("SELECT * FROM jobs"), sql("SELECT * FROM notifications")
@@ -101,7 +101,7 @@ def test_an_illegal_move_changes_nothing(state: str, bring: Callable[[str], Job]
 
 @pytest.mark.parametrize("move", ["cancel", "delete", "retry"])
 def test_a_job_moves_for_its_owner_only(move: str, jobs: Jobs, add: Add, postgres: Database) -> None:
-    """Whoever else knows its id."""
+    """Knowing its id is not enough."""
     job = add()
     claimed = jobs.claim(job.id)
     assert claimed
@@ -113,7 +113,7 @@ def test_a_job_moves_for_its_owner_only(move: str, jobs: Jobs, add: Add, postgre
 
 
 def test_a_claim_raises_the_fence_and_spends_a_try(jobs: Jobs, add: Add) -> None:
-    """Each attempt is told from every other for ever."""
+    """A fence is never given out twice, so each claim can be told from every other."""
     first = jobs.claim(add().id)
     assert first
     jobs.hand_back(first, "stopped", refund=False)
@@ -123,7 +123,7 @@ def test_a_claim_raises_the_fence_and_spends_a_try(jobs: Jobs, add: Add) -> None
 
 
 def test_of_many_claims_at_once_one_wins(jobs: Jobs, add: Add) -> None:
-    """A doubled event finds nothing to do."""
+    """An event that is delivered twice at once starts one conversion."""
     job = add()
     with ThreadPoolExecutor(8) as pool:
         claims = list(pool.map(jobs.claim, [job.id] * 8))
@@ -132,7 +132,7 @@ def test_of_many_claims_at_once_one_wins(jobs: Jobs, add: Add) -> None:
 
 @pytest.mark.parametrize("move", ["renew", "finish", "fail", "hand back"])
 def test_a_worker_thought_dead_finds_no_row(move: str, jobs: Jobs, late: Jobs, add: Add, sql: Sql) -> None:
-    """Its lease lapsed, sweep freed the job, another claimed it: what it still writes is lost, the other's is not."""
+    """Its lease lapsed, sweep freed the job and another worker claimed it: only the other one can write."""
     stale = late.claim(add().id)
     assert stale
     jobs.free_lapsed(10)
@@ -145,27 +145,26 @@ def test_a_worker_thought_dead_finds_no_row(move: str, jobs: Jobs, late: Jobs, a
 
 
 def test_a_lapsed_lease_that_nobody_freed_can_still_be_finished(jobs: Jobs, late: Jobs, add: Add) -> None:
-    """Being late is no harm as long as no other has the job."""
+    """As long as no other worker has claimed the job, being late does no harm."""
     claimed = late.claim(add().id)
     assert claimed
     assert finish(jobs, claimed)
 
 
 def test_freeing_a_lapsed_lease_makes_the_next_event_a_new_one(jobs: Jobs, late: Jobs, add: Add) -> None:
-    """Somebody may have answered the old one already."""
+    """An event under the old id may have been answered already, and would be taken for a repeat."""
     late.claim(add().id)
     [freed] = jobs.free_lapsed(10)
     assert (freed.state, freed.generation, freed.last_error) == (State.QUEUED, 1, "the worker was lost")
 
 
 def test_a_live_lease_is_not_freed(jobs: Jobs, add: Add) -> None:
-    """Its worker is at work."""
     jobs.claim(add().id)
     assert jobs.free_lapsed(10) == []
 
 
 def test_renewing_keeps_the_lease_and_the_furthest_progress(jobs: Jobs, late: Jobs, add: Add, sql: Sql) -> None:
-    """Late news of an earlier progress do not turn it back."""
+    """A renewal that arrives late, with less progress, does not turn it back."""
     claimed = late.claim(add().id)
     assert claimed
     assert jobs.renew(claimed, 0.5)
@@ -177,7 +176,7 @@ def test_renewing_keeps_the_lease_and_the_furthest_progress(jobs: Jobs, late: Jo
 def test_a_job_without_tries_left_is_given_up_and_its_owner_is_owed_an_email(
     jobs: Jobs, late: Jobs, add: Add, sql: Sql
 ) -> None:
-    """Not before its last lease has lapsed, though."""
+    """But not before its last lease has lapsed or was handed back."""
     job = add()
     for _ in range(MAX_TRIES - 1):
         late.claim(job.id)
@@ -193,7 +192,7 @@ def test_a_job_without_tries_left_is_given_up_and_its_owner_is_owed_an_email(
 
 
 def test_an_outage_spends_no_try(jobs: Jobs, add: Add) -> None:
-    """However often it is met."""
+    """However often it hits the same job."""
     job = add()
     for _ in range(MAX_TRIES + 2):
         claimed = jobs.claim(job.id)
@@ -203,7 +202,7 @@ def test_an_outage_spends_no_try(jobs: Jobs, add: Add) -> None:
 
 
 def test_what_is_handed_back_again_and_again_is_told_of_ever_more_seldom(jobs: Jobs, add: Add, sql: Sql) -> None:
-    """Half a minute at first; a job that waits for days (a full disk) keeps nobody busy."""
+    """First after half a minute; a job that cannot go on for days (the disk is full) keeps nobody busy."""
     job = add()
     waits = []
     for _ in range(7):
@@ -218,7 +217,7 @@ def test_what_is_handed_back_again_and_again_is_told_of_ever_more_seldom(jobs: J
 
 
 def test_retrying_starts_over_under_a_new_generation(jobs: Jobs, late: Jobs, add: Add, sql: Sql) -> None:
-    """All tries are there again; the email about the failure is not owed any more; the fence rises on."""
+    """All tries are there again and the email about the failure is no longer owed, but the fence never starts over."""
     job = add()
     for _ in range(MAX_TRIES):
         late.claim(job.id)
@@ -234,7 +233,6 @@ def test_retrying_starts_over_under_a_new_generation(jobs: Jobs, late: Jobs, add
 
 
 def test_a_job_whose_video_is_no_longer_kept_cannot_be_retried(jobs: Jobs, add: Add, sql: Sql) -> None:
-    """There is nothing to convert."""
     job = add()
     jobs.cancel(job.id, job.owner)
     sql("UPDATE jobs SET video = NULL")
@@ -242,7 +240,7 @@ def test_a_job_whose_video_is_no_longer_kept_cannot_be_retried(jobs: Jobs, add: 
 
 
 @pytest.mark.parametrize("state", PATHS)
-def test_deleting_again_changes_nothing(state: str, bring: Callable[[str], Job], jobs: Jobs, sql: Sql) -> None:
+def test_deleting_again_changes_nothing(state: State, bring: Callable[[State], Job], jobs: Jobs, sql: Sql) -> None:
     """It still finds the row, so that a request whose answer got lost can be repeated."""
     job = bring(state)
     assert jobs.delete(job.id, job.owner)
@@ -263,7 +261,7 @@ def test_a_worker_whose_job_was_deleted_can_write_nothing(jobs: Jobs, add: Add, 
 
 
 def test_a_deleted_job_is_found_by_nobody(jobs: Jobs, add: Add) -> None:
-    """Not by its owner, its MP3's id, a link, or a doubled event."""
+    """Not by its owner, not by its audio's id or a link, not by an event that is delivered again."""
     job = add()
     claimed = jobs.claim(job.id)
     assert claimed
@@ -279,7 +277,7 @@ def test_a_deleted_job_is_found_by_nobody(jobs: Jobs, add: Add) -> None:
 
 
 def test_an_idempotency_key_makes_one_job_however_many_come_at_once(jobs: Jobs, owner: UUID) -> None:
-    """The others are led to it; another owner's same key is another key."""
+    """The other requests are led to that one."""
     with ThreadPoolExecutor(8) as pool:
         made = [job for job in pool.map(jobs.add, [new_job(owner, idempotency_key="k") for _ in range(8)]) if job]
     assert made == [jobs.by_key(owner, "k")]
@@ -294,7 +292,7 @@ def test_the_newest_jobs_come_first_and_page_by_page(jobs: Jobs, add: Add, owner
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 8])
 def test_jobs_of_one_instant_are_each_on_one_page(limit: int, jobs: Jobs, add: Add, owner: UUID, sql: Sql) -> None:
-    """The id decides among them, wherever a page ends: by the time alone the rest of them would be skipped."""
+    """The id decides their order. By the time alone, those beyond the end of a page would be skipped."""
     made = {add().id for _ in range(7)}
     sql("UPDATE jobs SET created_at = now()")
     seen: list[UUID] = []
@@ -319,7 +317,7 @@ def test_a_queued_job_is_announced_again_at_growing_intervals(jobs: Jobs, add: A
 
 
 def test_an_announced_job_is_left_alone_for_a_while(jobs: Jobs, add: Add, sql: Sql) -> None:
-    """Upload notes that its event is out; where it is not, the job is due again in half a minute."""
+    """Upload notes that it sent the event. Where the sink was away, the job is due again in half a minute."""
     job = add()
     jobs.note_hint(job)
     assert sql("SELECT hints, next_hint_at > now() + interval '1 minute' FROM jobs") == [(1, True)]
@@ -328,7 +326,7 @@ def test_an_announced_job_is_left_alone_for_a_while(jobs: Jobs, add: Add, sql: S
 
 
 def test_two_sweeps_at_once_share_what_is_owed(jobs: Jobs, add: Add, sql: Sql) -> None:
-    """In batches; none is announced twice."""
+    """No job is announced twice."""
     made = {add().id for _ in range(20)}
     sql("UPDATE jobs SET next_hint_at = now()")
     with ThreadPoolExecutor(4) as pool:

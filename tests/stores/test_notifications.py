@@ -1,4 +1,4 @@
-"""Telling the owner is owed until it is done or given up, once per job, outcome and generation."""
+"""Every owner with an address is owed one email per job, outcome and generation, until it is sent or given up."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -44,7 +44,7 @@ def test_ending_a_job_owes_its_owner_an_email(notifications: Notifications, end:
 def test_where_nobody_can_be_told_nothing_is_owed(
     reason: str | None, notifications: Notifications, end: Callable[..., Job], sql: Sql
 ) -> None:
-    """It is a state of its own, and the last one: an address that is given later changes nothing."""
+    """`unwanted` is final: an address that is given later changes nothing."""
     sql("UPDATE users SET email = NULL")
     job = end(reason)
     assert sql("SELECT state, tries FROM notifications") == [("unwanted", 0)]
@@ -59,7 +59,7 @@ def test_where_nobody_can_be_told_nothing_is_owed(
 def test_a_job_given_up_for_somebody_without_an_address_owes_nothing(
     notifications: Notifications, jobs: Jobs, add: Callable[..., Job], sql: Sql
 ) -> None:
-    """By dead-letter or sweep, as by convert."""
+    """The same holds where dead-letter or sweep ends the job."""
     sql("UPDATE users SET email = NULL")
     sql("UPDATE jobs SET tries = 3 WHERE id = %s", add().id)
     assert len(jobs.give_up(None, 10)) == 1
@@ -70,7 +70,7 @@ def test_a_job_given_up_for_somebody_without_an_address_owes_nothing(
 def test_an_address_that_is_gone_by_now_is_found_out_when_it_would_be_used(
     before: str, notifications: Notifications, end: Callable[..., Job], sql: Sql
 ) -> None:
-    """Also by whoever follows a writer that died."""
+    """Also by the worker that takes over from one that died."""
     job = end()
     if before == "claimed":
         notifications.claim(job.id)
@@ -81,7 +81,7 @@ def test_an_address_that_is_gone_by_now_is_found_out_when_it_would_be_used(
 
 
 def test_of_many_claims_at_once_one_writes(notifications: Notifications, end: Callable[..., Job]) -> None:
-    """A doubled event brings no second email."""
+    """An event that is delivered twice brings one email."""
     job = end()
     with ThreadPoolExecutor(8) as pool:
         claims = list(pool.map(notifications.claim, [job.id] * 8))
@@ -89,7 +89,7 @@ def test_of_many_claims_at_once_one_writes(notifications: Notifications, end: Ca
 
 
 def test_what_was_sent_is_owed_no_more(notifications: Notifications, end: Callable[..., Job], sql: Sql) -> None:
-    """Nor announced again."""
+    """It is not announced again either."""
     owed = notifications.claim(end().id)
     assert owed
     notifications.sent(owed)
@@ -101,7 +101,7 @@ def test_what_was_sent_is_owed_no_more(notifications: Notifications, end: Callab
 def test_a_writer_that_died_is_followed_by_another(
     notifications: Notifications, end: Callable[..., Job], sql: Sql
 ) -> None:
-    """Once its time is up; until then the email may be on its way."""
+    """Once its lease has lapsed; until then its email may still be on its way."""
     job = end()
     notifications.claim(job.id)
     sql("UPDATE notifications SET next_hint_at = now()")
@@ -114,7 +114,7 @@ def test_a_writer_that_died_is_followed_by_another(
 
 
 def test_a_postponed_email_is_owed_again(notifications: Notifications, end: Callable[..., Job], sql: Sql) -> None:
-    """Its result is announced when the time has come; whoever looks earlier may write it."""
+    """Sweep announces its result when the time has come; an event that arrives earlier may have it sent."""
     owed = notifications.claim(end().id)
     assert owed
     notifications.postpone(owed, 600, "the mail server is away")
@@ -128,7 +128,7 @@ def test_a_postponed_email_is_owed_again(notifications: Notifications, end: Call
 def test_an_email_that_is_given_up_touches_no_job(
     notifications: Notifications, end: Callable[..., Job], sql: Sql
 ) -> None:
-    """The MP3 is there, whether or not its owner can be told."""
+    """The audio is there, whether or not its owner can be reached."""
     owed = notifications.claim(end().id)
     assert owed
     notifications.give_up(owed, "no such mailbox")
@@ -136,7 +136,7 @@ def test_an_email_that_is_given_up_touches_no_job(
 
 
 def test_old_emails_are_given_up(notifications: Notifications, end: Callable[..., Job], sql: Sql) -> None:
-    """But not while somebody writes one."""
+    """But not one that a worker is sending right now."""
     notifications.claim(end().id)
     end()
     assert notifications.give_up_old(3600) == 0
@@ -149,7 +149,7 @@ def test_old_emails_are_given_up(notifications: Notifications, end: Callable[...
 def test_what_the_owner_has_seen_to_is_not_told(
     change: str, notifications: Notifications, jobs: Jobs, end: Callable[..., Job]
 ) -> None:
-    """A deleted job, and a failure that is being tried again."""
+    """Nobody needs an email about a job they deleted, or about a failure they are trying again."""
     job = end("no_audio")
     (jobs.delete if change == "deleted" else jobs.retry)(job.id, job.owner)
     assert notifications.claim(job.id) is None
@@ -158,7 +158,7 @@ def test_what_the_owner_has_seen_to_is_not_told(
 def test_a_second_failure_after_a_retry_is_told_anew(
     notifications: Notifications, jobs: Jobs, end: Callable[..., Job]
 ) -> None:
-    """It is another generation."""
+    """A retry raises the generation, and each generation has a notification of its own."""
     job = end("no_audio")
     first = notifications.claim(job.id)
     assert first
@@ -175,7 +175,7 @@ def test_a_second_failure_after_a_retry_is_told_anew(
 def test_emails_to_one_address_are_counted_for_an_hour(
     notifications: Notifications, end: Callable[..., Job], sql: Sql
 ) -> None:
-    """Those that were sent, whichever job they told of."""
+    """All that were sent there, whichever job they were about."""
     for expected in (0, 1, 2):
         owed = notifications.claim(end().id)
         assert owed
@@ -188,7 +188,7 @@ def test_emails_to_one_address_are_counted_for_an_hour(
 
 
 def test_emails_are_counted_by_where_they_went(notifications: Notifications, end: Callable[..., Job], sql: Sql) -> None:
-    """Not by where their owners are mailed today."""
+    """Not by the address that their owners have today."""
     first = notifications.claim(end().id)
     assert first
     notifications.sent(first)
@@ -205,7 +205,7 @@ def test_emails_are_counted_by_where_they_went(notifications: Notifications, end
 def test_a_dead_letter_is_noted_on_what_is_still_owed(
     notifications: Notifications, end: Callable[..., Job], sql: Sql
 ) -> None:
-    """And on nothing else."""
+    """What was sent already keeps no note."""
     job = end()
     assert notifications.note_dead_letter(job.id, "given up")
     assert sql("SELECT last_error FROM notifications") == [("given up",)]

@@ -1,4 +1,4 @@
-"""The wrapper of Postgres: every trouble becomes one of ours, within a bounded time."""
+"""The wrapper of Postgres: every error of the driver becomes one of ours, within a bounded time."""
 
 import os
 import re
@@ -6,7 +6,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ Sql = Callable[..., list[tuple[Any, ...]]]
 
 @pytest.fixture
 def wire(database: str) -> Iterator[Wire]:
-    """To Postgres."""
+    """A proxy in front of Postgres that can cut or stall its connections."""
     server = urlsplit(database)
     wire = Wire(str(server.hostname), server.port or 5432)
     yield wire
@@ -46,7 +46,7 @@ def wired(database: str, wire: Wire) -> Database:
 
 @pytest.fixture
 def locked(database: str) -> Iterator[None]:
-    """Somebody holds the table of users."""
+    """Another session holds a lock on the table of users."""
     connection = psycopg2.connect(database)
     connection.cursor().execute("LOCK TABLE users")
     yield
@@ -61,7 +61,7 @@ def empty(database_url: str) -> Iterator[str]:
 
 
 def test_a_connection_is_kept_for_the_next_query(postgres: Database, sql: Sql) -> None:
-    """Making one costs more than most queries."""
+    """Opening one costs more than most queries."""
     for _ in range(3):
         postgres.ping()
     assert sql(f"SELECT count(*) {SESSIONS}") == [(1,)]
@@ -73,13 +73,13 @@ def test_a_connection_is_kept_for_the_next_query(postgres: Database, sql: Sql) -
 def test_the_first_queries_at_once_share_one_pool(
     database: str, at_once: Callable[[Callable[[], Any]], list[Any]]
 ) -> None:
-    """A connection goes back to the pool it came from: two pools call it "unkeyed"."""
+    """A connection must go back to the pool it came from: another one calls it "unkeyed"."""
     for _ in range(20):
         at_once(Database(database).ping)
 
 
 def test_a_value_that_must_be_unique_is_already_there(postgres: Database) -> None:
-    """The constraint's name tells which."""
+    """The error names the constraint, so that the caller knows which value."""
     postgres.one("add_user", **USER)
     with pytest.raises(AlreadyThere, match="users_username_key"):
         postgres.one("add_user", **USER)
@@ -87,25 +87,24 @@ def test_a_value_that_must_be_unique_is_already_there(postgres: Database) -> Non
 
 
 def test_a_job_for_a_user_who_is_gone_is_refused(add: Callable[..., Job]) -> None:
-    """A token may outlive its user."""
+    """A token can outlive its user."""
     with pytest.raises(Unauthorized, match="log in"):
         add(owner=uuid4())
 
 
 def test_no_server_is_unavailable() -> None:
-    """At once: nobody listens there."""
     with pytest.raises(Unavailable, match="cannot be reached"):
         Database("postgresql://127.0.0.1:1/app").ping()
 
 
 def test_a_database_without_our_tables_is_unavailable(empty: str) -> None:
-    """Its functions are not ready before it was migrated."""
+    """A function is not ready before the database has been migrated."""
     with pytest.raises(Unavailable, match="migrate"):
         Database(empty).ping()
 
 
 def test_a_session_that_ended_while_it_lay_in_the_pool_is_replaced(wired: Database, wire: Wire, sql: Sql) -> None:
-    """The server restarted, or the network forgot the connection: nobody sees a failure."""
+    """After a restart of the server, or when the network forgot the connection, no request fails."""
     wired.ping()
     assert sql(f"SELECT pg_terminate_backend(pid, 5000) {SESSIONS}") == [(True,)]
     until(lambda: not wire.connections)
@@ -117,7 +116,7 @@ def test_a_session_that_ended_while_it_lay_in_the_pool_is_replaced(wired: Databa
 
 @pytest.mark.usefixtures("locked")
 def test_a_session_that_ends_within_a_query_is_unavailable(postgres: Database, sql: Sql) -> None:
-    """As a failover ends it; the next query gets another."""
+    """A failover ends sessions like that; the next query gets a new one."""
     with ThreadPoolExecutor() as pool:
         stuck = pool.submit(postgres.one, "find_user", username="ada")
         until(lambda: sql(f"SELECT pg_terminate_backend(pid, 5000) {SESSIONS} AND wait_event_type = 'Lock'"))
@@ -135,7 +134,7 @@ def test_a_server_that_stalls_is_waited_for_a_while(wired: Database, wire: Wire,
     wired.ping()
     wire.stall()
     with ThreadPoolExecutor() as pool:
-        stuck = [
+        stuck: list[Future[Any]] = [
             pool.submit(wired.ping),
             pool.submit(wired.ping),
             pool.submit(postgres.one, "find_user", username="ada"),
@@ -155,14 +154,14 @@ def test_migrating_twice_does_nothing_the_second_time(empty: str) -> None:
 
 
 def test_several_migrations_at_once_are_one(empty: str) -> None:
-    """Each instance may bring its own: one does the work, the others wait for it."""
+    """Every instance may try on its start: one does the work, the others wait for it."""
     with ThreadPoolExecutor(4) as pool:
         applied = [names for names in pool.map(module.migrate, [empty] * 4) if names]
     assert len(applied) == 1
 
 
 def test_migrate_says_what_is_missing(empty: str) -> None:
-    """In one line, and with an exit code that a deployment understands."""
+    """In one line, with an exit status that stops a deployment."""
     done = migrate(DATABASE_URL=empty)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("migrate: 0001_")
@@ -181,7 +180,7 @@ def migrate(**environ: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_process_with_very_many_descriptors_can_still_ask(database: str) -> None:
-    """Beyond the 1,024 that select() knows."""
+    """select() fails from descriptor 1,024 on."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
     with ExitStack() as held:

@@ -1,4 +1,6 @@
-"""Upgrades: the image before a release runs on its schema, for migrations expand first and contract a release later."""
+"""Upgrades: while a release is rolled out, the one before runs on its schema. So a migration adds first, and takes away
+a release later.
+"""
 
 import io
 import re
@@ -62,7 +64,7 @@ def test_a_migration_takes_nothing_away_unless_it_says_since_when_it_is_unused(m
 
 
 def test_this_code_works_on_a_schema_that_has_grown(database_url: str, template: str) -> None:
-    """The code of now is the image before the next."""
+    """The code of today will meet the schema of the next release."""
     with database_like(database_url, template) as url:
         with closing(psycopg2.connect(url)) as connection, connection:
             connection.cursor().execute(EXPANSION)
@@ -73,7 +75,7 @@ def test_this_code_works_on_a_schema_that_has_grown(database_url: str, template:
 def test_the_release_before_works_on_the_schema_of_now(
     release: str | None, database_url: str, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    """Its own code, from its tag; before the first release the code of the last commit stands in for it."""
+    """With its own code, from its tag. Before the first release, the code of the last commit stands in for it."""
     record_property("release", release or "HEAD")
     with database_like(database_url, "template1") as url:
         migrate(url)
@@ -84,7 +86,7 @@ def test_the_release_before_works_on_the_schema_of_now(
 
 
 def live(code: Path, url: str) -> None:
-    """One job's life with that code on that database."""
+    """Takes one job from upload to deletion with that code on that database."""
     environ = {"PYTHONPATH": str(code)}
     command = [sys.executable, "-c", LIFE, url]
     run = subprocess.run(command, env=environ, cwd=code, capture_output=True, encoding="utf-8")

@@ -9,7 +9,7 @@ CREATE TABLE users (
 CREATE UNIQUE INDEX users_username_key ON users (lower(username));
 CREATE INDEX users_email_idx ON users (lower(email));
 
--- Failed logins by name, whether a user has that name or not: the answer must not tell.
+-- Attempts to log in by username, whether or not a user has it: the answer must not tell which.
 CREATE TABLE login_attempts (
     username      text PRIMARY KEY,
     attempts      integer NOT NULL,
@@ -29,11 +29,11 @@ CREATE TABLE jobs (
     state           text NOT NULL DEFAULT 'queued'
                     CHECK (state IN ('queued', 'converting', 'done', 'failed', 'cancelled', 'expired')),
     generation      integer NOT NULL DEFAULT 0,    -- part of every event's id: rises when a new event must be a new one
-    fence           integer NOT NULL DEFAULT 0,    -- rises with every claim; a worker that lost its lease writes nothing
-    tries           integer NOT NULL DEFAULT 0,    -- the budget that retry resets
+    fence           integer NOT NULL DEFAULT 0,    -- rises with every claim; a write that carries an older one changes nothing
+    tries           integer NOT NULL DEFAULT 0,    -- claims since the job was last queued by its owner; MAX_TRIES is the limit
     lease_until     timestamptz,
     progress        real NOT NULL DEFAULT 0,
-    audio           uuid,                          -- GridFS file of the attempt that won
+    audio           uuid,                          -- GridFS file that the worker stored which finished the job
     audio_size      bigint,
     duration        double precision,              -- seconds
     reason          text,
@@ -61,7 +61,7 @@ CREATE INDEX jobs_deleted_idx ON jobs (deleted_at) WHERE deleted_at IS NOT NULL;
 CREATE INDEX jobs_video_idx ON jobs (video);
 CREATE INDEX jobs_audio_idx ON jobs (audio);
 
--- Telling the owner is owed like the conversion itself.
+-- An email to the owner is owed like the conversion itself: the row stays until it is sent or given up.
 CREATE TABLE notifications (
     job          uuid NOT NULL REFERENCES jobs ON DELETE CASCADE,
     generation   integer NOT NULL,
@@ -79,7 +79,7 @@ CREATE TABLE notifications (
 CREATE INDEX notifications_owed_idx ON notifications (next_hint_at) WHERE state IN ('owed', 'claimed');
 CREATE INDEX notifications_sent_idx ON notifications (sent_at) WHERE state = 'sent';
 
--- When a pass of sweep that is too dear for every minute was last begun.
+-- When sweep last began a pass that costs too much to be made every minute.
 CREATE TABLE passes (
     name     text PRIMARY KEY,
     begun_at timestamptz NOT NULL

@@ -1,0 +1,194 @@
+"""Calls the functions that run on a schedule, as a PingSource does on Knative.
+
+`python -m events.clock` calls each at its times, until it is stopped. `python -m events.clock --once FUNCTION` calls
+one until it answers, for a Kubernetes CronJob, where the cluster keeps the schedule.
+
+An entry point: it reads the environment. The functions are found by the same settings as the bridge finds them, that is
+FUNCTION_URL, in which `{name}` stands for a function's name, and for a single function <TARGET>_URL (SWEEP_URL).
+"""
+
+import argparse
+import logging.config
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
+from urllib.parse import urlsplit, urlunsplit
+
+from events import catalogue
+from serving import logs
+from serving.logs import fields
+
+log = logging.getLogger(__name__)
+_PAUSE = 2.0  # seconds before `--once` calls again
+_HOUR = 3600  # seconds
+# `* * * * *` and `*/n * * * *`: all that the catalogue uses. What is not understood is refused, never guessed at.
+_SCHEDULE = re.compile(r"\*(?:/([1-9]|[1-5][0-9]))? \* \* \* \*")
+
+
+class Misconfigured(Exception):
+    """Names everything that is missing or wrong in the settings or in a schedule."""
+
+
+class NotAnswered(Exception):
+    """The function could not be reached, or its answer was not 2xx."""
+
+
+@dataclass(frozen=True)
+class Scheduled:
+    """A function that runs on a schedule, and how to call it."""
+
+    name: str
+    url: str
+    timeout: float  # seconds that one call may take
+    step: int  # seconds; it runs whenever a multiple of them has passed since the last full hour
+
+
+def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int | str:
+    """Returns what sys.exit() takes: 0, or what went wrong."""
+    parser = argparse.ArgumentParser(prog="python -m events.clock", description="Call functions on their schedules.")
+    parser.add_argument("--once", metavar="FUNCTION", help="call this one until it answers, and end")
+    parser.add_argument("--touch", metavar="DIRECTORY", type=Path, help="touch a file there as each function answers")
+    options = parser.parse_args(arguments)
+    # A call that is under way is abandoned, and the function finishes by itself. As process 1 of a container we would
+    # not even get a signal that has no handler.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(1 if options.once else 0))
+    try:
+        logging.config.dictConfig(logs.configuration(_level(environ)))
+        functions = read(environ, catalogue.load())
+        if not options.once:
+            return f"calls to {call_for_ever(functions, options.touch)} have ended"
+        call_until_answered(_find(functions, options.once))
+    except Misconfigured as error:
+        return str(error)
+    except NotAnswered:  # it is in the log
+        return 1
+    return 0
+
+
+def read(environ: Mapping[str, str], functions: Iterable[catalogue.Function]) -> list[Scheduled]:
+    """The functions that have a schedule. Raises Misconfigured, also where none has one."""
+    wrong, found = [], []
+    template = environ.get("FUNCTION_URL") or "http://{name}:8080"
+    for function in functions:
+        if not function.schedule:
+            continue
+        setting = f"{function.target.upper()}_URL"
+        url = environ.get(setting) or template.replace("{name}", function.name)
+        if not _is_http(url):
+            wrong.append(f"{setting} or FUNCTION_URL must be a URL that starts with http(s)://, not {url!r}")
+        if not (schedule := _SCHEDULE.fullmatch(" ".join(function.schedule.split()))):
+            known = "`* * * * *` and `*/n * * * *` with an n from 1 to 59"
+            wrong.append(f"the schedule of {function.name}, {function.schedule!r}, is none that is known here: {known}")
+        else:
+            found.append(Scheduled(function.name, url, function.timeout, 60 * int(schedule[1] or 1)))
+    if wrong or not found:
+        raise Misconfigured("; ".join(wrong) or "no function of the catalogue has a schedule")
+    return found
+
+
+def seconds_until_next(step: int, now: float) -> float:
+    """From `now`, in seconds since the epoch, to the next multiple of `step` seconds in the hour (UTC).
+
+    As with cron, counting begins anew at each full hour: what runs every 40 minutes does so at 0 and at 40 past.
+    """
+    passed = now % _HOUR
+    return min((passed // step + 1) * step, _HOUR) - passed
+
+
+def call_for_ever(functions: Iterable[Scheduled], touched: Path | None = None) -> str:
+    """Call each function at once, since work may be owed from before, and then at its times.
+
+    A function is never called while an earlier call to it is under way: times that pass meanwhile are left out. With
+    `touched`, the file there that is named like the function is as old as its last answer.
+
+    Returns only where a bug has ended the calls to a function, with its name: a process that lived on without them
+    would look healthy to whoever starts it again when it ends.
+    """
+    ended: SimpleQueue[str] = SimpleQueue()
+    for function in functions:
+        Thread(target=_call_on_time, args=(function, touched, ended.put), name=function.name, daemon=True).start()
+    return ended.get()
+
+
+def call_until_answered(function: Scheduled) -> None:
+    """Call until it answers. Raises NotAnswered at the end of its time limit, counted from the first call."""
+    deadline = time.monotonic() + function.timeout
+    while True:
+        try:
+            return call(function, timeout=deadline - time.monotonic())
+        except NotAnswered as reason:
+            told = fields(function=function.name, reason=str(reason))
+            if time.monotonic() + _PAUSE >= deadline:
+                log.error("no answer within the time limit", extra=told)  # noqa: TRY400 -- the reason says it all
+                raise
+            log.warning(f"no answer; it is called again in {_PAUSE:g} s", extra=told)
+            time.sleep(_PAUSE)
+
+
+def call(function: Scheduled, *, timeout: float) -> None:
+    """POST an empty body to the function; at most `timeout` seconds pass between two bytes. Raises NotAnswered."""
+    url = urlsplit(function.url)
+    kind = HTTPSConnection if url.scheme == "https" else HTTPConnection
+    connection = kind(url.hostname or "", url.port, timeout=timeout)
+    began = time.monotonic()
+    try:
+        connection.request("POST", urlunsplit(url._replace(scheme="", netloc="")) or "/", body=b"")
+        status = connection.getresponse().status
+    except (OSError, HTTPException) as error:
+        raise NotAnswered(str(error) or type(error).__name__) from error
+    finally:
+        connection.close()
+    if not 200 <= status < 300:
+        raise NotAnswered(f"the status is {status}")
+    log.info("called", extra=fields(function=function.name, status=status, seconds=round(time.monotonic() - began, 3)))
+
+
+def _call_on_time(function: Scheduled, touched: Path | None, end: Callable[[str], None]) -> None:
+    try:
+        while True:
+            try:
+                call(function, timeout=function.timeout)
+            except NotAnswered as reason:
+                told = fields(function=function.name, reason=str(reason))
+                log.warning("no answer; it is called again at its next time", extra=told)
+            else:
+                if touched:
+                    (touched / function.name).touch()
+            time.sleep(seconds_until_next(function.step, time.time()))
+    finally:
+        end(function.name)
+
+
+def _find(functions: Iterable[Scheduled], name: str) -> Scheduled:
+    names = {function.name: function for function in functions}
+    if name not in names:
+        raise Misconfigured(f"{name!r} is no function with a schedule; there is {', '.join(names)}")
+    return names[name]
+
+
+def _is_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def _level(environ: Mapping[str, str]) -> str:
+    level = environ.get("LOG_LEVEL") or logs.LEVEL
+    if level not in logging.getLevelNamesMapping():
+        raise Misconfigured(f"LOG_LEVEL must be a level such as {logs.LEVEL}, not {level!r}")
+    return level
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ))

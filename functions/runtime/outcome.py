@@ -1,0 +1,112 @@
+"""What becomes of every request to a function: an answer with the request's id, a line in the log, and a count."""
+
+import logging
+import time
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import flask
+from flask import Response
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import Map
+
+from functions.model import options
+from functions.model.errors import NotFound, Problem
+from functions.runtime import connection, metrics, responses
+from serving import logs, problems, tracing
+from serving.tracing import Identity
+
+# Parts of a request that a problem may name in the log. A problem may also name what a stranger made up.
+LOGGED_FIELDS = {
+    *("body", "cursor", "email", "fid", "file", "filename", "limit", "name", "password", "token", "username"),
+    *("Idempotency-Key", *options.NAMES),
+}
+NOWHERE = "there is nothing at this address"
+
+log = logging.getLogger("functions")
+
+
+def take_over(app: flask.Flask, name: str) -> None:
+    """Makes the framework's application answer nothing but what is ours, and every error with a problem.
+
+    `name` is the function's, as logs and metrics have it.
+    """
+    # A map of our own: Flask's begins with /static/, the files of any folder of that name, and answers //x in HTML.
+    app.url_map = Map(merge_slashes=False)
+    app.before_request(_begin)
+    app.register_error_handler(Problem, lambda problem: recorded(refused(problem), name))
+    app.register_error_handler(HTTPException, lambda _: recorded(refused(NotFound(NOWHERE)), name))
+    app.register_error_handler(Exception, lambda error: recorded(broken(error, name), name))
+
+
+@dataclass(slots=True)
+class Entry:
+    """What the log will say of the present request; it grows while the request is worked on."""
+
+    identity: Identity
+    began: float  # by the monotonic clock
+    fields: dict[str, Any]
+
+
+def _begin() -> None:
+    # In place of the framework's, which would read the whole body into memory (its read_request).
+    flask.current_app.after_request_funcs[None] = [_name_request]
+    connection.limit_idling(flask.request)
+    flask.g.entry = Entry(tracing.identity(flask.request.environ), time.monotonic(), {})
+
+
+def _name_request(response: Response) -> Response:
+    response.headers[tracing.REQUEST_ID] = entry().identity.request_id
+    return response
+
+
+def entry() -> Entry:
+    """That of the present request."""
+    found: Entry = flask.g.entry
+    return found
+
+
+class Broken(Problem):
+    """Whoever asked learns only that it is our fault; what happened stands in the log."""
+
+    status, slug, title = problems.INTERNAL.status, problems.INTERNAL.slug, problems.INTERNAL.title
+
+    def __init__(self) -> None:
+        super().__init__(problems.OUR_FAULT)
+
+
+def refused(problem: Problem) -> Response:
+    """The problem as an answer. The log learns of what kind it is, and no word of whoever asked."""
+    fields = entry().fields
+    fields["reason"] = problem.slug
+    if problem.field in LOGGED_FIELDS:
+        fields["field"] = problem.field
+    if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        fields["why"] = problem.detail  # it speaks of our own parts, and somebody has to mend them
+    return responses.problem(problem)
+
+
+def broken(error: Exception, function: str) -> Response:
+    """The answer to a request on which our code broke; the traceback goes to the log alone."""
+    known = entry().identity
+    fields = logs.fields(function=function, request=known.request_id, trace=known.trace_id)
+    log.error("it broke", exc_info=error, extra=fields)
+    return refused(Broken())
+
+
+def recorded(response: Response, function: str) -> Response:
+    """The answer to this request, once it is counted and its outcome has its line in the log."""
+    known, status = entry(), response.status_code
+    fields = logs.fields(
+        function=function,
+        status=status,
+        milliseconds=round((time.monotonic() - known.began) * 1000),
+        request=known.identity.request_id,
+        trace=known.identity.trace_id,
+        **known.fields,
+    )
+    metrics.count_request(function, status)
+    level = logging.ERROR if status >= HTTPStatus.INTERNAL_SERVER_ERROR else logging.INFO
+    log.log(level, "%s %s", flask.request.method, function, extra=fields)
+    return connection.linger(flask.request, response) if status >= HTTPStatus.BAD_REQUEST else response
