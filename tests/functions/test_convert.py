@@ -297,7 +297,8 @@ def test_two_conversions_are_not_promised_the_same_room(
     assert back
     missing = f"{needed} bytes of disk are needed and 50000000 are free"
     assert (back.state, back.tries, back.last_error) == (State.QUEUED, 0, missing)
-    assert [missing in line.fields["why"] for line in caplog.records if line.fields.get("status") == 503] == [True]
+    logged = [vars(line)["fields"] for line in caplog.records]
+    assert [missing in fields["why"] for fields in logged if fields.get("status") == 503] == [True]
     assert waited(client) == before + 1
     assert replied(tell(client, second)).type == AUDIO_CONVERTED
 

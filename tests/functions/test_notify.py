@@ -72,8 +72,8 @@ def test_the_owner_of_a_finished_job_gets_a_link(
     assert nothing_follows(tell(client, job))
     [(addresses, email)] = mail_server.emails
     assert addresses == [ada.username]
-    text = email.get_body(("plain",)).get_content()  # type: ignore[union-attr]
-    page = email.get_body(("html",)).get_content()  # type: ignore[union-attr]
+    text = email.get_body(("plain",)).get_content()
+    page = email.get_body(("html",)).get_content()
     address = next(word for word in text.split() if word.startswith("http"))
     assert address.startswith(f"https://videos.example.org/download?fid={job.fid}&token=")
     links.check(parse_qs(urlsplit(address).query)["token"][0], job.fid)
@@ -85,7 +85,7 @@ def test_the_owner_of_a_failed_job_gets_the_reason(client: FlaskClient, mail_ser
     """In plain words, and with the page where it can be tried again."""
     tell(client, fail(Reason.TRUNCATED))
     [(_, email)] = mail_server.emails
-    text = email.get_body(("plain",)).get_content()  # type: ignore[union-attr]
+    text = email.get_body(("plain",)).get_content()
     assert Reason.TRUNCATED.sentence in " ".join(text.split())
     assert "https://videos.example.org/" in text
     assert "token" not in text
