@@ -22,7 +22,9 @@ _GROUPS = {
     # A whole system with two instances of each function, which is broken and healed.
     "faults": re.compile(r"tests/faults/"),
     # A whole system that nobody breaks: the fixture `system`.
-    "system": re.compile(r"tests/(browser/|acceptance/test_(gateway|hostile|journey|original|readme)\.py)"),
+    "system": re.compile(r"tests/(browser/|acceptance/test_(gateway|hostile|journey|original|place|readme)\.py)"),
+    # A whole system that is broken at random. It is alone in its group, so that the run does not end with it.
+    "soak": re.compile(r"tests/soak/"),
 }
 _SERVERS = pytest.StashKey[Servers]()
 # The environment of a process that is to measure itself. To measure one costs 0.13 s of CPU at its start and up to half
