@@ -31,7 +31,7 @@ lint: .venv/dev ## ruff, and mypy --strict
 quick-tests: .venv/dev
 	$(BIN)/python -m pytest -q --numprocesses=2 tests/check tests/compose tests/k8s $(ARGS)
 
-test: .venv/dev ## run every test against real servers, and measure coverage; then some on other Pythons; ARGS=--ff: what failed last comes first
+test: .venv/dev ## run every test against real servers, then some on other Pythons; ARGS=--ff: what failed last comes first
 	$(BIN)/python -m emulator.packages browser
 	$(PYTEST) --cov --cov-report=term:skip-covered $(ARGS)
 	$(if $(ARGS),,$(MAKE) --no-print-directory other-pythons)

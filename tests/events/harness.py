@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from uuid import UUID, uuid4
 import pika
 import requests
 
+from emulator.ports import reserve_port
 from events import contract, envelope
 from events.bridge.broker.connection import declare
 from events.bridge.settings import Settings
@@ -161,7 +161,7 @@ class Bridge:
     """`python -m events.bridge`, as an operator starts it."""
 
     def __init__(self, env: dict[str, str], log: Path) -> None:
-        self.port = free_port()
+        self.port = reserve_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._env = {**os.environ, **env, "PORT": str(self.port), "HOST": "127.0.0.1", "PYTHONPATH": str(ROOT)}
         self._log = log
@@ -228,12 +228,6 @@ def run(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str
     return subprocess.run(
         command, env=os.environ | env, capture_output=True, encoding="utf-8", timeout=PATIENCE, check=False, cwd=ROOT
     )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Harness:

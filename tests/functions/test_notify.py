@@ -12,12 +12,12 @@ import pytest
 import requests
 from flask.testing import FlaskClient
 
+from emulator.ports import reserve_port
 from functions.model.jobs import Job, State
 from functions.model.media import Reason
 from functions.model.tokens import Links
 from functions.runtime import announcement
 from functions.stores.jobs import Jobs
-from tests.events.harness import free_port
 from tests.functions.harness import Person, deliver, nothing_follows, problem
 from tests.functions.mail_server import MailServer
 from tests.waiting import PATIENCE, until
@@ -250,7 +250,7 @@ def test_an_address_gets_no_more_for_passing_from_account_to_account(
 @pytest.fixture(scope="module")
 def ses() -> Iterator[str]:
     """Amazon SES as moto imitates it, over HTTP."""
-    url = f"http://127.0.0.1:{(port := free_port())}"
+    url = f"http://127.0.0.1:{(port := reserve_port())}"
     server = subprocess.Popen(
         [sys.executable, "-c", f"from moto.server import main; main(['-p', '{port}'])"], stderr=subprocess.DEVNULL
     )
