@@ -41,10 +41,12 @@ coverage: .venv/dev ## the same tests, measured in every process that they start
 	$(PYTEST) --cov --cov-processes --cov-report=term:skip-covered $(ARGS)
 
 # What may be another with another Python: ours and the libraries' code in the tests' own processes, and each process of
-# the system once. What is left out waits for servers and ffmpeg, which are the same for every Python: the bridge when
-# its broker is away, processes that are killed, transcoding, the page, the emulator's terminal.
+# the system once. What is left out waits for servers and ffmpeg, which are the same for every Python (the bridge when
+# its broker is away, processes that are killed, transcoding, the page, the emulator's terminal), or reads files of the
+# repository only.
 ON_EVERY_PYTHON = tests/check tests/stores tests/functions tests/events/test_bridge_contract.py \
-    tests/acceptance/test_journey.py -k 'not one_command'
+    tests/acceptance/test_journey.py -k 'not one_command' \
+    $(addprefix --ignore=tests/check/test_,$(addsuffix .py,docs encodings layout platform_settings requirements))
 
 # Those that pyproject.toml promises, side by side.
 other-pythons: .venv/dev ## some of the tests on every other supported Python that is here

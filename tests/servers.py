@@ -27,6 +27,14 @@ MAKERS: dict[str, Callable[[Path], Postgres | Mongo | RabbitMQ]] = {
 }
 
 
+def bound_to_us(*command: str) -> list[str]:
+    """Give the command to start with `Popen`, by a thread that lasts, so that the kernel ends the process with us.
+
+    What a test starts otherwise than as a Part would outlive a worker that crashed.
+    """
+    return ["setpriv", "--pdeathsig", "TERM", "--", *command]
+
+
 class NotStarted(Exception):
     """A server could not be started; the message says why, and what to do."""
 

@@ -14,7 +14,8 @@ from tests.waiting import PATIENCE, until
 
 ROOT = Path(__file__).parents[1]
 DIES = """
-def test_a(mongo_url):
+def test_a(mongo_url, amqp_url, tmp_path):
+    Bridge({"AMQP_URL": amqp_url}, tmp_path / "bridge.log").ready()
     Path("url").write_text(mongo_url, encoding="ascii")
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -37,7 +38,13 @@ PASSES = """
 def test_e():
     pass
 """
-IMPORTS = "import os, signal\nfrom pathlib import Path\nimport pymongo\nfrom tests.waiting import until\n"
+IMPORTS = """
+import os, signal
+from pathlib import Path
+import pymongo
+from tests.events.harness import Bridge
+from tests.waiting import until
+"""
 
 
 @pytest.fixture
@@ -69,11 +76,13 @@ def run(checkout: Path, *words: str) -> str:
 
 
 def test_a_worker_that_dies_takes_no_server_along_and_leaves_none(checkout: Path) -> None:
-    """Break: kill -9 of the worker that asked for the server first. Symptom: its test fails, and no other does."""
+    """Break: kill -9 of the worker that asked for the server first, and has a bridge of its own. Symptom: its test
+    fails, and no other does. Recovery: the kernel ends the bridge.
+    """
     write(checkout, a=DIES, b=WORKS_ON)
     said = run(checkout, "--numprocesses=2", "test_a.py", "test_b.py")
     assert re.search(r"\n=+ 1 failed, 1 passed", said), said
-    assert running_below(checkout) == []
+    until(lambda: running_below(checkout) == [])
     assert list(checkout.glob("video-to-mp3-*")) == []
 
 

@@ -10,6 +10,7 @@ from threading import Thread
 import psutil
 
 from emulator.ports import reserve_port
+from tests.servers import bound_to_us
 from tests.waiting import PATIENCE, has_ended, until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,7 +51,7 @@ class Terminal:
         self.auth_url = f"http://127.0.0.1:{ports['AUTH_PORT']}"
         self.said = ""
         self.emulator = subprocess.Popen(
-            EMULATOR,
+            bound_to_us(*EMULATOR),
             env=_environ(directory, **ports),
             cwd=ROOT,
             encoding="utf-8",

@@ -27,6 +27,7 @@ from events.bridge.settings import Settings
 from events.bridge.topology import Topology
 from events.catalogue import load
 from tests.events.wire import Wire
+from tests.servers import bound_to_us
 from tests.waiting import PATIENCE, until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -170,7 +171,7 @@ class Bridge:
 
     def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
         with self._log.open("ab") as log:
-            command = [sys.executable, "-m", "events.bridge", *arguments]
+            command = bound_to_us(sys.executable, "-m", "events.bridge", *arguments)
             return subprocess.Popen(command, env=self._env, stdout=log, stderr=log, start_new_session=True)
 
     def ready(self) -> "Bridge":

@@ -24,6 +24,7 @@ from emulator.ports import reserve_port
 from events import contract, envelope
 from functions.runtime.routes import Routes
 from functions.stores.gridfs import Bucket
+from tests.servers import bound_to_us
 from tests.waiting import PATIENCE, until
 
 KEPT = {name: value for name, value in os.environ.items() if name == "PATH" or name.startswith("COVERAGE")}
@@ -65,7 +66,9 @@ class Served:
 
     def _start(self, environ: dict[str, str], output: BinaryIO) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", "-c", str(FUNCTIONS / "runtime" / "gunicorn.conf.py"), APPLICATION],
+            bound_to_us(
+                sys.executable, "-m", "gunicorn", "-c", str(FUNCTIONS / "runtime" / "gunicorn.conf.py"), APPLICATION
+            ),
             env={**KEPT, "PYTHONPATH": str(FUNCTIONS.parent), **environ},
             stdout=output,
             stderr=output,

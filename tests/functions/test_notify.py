@@ -20,6 +20,7 @@ from functions.runtime import announcement
 from functions.stores.jobs import Jobs
 from tests.functions.harness import Person, deliver, nothing_follows, problem
 from tests.functions.mail_server import MailServer
+from tests.servers import bound_to_us
 from tests.waiting import PATIENCE, until
 
 Function = Callable[..., FlaskClient]
@@ -252,7 +253,8 @@ def ses() -> Iterator[str]:
     """Amazon SES as moto imitates it, over HTTP."""
     url = f"http://127.0.0.1:{(port := reserve_port())}"
     server = subprocess.Popen(
-        [sys.executable, "-c", f"from moto.server import main; main(['-p', '{port}'])"], stderr=subprocess.DEVNULL
+        bound_to_us(sys.executable, "-c", f"from moto.server import main; main(['-p', '{port}'])"),
+        stderr=subprocess.DEVNULL,
     )
     until(lambda: answers(url))
     yield url
