@@ -22,8 +22,9 @@ from queue import SimpleQueue
 from threading import Thread
 from urllib.parse import urlsplit, urlunsplit
 
-from events import catalogue
+from events import addresses, catalogue
 from serving import logs
+from serving.environment import Environment, SettingsError
 from serving.logs import fields
 
 log = logging.getLogger(__name__)
@@ -31,10 +32,6 @@ _PAUSE = 2.0  # seconds before `--once` calls again
 _HOUR = 3600  # seconds
 # `* * * * *` and `*/n * * * *`: all that the catalogue uses. What is not understood is refused, never guessed at.
 _SCHEDULE = re.compile(r"\*(?:/([1-9]|[1-5][0-9]))? \* \* \* \*")
-
-
-class Misconfigured(Exception):
-    """Names everything that is missing or wrong in the settings or in a schedule."""
 
 
 class NotAnswered(Exception):
@@ -62,37 +59,35 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int | str:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(1 if options.once else 0))
     try:
-        logging.config.dictConfig(logs.configuration(_level(environ)))
-        functions = read(environ, catalogue.load())
+        functions, level = read(Environment(environ), catalogue.load())
+        logging.config.dictConfig(logs.configuration(level))
         if not options.once:
             return f"calls to {call_for_ever(functions, options.touch)} have ended"
         call_until_answered(_find(functions, options.once))
-    except Misconfigured as error:
+    except SettingsError as error:
         return str(error)
     except NotAnswered:  # it is in the log
         return 1
     return 0
 
 
-def read(environ: Mapping[str, str], functions: Iterable[catalogue.Function]) -> list[Scheduled]:
-    """The functions that have a schedule. Raises Misconfigured, also where none has one."""
-    wrong, found = [], []
-    template = environ.get("FUNCTION_URL") or "http://{name}:8080"
-    for function in functions:
-        if not function.schedule:
-            continue
-        setting = f"{function.target.upper()}_URL"
-        url = environ.get(setting) or template.replace("{name}", function.name)
-        if not _is_http(url):
-            wrong.append(f"{setting} or FUNCTION_URL must be a URL that starts with http(s)://, not {url!r}")
-        if not (schedule := _SCHEDULE.fullmatch(" ".join(function.schedule.split()))):
-            known = "`* * * * *` and `*/n * * * *` with an n from 1 to 59"
-            wrong.append(f"the schedule of {function.name}, {function.schedule!r}, is none that is known here: {known}")
-        else:
-            found.append(Scheduled(function.name, url, function.timeout, 60 * int(schedule[1] or 1)))
-    if wrong or not found:
-        raise Misconfigured("; ".join(wrong) or "no function of the catalogue has a schedule")
-    return found
+def read(env: Environment, functions: Iterable[catalogue.Function]) -> tuple[list[Scheduled], str]:
+    """The functions that have a schedule, and the level of the log. Raises SettingsError, also where none has one."""
+    found = [_scheduled(function, function.schedule, env) for function in functions if function.schedule]
+    if not found:
+        env.reject("no function of the catalogue has a schedule")
+    level = env.choice("LOG_LEVEL", logs.LEVEL, logs.LEVELS)
+    env.complain("the clock")
+    return found, level
+
+
+def _scheduled(function: catalogue.Function, schedule: str, env: Environment) -> Scheduled:
+    fits = _SCHEDULE.fullmatch(" ".join(schedule.split()))
+    if not fits:
+        known = "`* * * * *` and `*/n * * * *` with an n from 1 to 59"
+        env.reject(f"the schedule of {function.name}, {schedule!r}, is none that is known here: {known}")
+    step = 60 * int(fits[1] or 1) if fits else _HOUR
+    return Scheduled(function.name, addresses.url(function, env), function.timeout, step)
 
 
 def seconds_until_next(step: int, now: float) -> float:
@@ -126,11 +121,11 @@ def call_until_answered(function: Scheduled) -> None:
         try:
             return call(function, timeout=deadline - time.monotonic())
         except NotAnswered as reason:
-            told = fields(function=function.name, reason=str(reason))
+            answer = fields(function=function.name, reason=str(reason))
             if time.monotonic() + _PAUSE >= deadline:
-                log.error("no answer within the time limit", extra=told)  # noqa: TRY400 -- the reason says it all
+                log.error("no answer within the time limit", extra=answer)  # noqa: TRY400 -- the reason says it all
                 raise
-            log.warning(f"no answer; it is called again in {_PAUSE:g} s", extra=told)
+            log.warning(f"no answer; it is called again in {_PAUSE:g} s", extra=answer)
             time.sleep(_PAUSE)
 
 
@@ -158,8 +153,8 @@ def _call_on_time(function: Scheduled, touched: Path | None, end: Callable[[str]
             try:
                 call(function, timeout=function.timeout)
             except NotAnswered as reason:
-                told = fields(function=function.name, reason=str(reason))
-                log.warning("no answer; it is called again at its next time", extra=told)
+                answer = fields(function=function.name, reason=str(reason))
+                log.warning("no answer; it is called again at its next time", extra=answer)
             else:
                 if touched:
                     (touched / function.name).touch()
@@ -171,23 +166,8 @@ def _call_on_time(function: Scheduled, touched: Path | None, end: Callable[[str]
 def _find(functions: Iterable[Scheduled], name: str) -> Scheduled:
     names = {function.name: function for function in functions}
     if name not in names:
-        raise Misconfigured(f"{name!r} is no function with a schedule; there is {', '.join(names)}")
+        raise SettingsError(f"{name!r} is no function with a schedule; there is {', '.join(names)}")
     return names[name]
-
-
-def _is_http(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
-
-
-def _level(environ: Mapping[str, str]) -> str:
-    level = environ.get("LOG_LEVEL") or logs.LEVEL
-    if level not in logging.getLevelNamesMapping():
-        raise Misconfigured(f"LOG_LEVEL must be a level such as {logs.LEVEL}, not {level!r}")
-    return level
 
 
 if __name__ == "__main__":

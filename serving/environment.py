@@ -26,12 +26,13 @@ class Environment:
     def text(self, name: str, default: str = "") -> str:
         return self._environ.get(name) or default
 
-    def number(self, name: str, default: int) -> int:
-        """A whole number that is not negative."""
+    def number(self, name: str, default: int, least: int = 0, most: int | None = None) -> int:
+        """A whole number, its bounds included."""
         text = self.text(name, str(default))
-        if text.isascii() and text.isdecimal():
+        if text.isascii() and text.isdecimal() and int(text) >= least and (most is None or int(text) <= most):
             return int(text)
-        self.reject(f"{name} must be a whole number such as {default}, not {text[:SHOWN]!r}")
+        bounds = f"from {least} to {most}" if most is not None else f"such as {default}"
+        self.reject(f"{name} must be a whole number {bounds}, not {text[:SHOWN]!r}")
         return default
 
     def boolean(self, name: str, default: bool) -> bool:

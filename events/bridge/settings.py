@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from math import inf
 from urllib.parse import urlsplit
 
+from events import addresses
 from events.bridge.topology import Topology
 from events.catalogue import Function
 from serving import logs
@@ -71,13 +72,9 @@ class Settings:
 
 
 def _route(function: Function, queue: str, dead_letter_queue: str, env: Environment) -> Route:
-    template = env.text("FUNCTION_URL", "http://{name}:8080")
-    url = env.text(f"{function.target.upper()}_URL", template.replace("{name}", function.name))
-    if urlsplit(url).scheme not in ("http", "https"):
-        env.reject(f"{function.target.upper()}_URL or FUNCTION_URL must start with http(s)://, not {url[:SHOWN]!r}")
     return Route(
         function=function.name,
-        url=url,
+        url=addresses.url(function, env),
         queue=queue,
         dead_letter_queue=dead_letter_queue,
         timeout=function.timeout,

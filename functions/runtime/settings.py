@@ -57,14 +57,15 @@ class Settings:
     auth_svc_addr: str = ""  # host:port of validate; when set, bearer checks go there
     public_url: str = ""  # how people reach the gateway: links in mails start with it
 
-    concurrency: int = 8  # requests one instance works on at once; CONCURRENCY also sets gunicorn's threads
+    # How many requests one instance works on at once; CONCURRENCY also sets gunicorn's threads.
+    concurrency: int = field(default=8, metadata={"bounds": (1, None)})
 
     max_upload_bytes: int = 4 * GIB
     max_duration_seconds: int = 12 * 3600
     max_audio_bytes: int = 2 * GIB
     convert_disk_bytes: int = 0  # what the conversions of one instance may take of its disk; 0: all that is free
     convert_seconds: int = 570  # of the 600 that every platform gives one event
-    mp3_quality: int = 2  # LAME's -V: 0 (best) to 9
+    mp3_quality: int = field(default=2, metadata={"bounds": (0, 9)})  # LAME's -V where an upload asks for none
     lease_seconds: int = 60
     max_tries: int = 3
 
@@ -140,11 +141,14 @@ def _read(function: str, environ: Mapping[str, str]) -> tuple[Settings, Hosting]
 
 
 def _value(env: Environment, each: Field[Any]) -> Any:
-    name, default = each.name.upper(), each.default
+    name = each.name.upper()
+    default: Any = each.default
     if "secret" in each.metadata:
         return env.secret(name)
     if "choices" in each.metadata:
-        return env.choice(name, str(default), each.metadata["choices"])
+        return env.choice(name, default, each.metadata["choices"])
+    if "bounds" in each.metadata:
+        return env.number(name, default, *each.metadata["bounds"])
     return READERS[each.type](env, name, default)
 
 

@@ -14,7 +14,8 @@ from functions.runtime import announcement, metrics, responses, web, wiring
 from functions.upload import incoming
 
 services = wiring.Services("upload")
-DEFAULTS = options.Options().changed({"vbr": str(services.settings.mp3_quality)})  # what an operator can choose of them
+# What a request gets that asks for nothing: MP3_QUALITY, and for the rest the options' own defaults.
+DEFAULTS = options.Options().changed({"vbr": str(services.settings.mp3_quality)})
 KEY = "Idempotency-Key"
 KEY_LENGTH = 200
 
@@ -27,11 +28,11 @@ def upload(request: Request) -> Response:
     chosen = DEFAULTS.changed(query)
     settings = services.settings
     video = incoming.receive(request, query.get("filename"), settings.max_upload_bytes, settings.upload_seconds)
-    id_, file = uuid4(), uuid4()
+    file = uuid4()
     services.videos.write(file, video.pieces())
     job = _add(
         NewJob(
-            id=id_,
+            id=uuid4(),
             owner=owner,
             fid=uuid4(),
             filename=video.filename,

@@ -24,7 +24,8 @@ MAY_IMPORT = {
     "emulator": ("emulator", "events.catalogue"),
     "events": ("events",),
     "events.bridge": ("events", "serving"),
-    "events.clock": ("events.catalogue", "serving.logs"),
+    "events.addresses": ("events.catalogue", "serving"),
+    "events.clock": ("events.addresses", "events.catalogue", "serving"),
     "functions": (),
     **{f"functions.{name}": (*SHARED, f"functions.{name}") for name in FUNCTIONS},
     # An entry point besides gunicorn:

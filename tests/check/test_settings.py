@@ -57,6 +57,8 @@ def test_who_asks_validate_needs_no_key(function: str) -> None:
 WRONG = {
     "a short key": ({"JWT_SECRET": "secret"}, "JWT_SECRET is shorter than 32 bytes"),
     "a number in words": ({"MAX_TRIES": "three"}, "MAX_TRIES must be a whole number such as 3, not 'three'"),
+    "no quality of LAME's": ({"MP3_QUALITY": "12"}, "MP3_QUALITY must be a whole number from 0 to 9, not '12'"),
+    "no request at all": ({"CONCURRENCY": "0"}, "CONCURRENCY must be a whole number such as 8, not '0'"),
     "a negative number": ({"MAX_TRIES": "-1"}, "MAX_TRIES must be a whole number such as 3, not '-1'"),
     "a maybe": ({"SMTP_STARTTLS": "perhaps"}, "SMTP_STARTTLS must be true or false"),
     "an unknown transport": ({"MAIL_TRANSPORT": "pigeon"}, "MAIL_TRANSPORT must be smtp or ses, not 'pigeon'"),

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from events import catalogue, clock
+from serving.environment import Environment, SettingsError
 from tests.waiting import PATIENCE, until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,7 +90,7 @@ def started() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 @pytest.mark.parametrize(("schedule", "step"), [("* * * * *", 60), ("*/5 * * * *", 300), (" */59  * * * * ", 3540)])
 def test_a_schedule_of_minutes_is_understood(schedule: str, step: int) -> None:
-    (found,) = clock.read({}, [replace(SWEEP, schedule=schedule)])
+    (found,), _ = clock.read(Environment({}), [replace(SWEEP, schedule=schedule)])
     assert found == clock.Scheduled("sweep", "http://sweep:8080", SWEEP.timeout, step)
 
 
@@ -109,15 +110,15 @@ def test_a_schedule_of_minutes_is_understood(schedule: str, step: int) -> None:
 )
 def test_a_schedule_that_is_not_understood_is_named(schedule: str) -> None:
     """Guessing could mean never, or a thousand times too often."""
-    with pytest.raises(clock.Misconfigured, match="the schedule of sweep, ") as refused:
-        clock.read({}, [replace(SWEEP, schedule=schedule)])
+    with pytest.raises(SettingsError, match="the schedule of sweep, ") as refused:
+        clock.read(Environment({}), [replace(SWEEP, schedule=schedule)])
     assert schedule in str(refused.value)
 
 
 def test_a_catalogue_without_schedules_is_refused() -> None:
     """A clock with nothing to do would look healthy for ever."""
-    with pytest.raises(clock.Misconfigured, match="no function of the catalogue has a schedule"):
-        clock.read({}, [function for function in catalogue.load() if not function.schedule])
+    with pytest.raises(SettingsError, match="no function of the catalogue has a schedule"):
+        clock.read(Environment({}), [function for function in catalogue.load() if not function.schedule])
 
 
 @pytest.mark.parametrize(
@@ -130,14 +131,14 @@ def test_a_catalogue_without_schedules_is_refused() -> None:
     ],
 )
 def test_functions_are_found_as_the_bridge_finds_them(environ: dict[str, str], url: str) -> None:
-    (found,) = clock.read(environ, catalogue.load())
+    (found,), _ = clock.read(Environment(environ), catalogue.load())
     assert found.url == url
 
 
 @pytest.mark.parametrize("url", ["sweep:8080", "ftp://sweep/", "http://", "http://[::1", "http://sweep:port/"])
 def test_a_url_that_is_none_is_named_with_its_settings(url: str) -> None:
-    with pytest.raises(clock.Misconfigured, match=r"SWEEP_URL or FUNCTION_URL must be a URL"):
-        clock.read({"SWEEP_URL": url}, catalogue.load())
+    with pytest.raises(SettingsError, match=r"SWEEP_URL or FUNCTION_URL must be a URL"):
+        clock.read(Environment({"SWEEP_URL": url}), catalogue.load())
 
 
 @pytest.mark.parametrize(
@@ -242,8 +243,8 @@ def test_its_log_is_lines_of_json(server: Server, started: Callable[..., subproc
     ("arguments", "environ", "complaint"),
     [
         (["--once", "convert"], {}, "'convert' is no function with a schedule; there is sweep"),
-        ([], {"LOG_LEVEL": "LOUD"}, "LOG_LEVEL must be a level such as INFO, not 'LOUD'"),
-        ([], {"FUNCTION_URL": "{name}"}, "SWEEP_URL or FUNCTION_URL must be a URL"),
+        ([], {"LOG_LEVEL": "LOUD"}, "the clock cannot start: LOG_LEVEL must be "),
+        ([], {"FUNCTION_URL": "{name}"}, "the clock cannot start: SWEEP_URL or FUNCTION_URL must be a URL"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(

@@ -1,4 +1,5 @@
 from collections.abc import Callable, Iterator
+from threading import Lock
 from typing import Any
 from uuid import uuid4
 
@@ -65,11 +66,13 @@ def environ(kept_database: str, videos_uri: str, mp3s_uri: str, kept_sink: event
 def loaded(environ: dict[str, str]) -> Callable[..., Flask]:
     """Loads a function's application, once for each set of changes to its environment."""
     applications: dict[Any, Flask] = {}
+    loading = Lock()  # a test's threads may ask at once, and while one loads, the environment of all is that function's
 
     def get(name: str, **changes: str) -> Flask:
         key = (name, *sorted(changes.items()))
-        if key not in applications:
-            applications[key] = load(name, environ | changes)
+        with loading:
+            if key not in applications:
+                applications[key] = load(name, environ | changes)
         return applications[key]
 
     return get

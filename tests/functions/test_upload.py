@@ -15,12 +15,12 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
-from functions.model.errors import Unprocessable
 from functions.model.jobs import State
 from functions.model.options import Options
 from functions.model.tokens import Tokens
 from functions.stores.gridfs import Bucket
 from functions.stores.jobs import Jobs
+from serving.environment import SettingsError
 from tests.events import harness
 from tests.functions.conftest import SECRETS
 from tests.functions.harness import VIDEO, Person, files, problem
@@ -286,7 +286,7 @@ def test_an_operator_chooses_what_is_not_asked_for(function: Function, ada: Pers
 
 def test_an_operator_who_chooses_what_no_option_takes_is_told_at_the_start(loaded: Callable[..., Flask]) -> None:
     """And not by jobs that fail."""
-    with pytest.raises(Unprocessable, match="from 0 to 9, not `12`"):
+    with pytest.raises(SettingsError, match="MP3_QUALITY must be a whole number from 0 to 9, not '12'"):
         loaded("upload", MP3_QUALITY="12")
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from emulator.ports import reserve_port
 from events import catalogue, clock
+from serving.environment import Environment
 from tests.k8s.manifests import K8S, build
 
 ROOT = K8S.parent
@@ -56,7 +57,7 @@ def test_the_clock_waits_until_sweep_answers() -> None:
 )
 def test_each_platform_s_clock_knows_where_sweep_is(overlay: str, url: str) -> None:
     """A Service of its own, or OpenFaaS' gateway."""
-    (found,) = clock.read(build(K8S / "overlays" / overlay).pod("CronJob sweep").env, catalogue.load())
+    (found,), _ = clock.read(Environment(build(K8S / "overlays" / overlay).pod("CronJob sweep").env), catalogue.load())
     assert (found.name, found.url) == ("sweep", url)
 
 
