@@ -16,13 +16,40 @@ run: override export STATE := $(value STATE)
 run: .venv/local ## start the whole system; with VIDEO=video.mp4: make video.mp3 beside it and stop
 	@exec $(BIN)/python -m emulator
 
-test: .venv/dev ## run every test against real servers, and measure coverage; then some on other Pythons
+# More than there are cores, for much of what tests do is waiting.
+WORKERS ?= 4
+PYTEST = $(BIN)/python -m pytest --numprocesses=$(WORKERS)
+
+check: .venv/dev ## in under a minute: format, lint, types, and the tests that need no server
+	@$(MAKE) --no-print-directory --output-sync --jobs=2 lint quick-tests
+
+lint: .venv/dev ## ruff, and mypy --strict
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/python -m mypy
+
+quick-tests: .venv/dev
+	$(BIN)/python -m pytest -q --numprocesses=2 tests/check tests/compose tests/k8s $(ARGS)
+
+test: .venv/dev ## run every test against real servers, then some on other Pythons; ARGS=--ff: what failed last comes first
 	$(BIN)/python -m emulator.packages browser
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
+	$(PYTEST) --cov --cov-report=term:skip-covered $(ARGS)
 	$(if $(ARGS),,$(MAKE) --no-print-directory other-pythons)
 
-# Those that pyproject.toml promises. They run side by side, for much of it is waiting.
-other-pythons: .venv/dev ## the tests of functions, stores and events on every other supported Python that is here
+coverage: .venv/dev ## the same tests, measured in every process that they start, which takes half as long again
+	$(BIN)/python -m emulator.packages browser
+	$(PYTEST) --cov --cov-processes --cov-report=term:skip-covered $(ARGS)
+
+# What may be another with another Python: ours and the libraries' code in the tests' own processes, and each process of
+# the system once. What is left out waits for servers and ffmpeg, which are the same for every Python (the bridge when
+# its broker is away, processes that are killed, transcoding, the page, the emulator's terminal), or reads files of the
+# repository only.
+ON_EVERY_PYTHON = tests/check tests/stores tests/functions tests/events/test_bridge_contract.py \
+    tests/acceptance/test_journey.py -k 'not one_command' \
+    $(addprefix --ignore=tests/check/test_,$(addsuffix .py,docs encodings layout platform_settings requirements))
+
+# Those that pyproject.toml promises, side by side.
+other-pythons: .venv/dev ## some of the tests on every other supported Python that is here
 	@$(MAKE) --no-print-directory --output-sync --jobs=2 python-3.11 python-3.12 python-3.13
 
 # A shim of pyenv's is on the PATH for versions that are not chosen too, so each has to answer.
@@ -36,11 +63,7 @@ python-%:
 	echo "Python $*: $$python"
 	$(UV) venv --quiet --no-config --clear --python "$$python" .venv/$*
 	$(call install,.venv/$*/bin/python,dev)
-	.venv/$*/bin/python -m pytest -q tests/check tests/stores tests/events tests/functions tests/acceptance/test_journey.py
-
-lint: .venv/dev ## ruff, and mypy --strict over everything that is not a test
-	$(BIN)/ruff check .
-	$(BIN)/python -m mypy
+	.venv/$*/bin/python -m pytest -q --numprocesses=2 -o cache_dir=.venv/$*/pytest $(ON_EVERY_PYTHON)
 
 bench: .venv/dev ## print how good it is, as ratios within one run
 	$(BIN)/python -m emulator.packages
@@ -69,7 +92,7 @@ images: ## build video-to-mp3/light and video-to-mp3/convert
 STANDINS := ../shared/standins/build.sh
 compose-test: .venv/dev ## the contract in the images; restart every service of docker-compose.yml in mid-work: is anything lost?
 	if [ -x $(STANDINS) ]; then $(STANDINS) --buildkit $$($(STANDINS) --tags docker-compose.yml Dockerfile 2>/dev/null); fi
-	$(BIN)/python -m tests.compose.journey
+	$(BIN)/python -m tests.compose.restarts
 	HOSTED_IN_IMAGES=compose-test $(BIN)/python -m pytest tests/functions/test_hosting.py -k container
 
 SYSTEMS ?= bookworm,trixie
@@ -79,10 +102,10 @@ fresh-test: .venv/dev ## the README's commands in fresh roots of SYSTEMS, as USE
 	$(BIN)/python -m tests.fresh --systems $(SYSTEMS) --users $(USERS) --pips $(PIPS) $(if $(MIRROR),--mirror $(MIRROR)) $(ARGS)
 
 clean: ## remove .venv, the state of the system and what tools left
-	rm -rf .venv .local .coverage* .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .local .coverage* .mypy_cache .ruff_cache .hypothesis .pytest_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run test other-pythons lint bench soak lock secrets images compose-test fresh-test clean
+.PHONY: help run check lint quick-tests test coverage other-pythons bench soak lock secrets images compose-test fresh-test clean
 
 # What is installed is what was tested. The locks are complete, so nothing is resolved that a registry could answer
 # differently tomorrow (pypa/pip#9644), and every file is checked against its hash. uv takes a tenth of pip's time; where

@@ -94,8 +94,9 @@ def _event(envelope: CloudEvent) -> Event:
         **{name: attributes[name] for name in ("id", "source", "type", "subject")},
         time=time,
         data=data,
-        traceparent=attributes.get("traceparent"),
-        correlationid=attributes.get("correlationid"),
+        # An empty one says nothing, and would be left out when the event is sent on.
+        traceparent=attributes.get("traceparent") or None,
+        correlationid=attributes.get("correlationid") or None,
     )
     contract.check(event)
     return event

@@ -1,6 +1,9 @@
-"""The real servers, started when the first test asks for them, or those that the environment names."""
+"""The real servers, started when the first test asks for them, or those that the environment names.
 
-import os
+There is one Postgres, one MongoDB server and one RabbitMQ for the whole run, however many workers it has. Each worker
+has databases of its own there, and each test declares exchanges and queues by names of its own.
+"""
+
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -16,11 +19,6 @@ import pymongo
 import pytest
 
 from emulator import privileges
-from emulator.parts import Part
-from emulator.processes import PartFailed
-from emulator.servers.mongo import Mongo
-from emulator.servers.postgres import Postgres
-from emulator.servers.rabbitmq import RabbitMQ
 from emulator.system import System
 from functions.stores.postgres import migrate
 
@@ -31,28 +29,27 @@ EMPTY = """
     DELETE FROM jobs; DELETE FROM users; DELETE FROM login_attempts; DELETE FROM passes
 """
 
-
-privileges.make_writable_directory(
-    ROOT / ".coverage.d"
-)  # what runs in other processes is measured too, and where we are root they are not
+pytest_plugins = ["tests.workers"]
+# Processes of a system write there what was measured in them, and where we are root they are not.
+privileges.make_writable_directory(ROOT / ".coverage.d")
 
 
 @pytest.fixture(scope="session")
-def database_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def database_url(server_url: Callable[[str], str]) -> str:
     """A Postgres whose user may create databases."""
-    yield from given_or("DATABASE_URL", Postgres(tmp_path_factory.mktemp("postgres"), durable=False))
+    return server_url("DATABASE_URL")
 
 
 @pytest.fixture(scope="session")
-def mongo_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def mongo_url(server_url: Callable[[str], str]) -> str:
     """A server that speaks MongoDB's protocol."""
-    yield from given_or("MONGO_URI", Mongo(tmp_path_factory.mktemp("mongo"), durable=False))
+    return server_url("MONGO_URI")
 
 
 @pytest.fixture(scope="session")
-def amqp_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def amqp_url(server_url: Callable[[str], str]) -> str:
     """A RabbitMQ; tests keep out of each other's way by the names of what they declare."""
-    yield from given_or("AMQP_URL", RabbitMQ(tmp_path_factory.mktemp("rabbitmq")))
+    return server_url("AMQP_URL")
 
 
 @pytest.fixture(scope="session")
@@ -115,7 +112,12 @@ def at_once() -> Iterator[Callable[[Callable[[], Any]], list[Any]]]:
 
 @pytest.fixture(scope="session")
 def system(
-    tmp_path_factory: pytest.TempPathFactory, database_url: str, mongo_url: str, amqp_url: str, template: str
+    tmp_path_factory: pytest.TempPathFactory,
+    database_url: str,
+    mongo_url: str,
+    amqp_url: str,
+    template: str,
+    measuring: dict[str, str],
 ) -> Iterator[System]:
     """Everything, running, on the same servers and a corner of each that no other test sees."""
     corner = f"system-{uuid4().hex[:8]}"
@@ -133,24 +135,10 @@ def system(
             "VIDEO_QUEUE": f"{corner}.video",
             "MP3_QUEUE": f"{corner}.mp3",
             "MAX_UPLOAD_BYTES": "300000000",
-            # So that what runs in other processes is measured too.
-            "COVERAGE_PROCESS_CONFIG": os.environ.get("COVERAGE_PROCESS_CONFIG", ""),
+            **measuring,
         }
         with System(tmp_path_factory.mktemp("system"), environ) as system:
             yield system
-
-
-def given_or(name: str, server: Part) -> Iterator[str]:
-    """The server of the environment, or that one while tests run. Where it cannot start tests skip; in CI they fail."""
-    if given := os.environ.get(name):
-        yield given
-        return
-    try:
-        server.__enter__()
-    except PartFailed as failure:
-        pytest.fail(str(failure)) if os.environ.get("CI") else pytest.skip(str(failure))
-    yield server.url
-    server.stop()
 
 
 @contextmanager
@@ -170,7 +158,8 @@ def collections(server: str) -> Iterator[str]:
     """The URI of a new MongoDB database, dropped in the end."""
     name = f"test_{uuid4().hex}"
     yield with_name(server, name)
-    with pymongo.MongoClient(server) as client:
+    client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(server)
+    with client:
         client.drop_database(name)
 
 

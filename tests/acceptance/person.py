@@ -1,20 +1,28 @@
 """A user of the system, as tests need one: all by HTTP."""
 
-from typing import Any
+from typing import Any, Protocol
 from uuid import uuid4
 
 import requests
 
-from emulator.system import System
+from emulator.servers.gateway import Gateway
+from emulator.servers.mailbox import Mailbox
 from tests.waiting import PATIENCE, until
 
 PASSWORD = "correct horse"
 
 
+class Reachable(Protocol):
+    """What a person sees of a system: the emulator's, or the one of the fault tests."""
+
+    gateway: Gateway
+    mailbox: Mailbox
+
+
 class Person:
     """Registered and logged in. If `mailed`, their username is an email address; if not, they have none."""
 
-    def __init__(self, system: System, *, mailed: bool = True) -> None:
+    def __init__(self, system: Reachable, *, mailed: bool = True) -> None:
         self.url = system.gateway.url
         self.address = f"{uuid4().hex}@example.org" if mailed else uuid4().hex
         self._mailbox = system.mailbox.url

@@ -10,8 +10,8 @@ from threading import Thread
 import psutil
 
 from emulator.ports import reserve_port
-from tests.emulator.waiting import has_ended
-from tests.waiting import PATIENCE, until
+from tests.servers import bound_to_us
+from tests.waiting import PATIENCE, has_ended, until
 
 ROOT = Path(__file__).resolve().parents[2]
 EMULATOR = [sys.executable, "-m", "emulator"]
@@ -26,12 +26,17 @@ def emulate(directory: Path, **environ: str) -> subprocess.CompletedProcess[str]
 
 def interrupt_while_loading(directory: Path) -> tuple[int, str]:
     """Start it, press Ctrl-C while Python still loads its modules, and give the exit code and everything it printed."""
-    output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    with subprocess.Popen(EMULATOR, env=_environ(directory), cwd=ROOT, encoding="utf-8", **output) as emulator:
+    with subprocess.Popen(
+        EMULATOR,
+        env=_environ(directory),
+        cwd=ROOT,
+        encoding="utf-8",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as emulator:
         loaded = Path(f"/proc/{emulator.pid}/maps")
-        until(
-            lambda: "_ssl" in loaded.read_text(encoding="utf-8")
-        )  # one of the first modules that are not Python's core
+        # One of the first modules that are not Python's core.
+        until(lambda: "_ssl" in loaded.read_text(encoding="utf-8"))
         emulator.send_signal(signal.SIGINT)
         said, _ = emulator.communicate(timeout=PATIENCE)
     return emulator.returncode, said
@@ -46,7 +51,7 @@ class Terminal:
         self.auth_url = f"http://127.0.0.1:{ports['AUTH_PORT']}"
         self.said = ""
         self.emulator = subprocess.Popen(
-            EMULATOR,
+            bound_to_us(*EMULATOR),
             env=_environ(directory, **ports),
             cwd=ROOT,
             encoding="utf-8",

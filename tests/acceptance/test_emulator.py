@@ -28,13 +28,13 @@ def terminal(directory: Path) -> Iterator[Terminal]:
     terminal.close()
 
 
-def test_what_it_says_works_when_pasted(terminal: Terminal):
+def test_what_it_says_works_when_pasted(terminal: Terminal) -> None:
     """Registering, logging in, uploading and listing jobs, with nothing but what is on every machine."""
     assert terminal.paste().count('"sample.mp4"') == 2
 
 
 @pytest.mark.usefixtures("terminal")
-def test_nothing_listens_beyond_loopback(directory: Path):
+def test_nothing_listens_beyond_loopback(directory: Path) -> None:
     """Nobody else on the network reaches a development machine's stores, with their simple passwords."""
     listening = {
         connection.laddr.ip
@@ -46,7 +46,7 @@ def test_nothing_listens_beyond_loopback(directory: Path):
     assert listening <= {"127.0.0.1", "::1"}
 
 
-def test_whatever_localhost_means_the_gateway_is_there(terminal: Terminal):
+def test_whatever_localhost_means_the_gateway_is_there(terminal: Terminal) -> None:
     """Some clients take it for ::1 and try no other address. nginx listens there too, on both ports."""
     if not has_ipv6():
         pytest.skip("this machine has no ::1")
@@ -55,7 +55,7 @@ def test_whatever_localhost_means_the_gateway_is_there(terminal: Terminal):
         assert requests.get(health, timeout=PATIENCE).json() == {"function": "gateway"}
 
 
-def test_nothing_that_it_started_can_change_what_is_not_its_own(terminal: Terminal, directory: Path):
+def test_nothing_that_it_started_can_change_what_is_not_its_own(terminal: Terminal, directory: Path) -> None:
     """If root starts the emulator, only that runs as root. Its parts may read what is closed to them, no more."""
     children = [process for process in running_below(directory) if process.pid != terminal.emulator.pid]
     assert len(children) > 20
@@ -63,7 +63,7 @@ def test_nothing_that_it_started_can_change_what_is_not_its_own(terminal: Termin
 
 
 @pytest.mark.usefixtures("terminal")
-def test_a_second_one_on_the_same_state_is_refused(directory: Path):
+def test_a_second_one_on_the_same_state_is_refused(directory: Path) -> None:
     """Otherwise the two would ruin each other's data."""
     second = emulate(directory)
     assert second.returncode == 1
@@ -72,7 +72,7 @@ def test_a_second_one_on_the_same_state_is_refused(directory: Path):
 
 
 @pytest.mark.parametrize("part", ["functions/ui", "mailbox", "gateway", "clock"])
-def test_a_part_that_dies_is_told_of_and_started_again(terminal: Terminal, directory: Path, part: str):
+def test_a_part_that_dies_is_told_of_and_started_again(terminal: Terminal, directory: Path, part: str) -> None:
     """Break: kill -9 of one process. Symptom: that part is away. Recovery: the emulator starts it again."""
     name = part.rpartition("/")[2]
     process = psutil.Process(int((directory / "state" / part / f"{name}.pid").read_text(encoding="utf-8").split()[0]))
@@ -82,7 +82,7 @@ def test_a_part_that_dies_is_told_of_and_started_again(terminal: Terminal, direc
     until(lambda: answers(f"{terminal.url}/"))
 
 
-def test_a_kill_does_not_stand_in_the_way_of_the_next_start(tmp_path: Path):
+def test_a_kill_does_not_stand_in_the_way_of_the_next_start(tmp_path: Path) -> None:
     """Break: kill -9 of the emulator. Recovery: all parts end, and the next start has the data of the first."""
     first = Terminal(tmp_path)
     assert first.paste().count('"sample.mp4"') == 2
@@ -96,7 +96,7 @@ def test_a_kill_does_not_stand_in_the_way_of_the_next_start(tmp_path: Path):
     assert running_below(tmp_path) == []
 
 
-def test_ctrl_c_while_its_modules_are_loaded_is_quiet(tmp_path: Path):
+def test_ctrl_c_while_its_modules_are_loaded_is_quiet(tmp_path: Path) -> None:
     """Break: Ctrl-C in the first half second. Symptom: a traceback from the middle of an import."""
     code, said = interrupt_while_loading(tmp_path)
     assert code in (-signal.SIGINT, 130)
@@ -105,7 +105,7 @@ def test_ctrl_c_while_its_modules_are_loaded_is_quiet(tmp_path: Path):
 
 
 @pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
-def test_a_port_that_is_taken_is_named_with_what_to_do(tmp_path: Path, family: socket.AddressFamily):
+def test_a_port_that_is_taken_is_named_with_what_to_do(tmp_path: Path, family: socket.AddressFamily) -> None:
     """A system that could not be reached there, by IPv4 or IPv6, does not start at all."""
     if family == socket.AF_INET6 and not has_ipv6():
         pytest.skip("this machine has no ::1")
@@ -118,7 +118,7 @@ def test_a_port_that_is_taken_is_named_with_what_to_do(tmp_path: Path, family: s
     assert running_below(tmp_path) == []
 
 
-def test_sigterm_stops_everything(terminal: Terminal, directory: Path):
+def test_sigterm_stops_everything(terminal: Terminal, directory: Path) -> None:
     """As Ctrl-C does. This test is the last because it ends the emulator of the module."""
     assert terminal.send(signal.SIGTERM) == 0
     assert running_below(directory) == []

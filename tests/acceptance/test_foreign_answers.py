@@ -97,7 +97,9 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize(("status", "body"), FOREIGN.values(), ids=FOREIGN)
-def test_a_foreign_answer_becomes_a_problem_that_passes(behind: Behind, gateway: Gateway, status: int, body: bytes):
+def test_a_foreign_answer_becomes_a_problem_that_passes(
+    behind: Behind, gateway: Gateway, status: int, body: bytes
+) -> None:
     """It is 503 with a time to try again, and has nothing of the foreign answer; on both ports."""
     behind.answers(status, TEXT, body)
     for url in [*(f"{gateway.url}{path}" for path in PATHS), f"{gateway.auth_url}/login"]:
@@ -110,7 +112,9 @@ def test_a_foreign_answer_becomes_a_problem_that_passes(behind: Behind, gateway:
 
 
 @pytest.mark.parametrize(("status", "body"), FOREIGN.values(), ids=FOREIGN)
-def test_no_foreign_answer_of_validate_lets_an_upload_in(behind: Behind, gateway: Gateway, status: int, body: bytes):
+def test_no_foreign_answer_of_validate_lets_an_upload_in(
+    behind: Behind, gateway: Gateway, status: int, body: bytes
+) -> None:
     """The gateway asks validate about the token first, and only validate's own 2xx counts as a yes."""
     behind.answers(status, TEXT, body)
     bearer = {"Authorization": "Bearer x"}
@@ -119,7 +123,9 @@ def test_no_foreign_answer_of_validate_lets_an_upload_in(behind: Behind, gateway
 
 
 @pytest.mark.parametrize(("status", "slug"), [(400, "bad-request"), (413, "too-large"), (431, "bad-request")])
-def test_a_foreign_complaint_about_the_request_stays_one(behind: Behind, gateway: Gateway, status: int, slug: str):
+def test_a_foreign_complaint_about_the_request_stays_one(
+    behind: Behind, gateway: Gateway, status: int, slug: str
+) -> None:
     """A client that takes it for a 503 would send the same request again, in vain."""
     behind.answers(status, TEXT, b"Bad Request")
     answer = requests.get(f"{gateway.url}/jobs", timeout=PATIENCE)
@@ -145,7 +151,7 @@ PROBLEMS = [
 
 
 @pytest.mark.parametrize("trouble", PROBLEMS, ids=lambda trouble: type(trouble).__name__)
-def test_a_functions_own_problem_passes_as_it_is(behind: Behind, gateway: Gateway, trouble: errors.Problem):
+def test_a_functions_own_problem_passes_as_it_is(behind: Behind, gateway: Gateway, trouble: errors.Problem) -> None:
     """With its status, body and headers, but without the header that repeats the body for the gateway."""
     with Flask(__name__).app_context():
         made = responses.problem(trouble)
@@ -159,7 +165,7 @@ def test_a_functions_own_problem_passes_as_it_is(behind: Behind, gateway: Gatewa
     assert len(answer.raw.headers.getlist("Retry-After")) <= 1
 
 
-def test_a_problem_too_long_for_a_header_keeps_its_status(behind: Behind, gateway: Gateway):
+def test_a_problem_too_long_for_a_header_keeps_its_status(behind: Behind, gateway: Gateway) -> None:
     """nginx takes no more than 4 KiB of headers, so it gets the gateway's text in place of its own."""
     with Flask(__name__).app_context():
         made = responses.problem(errors.BadRequest("ü" * 5000))
@@ -169,14 +175,14 @@ def test_a_problem_too_long_for_a_header_keeps_its_status(behind: Behind, gatewa
     assert (answer.status_code, answer.json()["type"]) == (400, "urn:videotomp3:problem:bad-request")
 
 
-def test_a_function_of_a_release_without_the_header_keeps_its_status(behind: Behind, gateway: Gateway):
+def test_a_function_of_a_release_without_the_header_keeps_its_status(behind: Behind, gateway: Gateway) -> None:
     """During an update an older function may stand behind a newer gateway."""
     behind.answers(404, OURS, json.dumps({"type": "urn:videotomp3:problem:not-found", "status": 404}).encode())
     answer = requests.get(f"{gateway.url}/jobs/1", timeout=PATIENCE)
     assert (answer.status_code, answer.json()["type"]) == (404, "urn:videotomp3:problem:not-found")
 
 
-def test_what_others_say_of_themselves_is_not_passed_on(behind: Behind, gateway: Gateway):
+def test_what_others_say_of_themselves_is_not_passed_on(behind: Behind, gateway: Gateway) -> None:
     """Headers such as X-Powered-By are removed, also from an answer that is a function's own."""
     own = {"Content-Type": "application/json", "ETag": '"1"'}
     noise = ("X-Envoy-Upstream-Service-Time", "X-Envoy-Decorator-Operation", "X-Powered-By", "Via", "X-Call-Id")

@@ -36,7 +36,7 @@ TIMES = 20
 )
 def test_a_large_body_that_is_refused_gets_its_answer(
     system: System, status: int, size: int, logged_in: bool, key: str
-):
+) -> None:
     """Break: the server answers before the client has sent everything. Symptom: 502, or a reset connection."""
     headers = {"Authorization": f"Bearer {Person(system).token}"} if logged_in else {}
     headers |= {"Idempotency-Key": key} if key else {}
@@ -48,7 +48,7 @@ def test_a_large_body_that_is_refused_gets_its_answer(
         assert answers[0].headers["WWW-Authenticate"] == 'Bearer realm="video-to-mp3"'
 
 
-def test_a_body_of_undeclared_size_is_cut_off_at_the_limit(system: System):
+def test_a_body_of_undeclared_size_is_cut_off_at_the_limit(system: System) -> None:
     """A chunked body does not say its size in advance, so its bytes are counted."""
     headers = {"Authorization": f"Bearer {Person(system).token}", "Transfer-Encoding": "chunked"}
     assert send(system.gateway.port, "/upload", LIMIT + 2 * FORM, headers).status in (413, 415)
@@ -65,7 +65,7 @@ def send(port: int, path: str, size: int, headers: dict[str, str]) -> http.clien
 
 
 @pytest.mark.parametrize("function", HTTP_FUNCTIONS, ids=lambda function: function.name)
-def test_every_http_function_has_its_path_and_its_time(function: catalogue.Function):
+def test_every_http_function_has_its_path_and_its_time(function: catalogue.Function) -> None:
     """Paths, ports and time limits in the template are those of the catalogue."""
     text = re.sub(r"\$\{(\w+)\}", r"\1", TEMPLATE.read_text(encoding="utf-8"))
     servers = text.split("\nserver {")[1:]
@@ -78,7 +78,7 @@ def test_every_http_function_has_its_path_and_its_time(function: catalogue.Funct
     assert int((re.findall(r"proxy_read_timeout (\d+)s;", body) or [default])[0]) == function.timeout
 
 
-def test_event_functions_and_the_gateway_s_inner_paths_cannot_be_reached(system: System):
+def test_event_functions_and_the_gateway_s_inner_paths_cannot_be_reached(system: System) -> None:
     """Otherwise anybody could deliver events or start a sweep."""
     for path in ["/_/token", "/_/problem", *(f"/{function.name}" for function in FUNCTIONS if not function.path)]:
         answer = http.client.HTTPConnection("127.0.0.1", system.gateway.port, timeout=PATIENCE)
@@ -135,7 +135,7 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
 @pytest.mark.parametrize("spelling", SPELLINGS.values(), ids=SPELLINGS)
 def test_nothing_inner_of_a_function_is_answered_outside(
     spelling: Callable[[str], str], system: System, routes: set[str], visitor: Person
-):
+) -> None:
     """Health, readiness and metrics are for the platform only, however their path is spelled."""
     gateway_s_own = (200, b'{"function":"gateway"}')
     for port in (system.gateway.port, system.gateway.auth_port):
@@ -158,7 +158,7 @@ def visitor(system: System) -> Person:
 
 
 @pytest.mark.parametrize("credential", ["Basic \x1f", "Bearer \x7f", "Bearer é"])
-def test_a_token_that_no_header_may_hold_is_none(system: System, credential: str):
+def test_a_token_that_no_header_may_hold_is_none(system: System, credential: str) -> None:
     """It is 401, and no failure of ours, though validate's server refuses the first two as no HTTP (RFC 9110, 5.5)."""
     headers = {"Authorization": credential.encode("latin-1")}
     answer = requests.post(f"{system.gateway.url}/upload", data=b"video", headers=headers, timeout=PATIENCE)
@@ -166,7 +166,7 @@ def test_a_token_that_no_header_may_hold_is_none(system: System, credential: str
 
 
 @pytest.mark.parametrize("method", ["GET /jobs", "POST /login", "GET /download", "GET /page.js", "POST /validate"])
-def test_what_a_function_s_server_takes_for_no_http_is_a_problem_too(system: System, method: str):
+def test_what_a_function_s_server_takes_for_no_http_is_a_problem_too(system: System, method: str) -> None:
     """nginx passes on control characters, and gunicorn refuses them before any code of the function runs."""
     verb, path = method.split()
     headers = {"Authorization": b"Bearer \x1f"}
@@ -188,7 +188,7 @@ CONDITIONS = [
 ]
 
 
-def test_conditions_and_parts_are_the_function_s_to_judge(visitor: Person):
+def test_conditions_and_parts_are_the_function_s_to_judge(visitor: Person) -> None:
     """nginx could answer some of them by itself, but it does not know the ETag and the ranges of an MP3."""
     with videos.bunny().open("rb") as video:
         uploaded = visitor.ask("POST", "/upload", params={"filename": "a.mp4"}, data=video).json()
@@ -206,7 +206,7 @@ OF_AUTH = ["/register", "/login", "/validate", "/_/health"]
 
 
 @pytest.mark.parametrize("path", [*OF_AUTH, *JOBS, "/account", "/upload", "/download?fid=1", "/", "/page.js"])
-def test_every_address_says_which_methods_it_takes(path: str, system: System, visitor: Person):
+def test_every_address_says_which_methods_it_takes(path: str, system: System, visitor: Person) -> None:
     """`Allow` is the same whether the function or nginx refuses a method (RFC 9110, 15.5.6)."""
     for port in (system.gateway.port, *([system.gateway.auth_port] if path in OF_AUTH else [])):
         told: dict[str, str | None] = {}
@@ -224,7 +224,7 @@ def test_every_address_says_which_methods_it_takes(path: str, system: System, vi
         assert set(METHODS) - set(told) == set(allowed) - {"GET"}
 
 
-def test_the_second_port_has_what_the_original_auth_service_had(system: System):
+def test_the_second_port_has_what_the_original_auth_service_had(system: System) -> None:
     """That is register, login and validate, and nothing else."""
     person = Person(system)
     url = system.gateway.auth_url
@@ -234,7 +234,7 @@ def test_the_second_port_has_what_the_original_auth_service_had(system: System):
         assert requests.get(f"{url}{path}", headers=bearer, timeout=PATIENCE).json()["type"].endswith(":not-found")
 
 
-def test_the_log_keeps_neither_queries_nor_headers(system: System):
+def test_the_log_keeps_neither_queries_nor_headers(system: System) -> None:
     """The token of a signed link is in the query, and a password or token in a header."""
     person = Person(system)
     requests.get(f"{system.gateway.url}/download?fid=1&token=hush-query", timeout=PATIENCE)
@@ -288,7 +288,9 @@ def gateway(tmp_path: Path, echo: ThreadingHTTPServer) -> Iterator[Gateway]:
         yield gateway
 
 
-def test_a_function_hears_what_the_gateway_knows_and_nothing_made_up(gateway: Gateway, echo: ThreadingHTTPServer):
+def test_a_function_hears_what_the_gateway_knows_and_nothing_made_up(
+    gateway: Gateway, echo: ThreadingHTTPServer
+) -> None:
     """The front of the path is stripped, the query stays, the host is the function's, and no `ce-` header passes."""
     forged = {"X-Forwarded-For": "1.2.3.4", "X-Request-Id": "mine", "ce-type": "forged", "ce-id": "1", "X-Own": "kept"}
     answer = requests.post(f"{gateway.url}/upload?filename=a%20b.mp4", headers=forged, data=b"x", timeout=PATIENCE)
@@ -301,7 +303,7 @@ def test_a_function_hears_what_the_gateway_knows_and_nothing_made_up(gateway: Ga
     assert not [name for name in heard["headers"] if name.startswith("ce-")]
 
 
-def test_a_function_that_is_away_is_a_problem_that_passes(gateway: Gateway):
+def test_a_function_that_is_away_is_a_problem_that_passes(gateway: Gateway) -> None:
     """It is 503 with a time to try again, and not nginx's own page with 502."""
     answer = requests.get(f"{gateway.url}/jobs/1?x=1", timeout=PATIENCE)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
@@ -309,7 +311,7 @@ def test_a_function_that_is_away_is_a_problem_that_passes(gateway: Gateway):
     assert answer.json()["type"] == "urn:videotomp3:problem:unavailable"
 
 
-def test_logins_from_one_address_are_limited(gateway: Gateway):
+def test_logins_from_one_address_are_limited(gateway: Gateway) -> None:
     """At every other path there is nothing to gain by guessing."""
     answers = [requests.post(f"{gateway.url}/login", timeout=PATIENCE) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200, 200, 429]
@@ -331,7 +333,7 @@ def test_logins_from_one_address_are_limited(gateway: Gateway):
     ],
     ids=["garbage", "no host", "long line", "long header", "trace", "large", "coding", "version"],
 )
-def test_what_nginx_refuses_by_itself_is_a_problem_too(gateway: Gateway, request_: bytes, status: int):
+def test_what_nginx_refuses_by_itself_is_a_problem_too(gateway: Gateway, request_: bytes, status: int) -> None:
     """Clients see one shape of errors, whether a function or nginx found them."""
     connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=PATIENCE)
     connection.connect()

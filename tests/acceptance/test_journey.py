@@ -13,7 +13,7 @@ from tests.waiting import PATIENCE
 
 
 @pytest.mark.parametrize("form", ["multipart", "raw"])
-def test_a_video_becomes_an_mp3_and_its_owner_gets_a_link(person: Person, form: str, tmp_path: Path):
+def test_a_video_becomes_an_mp3_and_its_owner_gets_a_link(person: Person, form: str, tmp_path: Path) -> None:
     """From registering to the MP3 behind the link in the mail, for both ways of uploading."""
     with videos.bunny().open("rb") as video:
         if form == "multipart":
@@ -38,7 +38,7 @@ def test_a_video_becomes_an_mp3_and_its_owner_gets_a_link(person: Person, form: 
     assert requests.get(link, timeout=PATIENCE).content == download.content
 
 
-def test_a_video_without_sound_fails_and_its_owner_is_told_why(person: Person, tmp_path: Path):
+def test_a_video_without_sound_fails_and_its_owner_is_told_why(person: Person, tmp_path: Path) -> None:
     """The reason is on the job and, in words, in the mail."""
     with videos.silent(tmp_path).open("rb") as video:
         answer = person.ask("POST", "/upload", files={"file": ("mute.mp4", video)})
@@ -47,7 +47,7 @@ def test_a_video_without_sound_fails_and_its_owner_is_told_why(person: Person, t
     assert "no sound" in person.email()["Text"]
 
 
-def test_one_command_takes_a_video_through_the_system(tmp_path: Path):
+def test_one_command_takes_a_video_through_the_system(tmp_path: Path) -> None:
     """`make run VIDEO=…` writes the MP3 beside the video, says where the mail is, and leaves nothing running."""
     video = tmp_path / "my video.mp4"
     video.write_bytes(videos.bunny().read_bytes())
@@ -60,7 +60,7 @@ def test_one_command_takes_a_video_through_the_system(tmp_path: Path):
     assert running_below(tmp_path) == []
 
 
-def test_one_command_says_why_a_video_cannot_be_converted(tmp_path: Path):
+def test_one_command_says_why_a_video_cannot_be_converted(tmp_path: Path) -> None:
     """With the exit code 1, the reason as the API has it, and the words of the mail."""
     done = emulate(tmp_path, VIDEO=str(videos.silent(tmp_path)))
     assert done.returncode == 1
@@ -68,7 +68,7 @@ def test_one_command_says_why_a_video_cannot_be_converted(tmp_path: Path):
     assert "The video has no sound" in done.stderr
 
 
-def test_a_video_that_is_not_there_is_named_with_the_usage(tmp_path: Path):
+def test_a_video_that_is_not_there_is_named_with_the_usage(tmp_path: Path) -> None:
     """The name may have a typo, so nothing is started for it."""
     done = emulate(tmp_path, VIDEO="nowhere.mp4")
     assert done.returncode == 2

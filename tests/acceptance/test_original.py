@@ -80,13 +80,13 @@ def ended(system: System, bearer: dict[str, str], id_: str) -> dict[str, Any]:
     return dict(until(look))
 
 
-def test_who_has_a_name_a_username_and_a_password_can_register(registered: requests.Response):
+def test_who_has_a_name_a_username_and_a_password_can_register(registered: requests.Response) -> None:
     """No email address is needed."""
     assert registered.status_code == 201, registered.text
     assert registered.json().items() >= {"name": "John Doe", "username": "johndoe", "email": None}.items()
 
 
-def test_the_gateway_takes_registrations_too(system: System):
+def test_the_gateway_takes_registrations_too(system: System) -> None:
     """So a client needs only one port. The Content-Type of JSON may be there or, as in the original, not."""
     alice = {"name": "Alice", "username": "alice", "password": "password123"}
     assert requests.post(f"{system.gateway.url}/register", json=alice, timeout=PATIENCE).status_code == 201
@@ -95,7 +95,7 @@ def test_the_gateway_takes_registrations_too(system: System):
 @pytest.mark.parametrize("door", ["url", "auth_url"], ids=["gateway", "auth"])
 def test_basic_credentials_are_changed_for_a_token_that_validate_knows(
     door: str, system: System, registered: requests.Response
-):
+) -> None:
     """On the port of the gateway and on that of the original's authentication service."""
     assert registered.ok
     url = getattr(system.gateway, door)
@@ -109,7 +109,7 @@ def test_basic_credentials_are_changed_for_a_token_that_validate_knows(
 
 def test_a_video_becomes_an_mp3_to_download_by_its_fid(
     system: System, bearer: dict[str, str], job: dict[str, Any], tmp_path: Path
-):
+) -> None:
     """By `GET /download?fid=<file_id>` with the token, as the original does it."""
     assert job["state"] == "done", job
     url = f"{system.gateway.url}/download?fid={job['fid']}"
@@ -120,7 +120,9 @@ def test_a_video_becomes_an_mp3_to_download_by_its_fid(
     assert videos.play(mp3) == pytest.approx(videos.play(videos.bunny()), abs=0.1)
 
 
-def test_nobody_is_mailed_where_nobody_gave_an_address(system: System, bearer: dict[str, str], job: dict[str, Any]):
+def test_nobody_is_mailed_where_nobody_gave_an_address(
+    system: System, bearer: dict[str, str], job: dict[str, Any]
+) -> None:
     """The notification is marked as not wanted. Jobs that end after an address was given are mailed about."""
     told = {"function": "notify", "status": 202, "job": job["id"]}
     log = Path(system.functions["notify"].directory / "notify.log")
@@ -151,7 +153,7 @@ def mails_about(system: System, job: dict[str, Any]) -> list[str]:
 
 
 @pytest.mark.parametrize("port", [8002, 8001, 15672, 27017, 5432])
-def test_docker_compose_opens_the_ports_of_the_original(port: int):
+def test_docker_compose_opens_the_ports_of_the_original(port: int) -> None:
     """Gateway, authentication, RabbitMQ's page, MongoDB and PostgreSQL. Settings can move them."""
     file = catalogue.STACK_FILE.parent / "docker-compose.yml"
     services = yaml.safe_load(file.read_text(encoding="utf-8"))["services"]
@@ -160,13 +162,13 @@ def test_docker_compose_opens_the_ports_of_the_original(port: int):
 
 
 @pytest.mark.parametrize("function", settings.NEEDS)
-def test_its_settings_are_taken_by_their_names(function: str):
+def test_its_settings_are_taken_by_their_names(function: str) -> None:
     """The original's environment, with the settings that it did not have, is enough for every function."""
     loaded = settings.load(function, ORIGINAL | QUEUES | OURS)
     assert {name: getattr(loaded, name.lower()) for name in ORIGINAL} == ORIGINAL
 
 
-def test_its_queues_carry_the_names_they_are_given(system: System, amqp_url: str):
+def test_its_queues_carry_the_names_they_are_given(system: System, amqp_url: str) -> None:
     """By VIDEO_QUEUE and MP3_QUEUE, whose defaults are the original's names `video` and `mp3`."""
     read = BridgeSettings.read({"AMQP_URL": "amqp://rabbitmq/"}, catalogue.load())
     assert set(read.topology.work) == set(QUEUES.values())
@@ -176,7 +178,7 @@ def test_its_queues_carry_the_names_they_are_given(system: System, amqp_url: str
             connection.channel().queue_declare(given[name], passive=True)
 
 
-def test_its_users_come_along_with_their_passwords(database: str, sql: Callable[..., list[tuple[Any, ...]]]):
+def test_its_users_come_along_with_their_passwords(database: str, sql: Callable[..., list[tuple[Any, ...]]]) -> None:
     """By the SQL of docs/from-the-original.md, on a table like the original's; passlib's manual shows the hash."""
     page = (catalogue.STACK_FILE.parent / "docs" / "from-the-original.md").read_text(encoding="utf-8")
     (statement,) = re.findall(r"```sql\n(.*?)```", page, re.DOTALL)
@@ -197,7 +199,7 @@ def test_its_users_come_along_with_their_passwords(database: str, sql: Callable[
         assert password_matches("password", user.password_hash)
 
 
-def test_tokens_can_be_checked_where_auth_svc_addr_says(system: System, bearer: dict[str, str], tmp_path: Path):
+def test_tokens_can_be_checked_where_auth_svc_addr_says(system: System, bearer: dict[str, str], tmp_path: Path) -> None:
     """As in the original, a function then needs the address of the authentication service, and no key."""
     told = {name: value for name, value in system.functions["jobs"].env.items() if name != "JWT_SECRET"}
     told["AUTH_SVC_ADDR"] = urlsplit(system.gateway.auth_url).netloc

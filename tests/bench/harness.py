@@ -1,4 +1,7 @@
-"""The whole system on free ports with one person logged in, and its stores as a look behind the curtain."""
+"""The whole system on free ports with one user logged in, and direct access to its stores.
+
+Requests are made by http.client, for requests would add its own time to what is measured.
+"""
 
 import base64
 import json
@@ -31,7 +34,7 @@ FORM = (
 
 
 class Harness:
-    """Functions are asked directly, not through the gateway: they are what is measured."""
+    """Calls functions directly and not through the gateway, because they are what is measured."""
 
     def __init__(self, system: System, database_url: str, mongo_uri: str) -> None:
         self.system = system
@@ -54,7 +57,7 @@ class Harness:
         return self.find(UUID(answer["id"]))
 
     def download(self, job: Job) -> None:
-        """Reads the job's MP3 to its end and forgets it."""
+        """Read the job's MP3 to its end, and keep nothing of it."""
         piece = bytearray(PIECE)
         with self._open("download", "GET", f"/?fid={job.fid}", Authorization=self._bearer) as answer:
             size = sum(iter(lambda: answer.readinto(piece), 0))

@@ -7,7 +7,7 @@ from statistics import median
 from typing import TypeVar
 
 T = TypeVar("T")
-Deed = Callable[[], float]  # does something once and gives its cost
+Deed = Callable[[], float]  # does something once, and gives what it cost: seconds, or what else is measured
 
 TIMES = "x"
 _LINE = "{:<58}{:>10}  {:<16}{:<10}{}"

@@ -18,7 +18,7 @@ LIMITS = Limits.of(Settings())
 
 def rows(directory: Path, minutes: int, rounds: int) -> list[Row]:
     """Looking at the video counts as ours: plain ffmpeg does both in one run. So does the time of our own process."""
-    video, audio = videos.talk(directory, minutes), directory / "audio.mp3"
+    video, audio = videos.long(directory, minutes), directory / "audio.mp3"
     costs = in_turn(rounds, _costing(lambda: run_plain(video, audio)), _costing(lambda: convert(video, audio)))
     return [
         Row(

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
-from visitor import Visitor
+
+from emulator.system import System
+from tests.browser.visitor import Visitor
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 DRIVERS = ("chromedriver", "chromium.chromedriver")
@@ -39,7 +41,7 @@ def visit(chrome: Chrome, tmp_path: Path) -> Iterator[Visitor]:
 
 
 @pytest.fixture
-def visitor(visit: Visitor, system) -> Visitor:
+def visitor(visit: Visitor, system: System) -> Visitor:
     """The same, on the page of the running system."""
     visit.open(f"{system.gateway.url}/")
     return visit

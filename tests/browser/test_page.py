@@ -7,13 +7,13 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-import videos
-from visitor import Visitor
 
 from emulator.system import System
 from functions.stores.accounts import Accounts
 from functions.stores.jobs import Jobs
 from functions.stores.postgres import Database
+from tests import videos
+from tests.browser.visitor import Visitor
 from tests.jobs import new_job
 
 

@@ -8,10 +8,10 @@ from threading import Thread
 
 import functions_framework
 import pytest
-from visitor import Visitor
 from werkzeug.test import Client
 
 import functions
+from tests.browser.visitor import Visitor
 from tests.waiting import PATIENCE
 
 PREFIX = "/function/ui"

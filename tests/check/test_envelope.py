@@ -4,6 +4,7 @@ import json
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import example, given
@@ -14,7 +15,7 @@ from events.contract import Event, InvalidEvent
 
 generations = st.integers(0, 2**31)
 sizes = st.integers(1, 2**53)
-TOLD = {
+TOLD: dict[str, st.SearchStrategy[dict[str, Any]]] = {
     contract.VIDEO_UPLOADED: st.fixed_dictionaries({"size": sizes, "container": st.text(max_size=16)}),
     contract.AUDIO_CONVERTED: st.fixed_dictionaries(
         {"fid": st.uuids().map(str), "size": sizes, "duration": st.floats(0, 1e6)}
@@ -87,7 +88,7 @@ attributes = st.dictionaries(
 
 
 EVENT = contract.event(
-    contract.CONVERSION_FAILED, contract.UUID(int=7), 0, source="/functions/test", time=datetime.now(UTC),
+    contract.CONVERSION_FAILED, UUID(int=7), 0, source="/functions/test", time=datetime.now(UTC),
     data={"reason": "no_audio"},
 )  # fmt: skip
 FINE = json.loads(envelope.to_message(EVENT))
@@ -101,6 +102,7 @@ FINE = json.loads(envelope.to_message(EVENT))
 )
 @example(json.dumps(FINE | {"traceparent": 1.5}).encode())
 @example(json.dumps(FINE | {"correlationid": "\ud800"}).encode())
+@example(json.dumps(FINE | {"traceparent": "", "correlationid": ""}).encode())
 @example(json.dumps(FINE | {"id": "\u20ac"}).encode())
 @example(json.dumps(FINE | {"time": "0001-01-01T00:00:00+23:59"}).encode())
 @example(b"[" * 2000)

@@ -26,7 +26,7 @@ TARGETS = {function.name: function.target for function in FUNCTIONS}
 EVERY_FUNCTION = pytest.mark.parametrize("name", TARGETS)
 OVERLAYS = sorted(path.parent for path in K8S.glob("overlays/*/kustomization.yaml"))
 CHOSEN: dict[str, Any] = {  # something else than the default for everything that has one
-    **{field.name: field.default + 1 for field in fields(Settings) if field.type is int},
+    **{field.name: vars(Settings)[field.name] + 1 for field in fields(Settings) if field.type is int},
     **{field.name: f"{field.name}-that-was-set-and-is-long-enough" for field in fields(Settings) if field.type is str},
     "mongo_uri": "mongodb://set/videos",
     "mongo_mp3_uri": "mongodb://set/mp3s",

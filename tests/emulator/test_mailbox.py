@@ -4,6 +4,7 @@ import smtplib
 from collections.abc import Iterator
 from email.message import EmailMessage
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -79,7 +80,7 @@ def _send(mailbox: Mailbox, subject: str) -> None:
         smtp.send_message(mail)
 
 
-def _get(mailbox: Mailbox, path: str) -> dict:
+def _get(mailbox: Mailbox, path: str) -> Any:
     answer = requests.get(f"{mailbox.url}/api/v1/{path}", timeout=PATIENCE)
     answer.raise_for_status()
     return answer.json()

@@ -34,7 +34,7 @@ def test_a_video_s_name_is_not_read_as_make_s_language(checkout: Path, name: str
     words = [f"{key}={value}" for key, value in given.items()] if by == "the command line" else []
     environ = {key: value for key, value in os.environ.items() if not key.startswith(("MAKE", "MFLAGS"))}
     # `-o` has make take .venv/local for up to date, so that it installs nothing.
-    command = ["make", "-s", "-f", ROOT / "Makefile", "-o", ".venv/local", "run", *words]
+    command = ["make", "-s", "-f", str(ROOT / "Makefile"), "-o", ".venv/local", "run", *words]
     subprocess.run(command, cwd=checkout, env=environ | ({} if words else given), check=True)
     said = {key: os.fsdecode((checkout / key.lower()).read_bytes()) for key in given}
     assert said == given

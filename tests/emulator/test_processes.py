@@ -12,8 +12,7 @@ import pytest
 
 from emulator.ports import reserve_port
 from emulator.processes import PartFailed, Process
-from tests.emulator.waiting import has_ended
-from tests.waiting import PATIENCE, until
+from tests.waiting import PATIENCE, has_ended, until
 
 _PARENT = """
 import sys, time
@@ -28,7 +27,7 @@ time.sleep(1000)
 
 def test_a_child_dies_with_a_parent_that_was_killed(tmp_path: Path) -> None:
     """kill -9 leaves the parent no time to stop it, so the kernel ends the child."""
-    command = [sys.executable, "-c", _PARENT, tmp_path]
+    command = [sys.executable, "-c", _PARENT, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8") as parent:
         assert parent.stdout
         child = psutil.Process(int(parent.stdout.readline()))

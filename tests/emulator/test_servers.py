@@ -3,10 +3,11 @@
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pika
 import psutil
@@ -20,12 +21,12 @@ from emulator.servers.mailbox import Mailbox
 from emulator.servers.mongo import Mongo
 from emulator.servers.postgres import Postgres
 from emulator.servers.rabbitmq import RabbitMQ
-from tests.emulator.waiting import has_ended
-from tests.waiting import until
+from tests.waiting import has_ended, until
 
 _OTHER_RUN = """
 import sys, time
 from pathlib import Path
+from typing import Any
 from tests.emulator.test_servers import Servers
 servers = Servers.below(Path(sys.argv[1]))
 with servers.running():
@@ -47,15 +48,15 @@ class Servers:
     @classmethod
     def below(cls, directory: Path) -> "Servers":
         """Their state is in that directory; nothing is started yet."""
-        parts = (RabbitMQ, Postgres, Mongo, Mailbox)
-        return cls(*(part(directory / part.__name__.lower()) for part in parts))
+        stores = RabbitMQ(directory / "rabbitmq"), Postgres(directory / "postgres"), Mongo(directory / "mongo")
+        return cls(*stores, Mailbox(directory / "mailbox"))
 
     @property
     def parts(self) -> tuple[Part, ...]:
         """All of them, those that take longest to start first."""
         return self.rabbitmq, self.postgres, self.mongo, self.mailbox
 
-    def running(self):
+    def running(self) -> AbstractContextManager[None]:
         """Start them all, and stop them at the end of a `with` block."""
         return running(*self.parts)
 
@@ -64,7 +65,8 @@ class Servers:
         with closing(psycopg2.connect(self.postgres.url)) as connection, connection, connection.cursor() as cursor:
             cursor.execute("CREATE TABLE IF NOT EXISTS words (word text)")
             cursor.execute("INSERT INTO words VALUES (%s)", (word,))
-        with pymongo.MongoClient(self.mongo.url) as client:
+        client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(self.mongo.url)
+        with client:
             client["videos"]["words"].insert_one({"_id": word})
         with closing(pika.BlockingConnection(pika.URLParameters(self.rabbitmq.url))) as connection:
             channel = connection.channel()
@@ -81,7 +83,8 @@ class Servers:
         with closing(psycopg2.connect(self.postgres.url)) as connection, connection.cursor() as cursor:
             cursor.execute("SELECT word FROM words")
             rows = [word for (word,) in cursor]
-        with pymongo.MongoClient(self.mongo.url) as client:
+        client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(self.mongo.url)
+        with client:
             documents = [document["_id"] for document in client["videos"]["words"].find()]
         with closing(pika.BlockingConnection(pika.URLParameters(self.rabbitmq.url))) as connection:
             take = partial(connection.channel().basic_get, "words", auto_ack=True)
@@ -115,7 +118,7 @@ def test_killing_the_emulator_leaves_no_process_and_nothing_that_stops_the_next_
     servers: Servers, tmp_path: Path
 ) -> None:
     """kill -9 of a run beside another run. The kernel ends its servers, and the next start has every confirmed word."""
-    command = [sys.executable, "-c", _OTHER_RUN, tmp_path]
+    command = [sys.executable, "-c", _OTHER_RUN, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8") as other:
         assert other.stdout
         children = [psutil.Process(int(pid)) for pid in other.stdout.readline().split()]

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,12 +20,14 @@ from uuid import UUID, uuid4
 import pika
 import requests
 
+from emulator.ports import reserve_port
 from events import contract, envelope
 from events.bridge.broker.connection import declare
 from events.bridge.settings import Settings
 from events.bridge.topology import Topology
 from events.catalogue import load
 from tests.events.wire import Wire
+from tests.servers import bound_to_us
 from tests.waiting import PATIENCE, until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -161,7 +162,7 @@ class Bridge:
     """`python -m events.bridge`, as an operator starts it."""
 
     def __init__(self, env: dict[str, str], log: Path) -> None:
-        self.port = free_port()
+        self.port = reserve_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._env = {**os.environ, **env, "PORT": str(self.port), "HOST": "127.0.0.1", "PYTHONPATH": str(ROOT)}
         self._log = log
@@ -170,7 +171,7 @@ class Bridge:
 
     def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
         with self._log.open("ab") as log:
-            command = [sys.executable, "-m", "events.bridge", *arguments]
+            command = bound_to_us(sys.executable, "-m", "events.bridge", *arguments)
             return subprocess.Popen(command, env=self._env, stdout=log, stderr=log, start_new_session=True)
 
     def ready(self) -> "Bridge":
@@ -228,12 +229,6 @@ def run(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str
     return subprocess.run(
         command, env=os.environ | env, capture_output=True, encoding="utf-8", timeout=PATIENCE, check=False, cwd=ROOT
     )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Harness:

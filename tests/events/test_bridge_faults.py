@@ -8,7 +8,7 @@ import psutil
 from events import contract, envelope
 from tests.events.harness import Gate, Harness, answers, reply, uploaded
 from tests.events.wire import Wire
-from tests.waiting import PATIENCE, until
+from tests.waiting import PATIENCE, has_ended, until
 
 HEARTBEAT = b"\x08\0\0\0\0\0\0\xce"  # the whole frame (AMQP 0-9-1, 4.2.7)
 
@@ -117,7 +117,7 @@ def test_a_worker_does_not_outlive_its_killed_master(harness: Harness) -> None:
     (worker,) = psutil.Process(bridge.process.pid).children()
     bridge.process.send_signal(signal.SIGKILL)
     bridge.process.wait()
-    until(lambda: not worker.is_running())
+    until(lambda: has_ended(worker))
     gate.open()
 
 

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from emulator.ports import reserve_port
 from events.bridge.settings import Settings
 from events.catalogue import load
 from serving.environment import SettingsError
-from tests.events.harness import Harness, free_port, run, uploaded
+from tests.events.harness import Harness, run, uploaded
 from tests.waiting import until
 
 
@@ -78,7 +79,7 @@ def test_a_wrong_broker_is_refused_and_its_password_kept(url: str) -> None:
     ("arguments", "env", "says"),
     [
         ([], {"AMQP_URL": "", "SECRETS_DIR": "nowhere"}, "AMQP_URL is not set"),
-        (["replay"], {"AMQP_URL": f"amqp://127.0.0.1:{free_port()}/"}, "see that it runs"),
+        (["replay"], {"AMQP_URL": f"amqp://127.0.0.1:{reserve_port()}/"}, "see that it runs"),
         (["reply"], {"AMQP_URL": "amqp://127.0.0.1/"}, "use: python -m events.bridge"),
     ],
 )

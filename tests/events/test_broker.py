@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 
+from emulator.ports import reserve_port
 from events.bridge.broker.connection import RecoveringConnection
 from events.bridge.broker.errors import BrokerAway, Refused, Unroutable
 from events.bridge.broker.message import Message
@@ -15,7 +16,7 @@ from events.bridge.broker.publisher import Publisher
 from events.bridge.broker.subscriber import Delivery, Subscriber
 from events.bridge.broker.transfer import move
 from events.bridge.topology import DIRECT, Topology
-from tests.events.harness import Harness, free_port
+from tests.events.harness import Harness
 from tests.events.wire import Wire
 from tests.waiting import PATIENCE, until
 
@@ -73,7 +74,7 @@ def test_a_message_the_broker_refuses_is_an_error(harness: Harness, publisher: P
 
 def test_a_broker_that_is_away_is_an_error_at_once(topology: Topology) -> None:
     """The error says what to look for, and keeps the URL's password to itself."""
-    publisher = Publisher(f"amqp://someone:s3cret@127.0.0.1:{free_port()}/", topology)
+    publisher = Publisher(f"amqp://someone:s3cret@127.0.0.1:{reserve_port()}/", topology)
     publisher.start()
     with pytest.raises(BrokerAway, match="AMQP_URL") as caught:
         publisher.publish(DIRECT, topology.parked, HELLO)

@@ -78,8 +78,8 @@ def started() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
     def start(*arguments: str, python: Sequence[str] = ("-m", "events.clock"), **environ: str) -> subprocess.Popen[str]:
         command = [sys.executable, *python, *arguments]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        processes.append(subprocess.Popen(command, cwd=ROOT, env=environ, encoding="utf-8", **pipes))
+        out = err = subprocess.PIPE
+        processes.append(subprocess.Popen(command, cwd=ROOT, env=environ, encoding="utf-8", stdout=out, stderr=err))
         return processes[-1]
 
     yield start

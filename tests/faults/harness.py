@@ -59,7 +59,10 @@ class Instance(Function):
 
 
 class Harness:
-    """Everything in `directory`, two instances of each function; `settings` go to functions, bridge and gateway."""
+    """A system with its state in `directory`; `settings` go to the functions, the bridge and the gateway.
+
+    Two instances of each function run, as on a platform that has several: connections go to them in turn.
+    """
 
     def __init__(self, directory: Path, settings: Mapping[str, str] = FAST) -> None:
         self.postgres, self.mongo = Postgres(directory / "postgres"), Mongo(directory / "mongo")
@@ -125,7 +128,7 @@ class Harness:
             list(side_by_side.map(lambda part: part.stop(), reversed(self.parts)))
 
     def heal(self) -> None:
-        """Nothing is cut, stopped, with a crash point or dead any more; returns once everything serves."""
+        """Undo what a test broke: crash points, wires, stopped and dead processes. Return once everything serves."""
         for crash_point in self._crash_points.iterdir():
             crash_point.unlink()
         for wire in self.wires.values():
@@ -143,15 +146,18 @@ class Harness:
             part.wait(PATIENCE)
 
     def lead(self, name: str, *instances: Function) -> None:
-        """New connections to that function go to these instances, as a Kubernetes Service is told which are ready."""
+        """Send new connections for that function to these instances alone, or to none.
+
+        A Kubernetes Service does so when instances become ready, or are ready no more.
+        """
         self.services[name].targets = [(LOOPBACK, int(each.address.rpartition(":")[2])) for each in instances]
 
     def crash_at(self, point: str, number: signal.Signals = signal.SIGKILL) -> Path:
-        """Laid for whoever comes to that point next."""
-        return crash_points.lay(self._crash_points, point, number)
+        """Kill (or stop) the process that is the next to reach that point (crash_points.py)."""
+        return crash_points.place(self._crash_points, point, number)
 
     def restart(self, part: Part) -> None:
-        """As after a crash."""
+        """Kill it, and start it again."""
         part.kill()
         part.start()
         part.wait(PATIENCE)
@@ -166,7 +172,7 @@ class Harness:
         return self.sql("SELECT * FROM jobs WHERE id = %s", job["id"])[0]
 
     def let_pass(self, seconds: float, *, sparing: str = "false") -> None:
-        """All that waits for its time has waited that much longer; leases of conversions alone are real time.
+        """Make everything that waits for its time that much older, but for the leases of conversions.
 
         `sparing` is a condition: notifications for which it holds stay as they are.
         """
@@ -179,7 +185,7 @@ class Harness:
         )
 
     def sweep(self) -> dict[str, int]:
-        """What it says it did; nothing where it could not."""
+        """Call sweep, and give what it says it did: an empty mapping where it could not."""
         try:
             answer = requests.post(f"http://{LOOPBACK}:{self.services['sweep'].port}/", timeout=PATIENCE)
         except requests.RequestException:
@@ -187,11 +193,14 @@ class Harness:
         return dict(answer.json()) if answer.ok else {}
 
     def until_swept(self, condition: Callable[[], Any], within: float = PATIENCE) -> Any:
-        """What the condition gives once it is true; sweep comes by every second, and two minutes pass in between."""
+        """Wait until the condition is true while sweep runs about every second, each time as if two minutes had passed.
+
+        Gives the condition's value. Raises AssertionError after `within` seconds.
+        """
         deadline = time.monotonic() + within
         while True:
-            # Who has begun to write an email must not look dead because time flies here: that would make two of it.
-            # Only who has not finished after ten real seconds is.
+            # A notify that is sending an email must not look dead because time is made to pass: there would be two
+            # emails. It looks dead only if it has not finished after ten real seconds.
             self.let_pass(120, sparing=f"state = 'claimed' AND lease_until > now() + interval '{LEASE - 10} seconds'")
             self.sweep()
             if found := holds(condition, 1):
@@ -199,7 +208,7 @@ class Harness:
             assert time.monotonic() < deadline, f"not within {within:g} s, for all that sweep did: {self.owed()}"
 
     def owed(self) -> list[dict[str, Any]]:
-        """What became of jobs and emails so far, for whoever reads a failed test."""
+        """The state of jobs and emails, for the message of a failed test."""
         rows = self.sql(
             "SELECT j.id, j.state, j.tries, j.last_error, n.state AS email, n.tries AS written, n.last_error AS why"
             " FROM jobs j LEFT JOIN notifications n ON n.job = j.id"
@@ -207,13 +216,13 @@ class Harness:
         return [*rows, {"mails": self.message_ids()}]
 
     def log(self, name: str) -> list[dict[str, Any]]:
-        """What the parts of that name have written, line by line."""
+        """The log lines of all parts of that name."""
         logs = [part.directory / f"{name}.log" for part in self.parts if part.name == name]
         lines = [line for log in logs for line in log.read_text(encoding="utf-8").splitlines()]
         return [json.loads(line) for line in lines if line.startswith("{")]
 
     def deliveries(self, job: Mapping[str, Any], function: str = "convert") -> list[dict[str, Any]]:
-        """What became of each event about it that the bridge has carried to that function."""
+        """The bridge's log lines about each event of this job that it delivered to that function."""
         named = {"job": f"jobs/{job['id']}", "function": function}
         return [line for line in self.log("bridge") if named.items() <= line.items()]
 
@@ -271,7 +280,7 @@ def message_id(row: Mapping[str, Any]) -> str:
 
 
 def holds(condition: Callable[[], Any], within: float) -> Any:
-    """What the condition gives once it is true, or at last."""
+    """Wait up to `within` seconds for the condition; give its value then, true or not."""
     deadline = time.monotonic() + within
     while not (found := condition()) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -280,7 +289,7 @@ def holds(condition: Callable[[], Any], within: float) -> Any:
 
 @contextmanager
 def asleep(part: Part) -> Iterator[None]:
-    """Stopped without being told, as a machine that swaps or a virtual machine that is moved."""
+    """Stopped by SIGSTOP meanwhile, as a machine is that swaps, or a virtual machine that is moved."""
     freeze(part)
     yield
     wake(part)
@@ -317,6 +326,6 @@ def _command(process: psutil.Process) -> list[str]:
 
 
 def _by_way_of(address: str, url: str) -> str:
-    """The same with another host and port."""
+    """The URL with another host and port."""
     before, at, behind = url.rpartition("@")
     return f"{before}{at}{address}/{behind.partition('/')[2]}"

@@ -5,6 +5,7 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -150,7 +151,7 @@ def test_a_saturated_worker_says_when_to_come_again(harness: Harness, upload: Up
     assert (answer.status_code, answer.headers["Retry-After"]) == (429, "5")
     harness.wires["sink"].restore()
     for job in (*taken, waiting):
-        harness.until_swept(lambda job=job: harness.is_told_once(job))
+        harness.until_swept(partial(harness.is_told_once, job))
 
 
 def test_a_full_disk_costs_no_try(harness: Harness, upload: Upload) -> None:
@@ -219,10 +220,14 @@ def test_a_job_whose_workers_all_die_fails_and_can_be_revived(
     """
     job = upload(videos.long(shelf, 1))
     for _ in range(3):
-        crash_point = harness.crash_at("jobs.renew")
-        harness.until_swept(lambda crash_point=crash_point: not crash_point.exists())
+        harness.until_swept(partial(is_passed, harness.crash_at("jobs.renew")))
     harness.until_swept(lambda: harness.mails(job) == 1)
     failed = person.ask("GET", f"/jobs/{job['id']}").json()
     assert (failed["state"], failed["reason"]) == ("failed", "retries_exhausted")
     assert person.ask("POST", f"/jobs/{job['id']}/retry").status_code == 202
     harness.until_swept(lambda: harness.is_told_once(job))
+
+
+def is_passed(crash_point: Path) -> bool:
+    """Whether a process has died at that crash point."""
+    return not crash_point.exists()

@@ -5,6 +5,7 @@ A docstring names the break, the symptom and the recovery.
 
 import shutil
 import signal
+from functools import partial
 from pathlib import Path
 
 from tests import videos
@@ -146,7 +147,7 @@ def test_nothing_is_lost_with_the_broker(harness: Harness, upload: Upload, shelf
     shutil.rmtree(harness.rabbitmq.directory / "state")
     harness.heal()
     for job in (untold, lapsed, waiting):
-        harness.until_swept(lambda job=job: harness.is_told_once(job))
+        harness.until_swept(partial(harness.is_told_once, job))
 
 
 def test_a_worker_that_was_thought_dead_removes_its_own_file_only(harness: Harness, upload: Upload) -> None:

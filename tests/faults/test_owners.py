@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -116,7 +117,7 @@ def test_one_key_makes_one_job_also_when_two_come_at_once(harness: Harness, pers
     theirs = Person(harness).ask("POST", "/upload", data=video, headers={"Idempotency-Key": key}).json()
     assert theirs["id"] != jobs[0]["id"]
     for job in (jobs[0], theirs):
-        harness.until_swept(lambda job=job: harness.is_told_once(job))
+        harness.until_swept(partial(harness.is_told_once, job))
 
 
 def test_sweep_leaves_a_slow_upload_alone(harness: Harness, person: Person) -> None:
@@ -152,7 +153,7 @@ def test_two_sweeps_at_once_send_each_event_once(harness: Harness, upload: Uploa
     assert sum(each["jobs_announced"] for each in swept) == len(jobs)
     harness.heal()
     for job in jobs:
-        harness.until_swept(lambda job=job: harness.is_told_once(job))
+        harness.until_swept(partial(harness.is_told_once, job))
 
 
 def test_what_is_to_be_watched_can_be_watched(harness: Harness, upload: Upload, shelf: Path) -> None:

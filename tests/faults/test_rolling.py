@@ -5,7 +5,7 @@ from threading import Event
 from tests import videos
 from tests.acceptance.person import Person
 from tests.faults.harness import Harness
-from tests.soak.clients import Client, Record, Reel
+from tests.soak.clients import Client, Record, Sample
 
 
 def test_a_rolling_restart_is_noticed_by_nobody(harness: Harness) -> None:
@@ -13,8 +13,8 @@ def test_a_rolling_restart_is_noticed_by_nobody(harness: Harness) -> None:
     after which HTTP lets a client ask again. Recovery: what runs is finished or handed back.
     """
     record, over = Record(), Event()
-    reels = [Reel(videos.bunny(), seconds=videos.play(videos.bunny()))]
-    clients = [Client(Person(harness), reels, record, over, str(n)) for n in range(3)]
+    samples = [Sample(videos.bunny(), seconds=videos.play(videos.bunny()))]
+    clients = [Client(Person(harness), samples, record, over, str(n)) for n in range(3)]
     for client in clients:
         client.start()
     for name, instances in harness.functions.items():

@@ -1,4 +1,4 @@
-"""What this machine itself uses to reach its registries: a fresh one beside it needs the same, and nothing else."""
+"""What this machine uses to reach its package registries. A fresh root needs the same, and gets nothing else."""
 
 import os
 import re
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _ADDRESSES = ("resolv.conf", "hosts")
-_PASSED_ON = re.compile(r"(?i)(http|https|all|no)_proxy|(PIP|UV)_(\w*INDEX\w*|TRUSTED_HOST|\w*TIMEOUT)")
+_INHERITED = re.compile(r"(?i)(http|https|all|no)_proxy|(PIP|UV)_(\w*INDEX\w*|TRUSTED_HOST|\w*TIMEOUT)")
 _APT = re.compile(r"Acquire::(https?|Check-|Retries)\S* \"")
-_CERTIFICATES = "etc/ssl/of-the-machine-around"
+_CERTIFICATES = "etc/ssl/of-the-host"
 
 
 class Unreachable(Exception):
@@ -53,12 +53,12 @@ def lend(root: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Copy into a root what it needs to reach the registries; give the variables that name it."""
     for name in _ADDRESSES:
         shutil.copy(Path("/etc", name), root / "etc" / name)
-    lent = {name: value for name, value in environ.items() if _PASSED_ON.fullmatch(name)}
+    lent = {name: value for name, value in environ.items() if _INHERITED.fullmatch(name)}
     lent |= {name: _copy(Path(value), root) for name, value in environ.items() if _holds_certificates(value)}
     settings = [f"{line}\n" for line in _output("apt-config", "dump").splitlines() if _APT.match(line)]
     if bundle := lent.get("SSL_CERT_FILE"):
         settings.append(f'Acquire::https::CAInfo "{bundle}";\n')
-    (root / "etc/apt/apt.conf.d/of-the-machine-around").write_text("".join(settings), encoding="utf-8")
+    (root / "etc/apt/apt.conf.d/of-the-host").write_text("".join(settings), encoding="utf-8")
     return lent
 
 

@@ -15,9 +15,10 @@ from tests.fresh import machine
 from tests.fresh.systems import Archive
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-# Process 1 of a pid namespace with mounts of its own: when it ends, so do all others and the mounts. By pivot_root and
-# not by chroot, in which nobody may make namespaces, as Chromium and a test do. What the command leaves running is
-# told; what is only ending is given a moment.
+# This script is process 1 of a pid namespace with mounts of its own: when it ends, the kernel ends all other processes
+# there and removes the mounts. It uses pivot_root because in a chroot nobody may make namespaces, which Chromium and
+# one of our tests do. If the command leaves processes running, it fails and names them; those that are just ending get
+# five seconds.
 _ENTER = r"""
 set -eu
 root=$1; packages=$2; shift 2
@@ -67,29 +68,35 @@ class Done:
 
 
 @dataclass(frozen=True)
-class Person:
-    """Somebody who has an account: commands run as that user, in that home."""
+class Account:
+    """Commands run as that user, in that home."""
 
     name: str
     home: Path
 
 
-ROOT = Person("root", Path("/root"))
+ROOT = Account("root", Path("/root"))
 
 
 @dataclass(frozen=True)
 class Root:
-    """A system in a directory. What is run in it sees no processes but its own, and this machine's network."""
+    """A system in a directory. A command in it sees no processes but its own; the network is this machine's."""
 
     directory: Path
     packages: Path
     environ: Mapping[str, str]
 
-    def run(self, person: Person, script: str, limit: float) -> Done:
-        """Run a shell script as somebody, in that home, as after a login without a language. Raises Failed."""
-        told = {"HOME": person.home, "USER": person.name, "LOGNAME": person.name, "SHELL": "/bin/bash", "PATH": _PATH}
+    def run(self, account: Account, script: str, limit: float) -> Done:
+        """Run a shell script in the home of that account, as after a login; no locale is set. Raises Failed."""
+        told = {
+            "HOME": account.home,
+            "USER": account.name,
+            "LOGNAME": account.name,
+            "SHELL": "/bin/bash",
+            "PATH": _PATH,
+        }
         environ = [f"{name}={value}" for name, value in {**told, **self.environ}.items()]
-        user = [f"--reuid={person.name}", f"--regid={person.name}", "--init-groups"]
+        user = [f"--reuid={account.name}", f"--regid={account.name}", "--init-groups"]
         command = ["setpriv", *user, "env", "-i", *environ, "bash", "-c", f"cd && {script}"]
         began = time.monotonic()
         code, text = self._enter(command, limit)
@@ -99,14 +106,14 @@ class Root:
             raise Failed(f"{text}\nexit code {code}")
         return Done(text, time.monotonic() - began)
 
-    def add(self, name: str) -> Person:
-        """Make somebody an account with a closed home."""
+    def add(self, name: str) -> Account:
+        """Make an account whose home is closed to others."""
         self.run(ROOT, f"useradd --create-home {name} && chmod 700 /home/{name}", 60)
-        return Person(name, Path("/home", name))
+        return Account(name, Path("/home", name))
 
-    def home(self, person: Person) -> Path:
-        """Give where somebody's home lies on this machine."""
-        return self.directory / person.home.relative_to("/")
+    def home(self, account: Account) -> Path:
+        """Give the path of that account's home as this machine sees it."""
+        return self.directory / account.home.relative_to("/")
 
     def _enter(self, command: Sequence[str], limit: float) -> tuple[int | None, str]:
         unshare = ["unshare", "--mount", "--pid", "--ipc", "--fork", "--kill-child"]

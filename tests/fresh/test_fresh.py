@@ -17,14 +17,14 @@ AS_NOBODY = "import os, sys, tests.fresh.__main__ as fresh; os.geteuid() or os.s
 OWN = machine.release()
 
 
-def test_a_system_that_there_is_not_is_refused_with_those_that_there_are(capsys):
+def test_a_system_that_there_is_not_is_refused_with_those_that_there_are(capsys: pytest.CaptureFixture[str]) -> None:
     """A misspelt name must not end as a run of nothing."""
     with pytest.raises(SystemExit, match="2"):
         main(["--systems", "bookworm,bookwurm"])
     assert "there is no bookwurm; there are bookworm, trixie" in capsys.readouterr().err
 
 
-def test_without_root_it_says_that_it_needs_root_and_exits_with_2():
+def test_without_root_it_says_that_it_needs_root_and_exits_with_2() -> None:
     """Nothing is begun that cannot be ended."""
     # Imported first: nobody may read nothing below the checkout.
     command = [sys.executable, "-c", AS_NOBODY]
@@ -32,7 +32,7 @@ def test_without_root_it_says_that_it_needs_root_and_exits_with_2():
     assert (ran.returncode, ran.stdout[:16]) == (2, "This needs root:")
 
 
-def test_another_release_of_this_machines_distribution_comes_from_this_machines_mirrors():
+def test_another_release_of_this_machines_distribution_comes_from_this_machines_mirrors() -> None:
     """No address stands in the repository, and none is guessed."""
     own = machine.sources(OWN["ID"], OWN["VERSION_CODENAME"], "main")
     other = machine.sources(OWN["ID"], "newest", "main,more")
@@ -41,7 +41,7 @@ def test_another_release_of_this_machines_distribution_comes_from_this_machines_
     assert str(other[0]) == f"deb {own[0].uri} newest main more"
 
 
-def test_another_distribution_needs_a_mirror():
+def test_another_distribution_needs_a_mirror() -> None:
     """Where its packages come from cannot be known here."""
     with pytest.raises(machine.Unreachable, match="MIRROR="):
         machine.sources("another", "newest", "main")
@@ -49,7 +49,7 @@ def test_another_distribution_needs_a_mirror():
     assert suites == ["newest", "newest-updates"]
 
 
-def test_a_root_is_lent_certificates_and_proxies_and_nothing_else(tmp_path: Path):
+def test_a_root_is_lent_certificates_and_proxies_and_nothing_else(tmp_path: Path) -> None:
     """A machine behind a proxy of its own reaches its registries by them; its packages and secrets stay its own."""
     (tmp_path / "etc/apt/apt.conf.d").mkdir(parents=True)
     bundle = tmp_path / "bundle.crt"
@@ -65,10 +65,10 @@ def test_a_root_is_lent_certificates_and_proxies_and_nothing_else(tmp_path: Path
     lent = machine.lend(tmp_path, environ)
     assert set(lent) == {"SSL_CERT_FILE", "https_proxy", "PIP_INDEX_URL"}
     assert Path(tmp_path, lent["SSL_CERT_FILE"][1:]).read_bytes() == bundle.read_bytes()
-    assert lent["SSL_CERT_FILE"] in (tmp_path / "etc/apt/apt.conf.d/of-the-machine-around").read_text(encoding="utf-8")
+    assert lent["SSL_CERT_FILE"] in (tmp_path / "etc/apt/apt.conf.d/of-the-host").read_text(encoding="utf-8")
 
 
-def test_the_table_says_how_far_each_trial_came():
+def test_the_table_says_how_far_each_trial_came() -> None:
     """What was not reached is a dash, and what failed has its name."""
     trial = Trial(SYSTEMS["bookworm"], "user", "oldest")
     rows = [

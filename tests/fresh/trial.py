@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.fresh.root import ROOT, Failed, Person, Root, unpacked
+from tests.fresh.root import ROOT, Account, Failed, Root, unpacked
 from tests.fresh.systems import Archive, System
 
 USERS = ("root", "user")  # in /root; without sudo, in a home that is closed to others
@@ -14,8 +14,8 @@ PIPS = ("oldest", "newest")  # what the system brings; what the registry has
 TESTS = "tests/check tests/stores tests/functions tests/emulator"
 
 # README asks for the first; where there is neither root nor sudo, an administrator installs what make would.
-_ASKED = "make git python3"
-_OF_AN_ADMINISTRATOR = "python3-venv rabbitmq-server nginx-light"
+_REQUIRED = "make git python3"
+_BY_AN_ADMINISTRATOR = "python3-venv rabbitmq-server nginx-light"
 _INSTALL = "apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q -y install --no-install-recommends"
 # No service may start here: it would listen on this machine's own ports.
 _NO_SERVICES = r"printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d && chmod 755 /usr/sbin/policy-rc.d"
@@ -49,52 +49,52 @@ class Row:
 
 
 @dataclass
-class Visit:
-    """A trial in a root of its own."""
+class Steps:
+    """The steps of a trial in a root of its own."""
 
     row: Row
     root: Root
     tell: Callable[[str], None]
     step: str = ""
 
-    def go(self, tests: str) -> None:
-        """Do it all. Raises Failed."""
-        person = self._arrive()
-        if person is ROOT:  # who has `make run` install the packages too
-            self._do("clone", person, _CLONE, 60)
-            self._make_mp3("from nothing", person)
-            self._do("forget", person, "rm -rf video-to-mp3 .cache", 60)
-        self._do("clone", person, _CLONE, 60)
+    def run(self, tests: str) -> None:
+        """Run all steps, then these tests if any are named. Raises Failed."""
+        account = self._install()
+        if account is ROOT:  # who has `make run` install the packages too
+            self._do("clone", account, _CLONE, 60)
+            self._make_mp3("from nothing", account)
+            self._do("forget", account, "rm -rf video-to-mp3 .cache", 60)
+        self._do("clone", account, _CLONE, 60)
         if self.row.trial.pip == "newest":
-            self._do("newest pip", person, _NEWEST_PIP, 300)
-        self._do("set-up", person, "make -C video-to-mp3 .venv/local", 600)
-        versions = self._do("versions", person, _VERSIONS, 60)
+            self._do("newest pip", account, _NEWEST_PIP, 300)
+        self._do("set-up", account, "make -C video-to-mp3 .venv/local", 600)
+        versions = self._do("versions", account, _VERSIONS, 60)
         self.row.python, self.row.pip = re.findall(r"(?:Python|pip) (\S+)", versions)[:2]
-        self._make_mp3("to the MP3", person)
-        self._make_mp3("warm", person)
+        self._make_mp3("to the MP3", account)
+        self._make_mp3("warm", account)
         if tests:
             command = f"make -C video-to-mp3 test ARGS='-q --tb=short --no-cov {tests}'"
-            written = self._do("tests", person, command, 3600)
+            written = self._do("tests", account, command, 3600)
             self.row.tests = re.findall(r"(\d+ passed.*) in ", written)[-1]
 
-    def _arrive(self) -> Person:
-        """Install what must be there before; give who came."""
+    def _install(self) -> Account:
+        """Install what README.md asks for, and give the account that the other steps run as."""
         trial = self.row.trial
         if trial.user == "root":
-            self._do("packages", ROOT, f"{_INSTALL} {_ASKED}", 600)
+            self._do("packages", ROOT, f"{_INSTALL} {_REQUIRED}", 600)
             return ROOT
-        more = f"{_OF_AN_ADMINISTRATOR} {trial.system.browser}"
-        self._do("packages", ROOT, f"{_NO_SERVICES} && {_INSTALL} {_ASKED} {more}", 900)
+        more = f"{_BY_AN_ADMINISTRATOR} {trial.system.browser}"
+        self._do("packages", ROOT, f"{_NO_SERVICES} && {_INSTALL} {_REQUIRED} {more}", 900)
         return self.root.add(trial.user)
 
-    def _make_mp3(self, step: str, person: Person) -> None:
-        self._do(step, person, "cp /srv/clip.mp4 . && make -C video-to-mp3 run VIDEO=$HOME/clip.mp4", 600)
-        [mp3] = self.root.home(person).glob("*.mp3")
+    def _make_mp3(self, step: str, account: Account) -> None:
+        self._do(step, account, "cp /srv/clip.mp4 . && make -C video-to-mp3 run VIDEO=$HOME/clip.mp4", 600)
+        [mp3] = self.root.home(account).glob("*.mp3")
         mp3.unlink()
 
-    def _do(self, step: str, person: Person, script: str, limit: float) -> str:
+    def _do(self, step: str, account: Account, script: str, limit: float) -> str:
         self.step = step
-        done = self.root.run(person, script, limit)
+        done = self.root.run(account, script, limit)
         self.row.seconds[step] = done.seconds
         self.tell(f"  {step:<14}{done.seconds:6.1f} s")
         return done.text
@@ -106,10 +106,10 @@ def run(trial: Trial, archive: Archive, bundle: Path, clip: Path, tests: str, te
     with unpacked(archive) as root:
         shutil.copy(bundle, root.directory / "srv/video-to-mp3.bundle")
         shutil.copy(clip, root.directory / "srv/clip.mp4")
-        visit = Visit(row, root, tell)
+        steps = Steps(row, root, tell)
         try:
-            visit.go(tests)
+            steps.run(tests)
         except Failed as failed:
-            row.failed = visit.step
-            tell("\n".join(f"    {line}" for line in [f"{visit.step}:", *str(failed).splitlines()[-100:]]))
+            row.failed = steps.step
+            tell("\n".join(f"    {line}" for line in [f"{steps.step}:", *str(failed).splitlines()[-100:]]))
     return row

@@ -20,10 +20,11 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 import functions
+from emulator.ports import reserve_port
 from events import contract, envelope
 from functions.runtime.routes import Routes
 from functions.stores.gridfs import Bucket
-from tests.events.harness import free_port
+from tests.servers import bound_to_us
 from tests.waiting import PATIENCE, until
 
 INHERITED = {name: value for name, value in os.environ.items() if name == "PATH" or name.startswith("COVERAGE")}
@@ -56,7 +57,7 @@ class Served:
     """A function behind gunicorn, as every platform starts it; for tests in which sockets matter."""
 
     def __init__(self, name: str, environ: dict[str, str], log: Path) -> None:
-        self.port = free_port()
+        self.port = reserve_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = log
         own = {"FUNCTION_TARGET": name, "HOST": "127.0.0.1", "PORT": str(self.port), "GRACE_SECONDS": "2"}
@@ -65,7 +66,9 @@ class Served:
 
     def _start(self, environ: dict[str, str], output: BinaryIO) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", "-c", str(FUNCTIONS / "runtime" / "gunicorn.conf.py"), APPLICATION],
+            bound_to_us(
+                sys.executable, "-m", "gunicorn", "-c", str(FUNCTIONS / "runtime" / "gunicorn.conf.py"), APPLICATION
+            ),
             env={**INHERITED, "PYTHONPATH": str(FUNCTIONS.parent), **environ},
             stdout=output,
             stderr=output,

@@ -7,7 +7,7 @@ from typing import Any
 
 from aiosmtpd.controller import Controller
 
-from tests.events.harness import free_port
+from emulator.ports import reserve_port
 
 
 class MailServer:
@@ -17,7 +17,7 @@ class MailServer:
         self.answer = "250 OK"
         self.sender_answer = self.recipient_answer = "250 OK"
         self.emails: list[tuple[list[str], EmailMessage]] = []
-        self.port = free_port()
+        self.port = reserve_port()
         self._controller = Controller(self, hostname="127.0.0.1", port=self.port)
         self._controller.start()
 

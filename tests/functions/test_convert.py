@@ -57,14 +57,19 @@ def state(sql: Sql) -> str:
     return str(only)
 
 
+def current(jobs: Jobs, job: Job) -> Job:
+    found = jobs.find(job.id)
+    assert found
+    return found
+
+
 def test_a_video_becomes_an_mp3_and_the_reply_says_so(
     client: FlaskClient, video: bytes, add: Make, jobs: Jobs, mp3s: Bucket, tmp_path: Path
 ) -> None:
     """The MP3 is stored whole, the row names it, and nothing else is left."""
     job = add(video, traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", correlationid="r1")
     event = replied(tell(client, job))
-    done = jobs.find(job.id)
-    assert done
+    done = current(jobs, job)
     assert done.audio
     assert (done.state, done.progress, done.tries) == (State.DONE, 1, 1)
     assert (event.type, event.job, event.source) == (AUDIO_CONVERTED, job.id, "/functions/convert")
@@ -98,8 +103,7 @@ def test_a_video_that_can_never_be_converted_fails_its_job(
     job = add(make(shelf).read_bytes())
     event = replied(tell(client, job))
     assert (event.type, event.data["reason"]) == (CONVERSION_FAILED, reason)
-    failed = jobs.find(job.id)
-    assert failed
+    failed = current(jobs, job)
     assert (failed.state, failed.reason) == (State.FAILED, reason)
     assert replied(tell(client, job)) == event
     assert files(mp3s) == (0, 0)
@@ -114,8 +118,7 @@ def test_a_job_is_converted_as_its_row_says(function: Function, video: bytes, ad
         if options is None:
             sql("UPDATE jobs SET options = '{}' WHERE id = %s", job.id)
         replied(tell(client, job))
-        done = jobs.find(job.id)
-        assert done
+        done = current(jobs, job)
         assert done.options == (options or Options())
         sizes.append(done.audio_size or 0)
     best, smallest, usual, before_options = sizes
@@ -173,8 +176,7 @@ def test_a_job_is_handed_back_while_a_store_is_away(
     """With 503, and without spending a try: an outage fails nobody's job."""
     job = add(video)
     problem(tell(function("convert", **{store: AWAY[store]}), job), 503, "unavailable")
-    back = jobs.find(job.id)
-    assert back
+    back = current(jobs, job)
     assert (back.state, back.tries, back.fence) == (State.QUEUED, 0, 1)
     assert back.last_error
 
@@ -193,8 +195,7 @@ def test_a_lost_video_spends_tries_until_the_job_is_given_up(
     videos.delete(job.video)
     for tries in (1, 2, 3):
         problem(tell(client, job), 503, "unavailable")
-        back = jobs.find(job.id)
-        assert back
+        back = current(jobs, job)
         assert (back.state, back.tries) == (State.QUEUED, tries)
     assert nothing_follows(tell(client, job))
     [failed] = jobs.give_up(job.id)
@@ -207,8 +208,7 @@ def test_what_nobody_thought_of_is_our_fault_and_spends_a_try(client: FlaskClien
     answer = tell(client, job)
     problem(answer, 500, "internal")
     assert "nonsense" not in answer.text
-    back = jobs.find(job.id)
-    assert back
+    back = current(jobs, job)
     assert (back.state, back.tries) == (State.QUEUED, 1)
 
 
@@ -233,12 +233,21 @@ def whole_conversions() -> float | None:
     return REGISTRY.get_sample_value("videotomp3_conversion_seconds_per_media_minute_count")
 
 
-def test_a_worker_with_all_the_videos_it_can_convert_takes_no_more(function: Function, add: Make, sql: Sql) -> None:
+def test_a_worker_with_all_the_videos_it_can_convert_takes_no_more(
+    function: Function, shelf: Path, add: Make, jobs: Jobs, ada: Person
+) -> None:
     """With 429, so that the dispatcher brings the event again. The job is not claimed."""
-    answer = tell(function("convert", CONCURRENCY="0"), add())
+    worker = function("convert", CONCURRENCY="1")
+    first, second = add(makers.long(shelf).read_bytes()), add()
+    with ThreadPoolExecutor() as pool:
+        converting = pool.submit(tell, worker, first)
+        until(lambda: current(jobs, first).state == State.CONVERTING)
+        answer = tell(worker, second)
+        jobs.cancel(first.id, ada.id)
+        assert nothing_follows(converting.result())
     problem(answer, 429, "throttled")
     assert answer.headers["Retry-After"]
-    assert state(sql) == State.QUEUED
+    assert current(jobs, second).state == State.QUEUED
 
 
 def waited(client: FlaskClient) -> float:
@@ -297,7 +306,8 @@ def test_two_conversions_are_not_promised_the_same_room(
     assert back
     missing = f"{needed} bytes of disk are needed and 50000000 are free"
     assert (back.state, back.tries, back.last_error) == (State.QUEUED, 0, missing)
-    assert [missing in line.fields["why"] for line in caplog.records if line.fields.get("status") == 503] == [True]
+    logged = [vars(line)["fields"] for line in caplog.records]
+    assert [missing in fields["why"] for fields in logged if fields.get("status") == 503] == [True]
     assert waited(client) == before + 1
     assert replied(tell(client, second)).type == AUDIO_CONVERTED
 

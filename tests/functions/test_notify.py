@@ -12,14 +12,15 @@ import pytest
 import requests
 from flask.testing import FlaskClient
 
+from emulator.ports import reserve_port
 from functions.model.jobs import Job, State
 from functions.model.media import Reason
 from functions.model.tokens import Links
 from functions.runtime import announcement
 from functions.stores.jobs import Jobs
-from tests.events.harness import free_port
 from tests.functions.harness import Person, deliver, nothing_follows, problem
 from tests.functions.mail_server import MailServer
+from tests.servers import bound_to_us
 from tests.waiting import PATIENCE, until
 
 Function = Callable[..., FlaskClient]
@@ -72,8 +73,8 @@ def test_the_owner_of_a_finished_job_gets_a_link(
     assert nothing_follows(tell(client, job))
     [(addresses, email)] = mail_server.emails
     assert addresses == [ada.username]
-    text = email.get_body(("plain",)).get_content()  # type: ignore[union-attr]
-    page = email.get_body(("html",)).get_content()  # type: ignore[union-attr]
+    text = email.get_body(("plain",)).get_content()
+    page = email.get_body(("html",)).get_content()
     address = next(word for word in text.split() if word.startswith("http"))
     assert address.startswith(f"https://videos.example.org/download?fid={job.fid}&token=")
     links.check(parse_qs(urlsplit(address).query)["token"][0], job.fid)
@@ -85,7 +86,7 @@ def test_the_owner_of_a_failed_job_gets_the_reason(client: FlaskClient, mail_ser
     """In plain words, and with the page where it can be tried again."""
     tell(client, fail(Reason.TRUNCATED))
     [(_, email)] = mail_server.emails
-    text = email.get_body(("plain",)).get_content()  # type: ignore[union-attr]
+    text = email.get_body(("plain",)).get_content()
     assert Reason.TRUNCATED.sentence in " ".join(text.split())
     assert "https://videos.example.org/" in text
     assert "token" not in text
@@ -250,9 +251,10 @@ def test_an_address_gets_no_more_for_passing_from_account_to_account(
 @pytest.fixture(scope="module")
 def ses() -> Iterator[str]:
     """Amazon SES as moto imitates it, over HTTP."""
-    url = f"http://127.0.0.1:{(port := free_port())}"
+    url = f"http://127.0.0.1:{(port := reserve_port())}"
     server = subprocess.Popen(
-        [sys.executable, "-c", f"from moto.server import main; main(['-p', '{port}'])"], stderr=subprocess.DEVNULL
+        bound_to_us(sys.executable, "-c", f"from moto.server import main; main(['-p', '{port}'])"),
+        stderr=subprocess.DEVNULL,
     )
     until(lambda: answers(url))
     yield url

@@ -31,7 +31,8 @@ def one_of(*words: str) -> Check:
 
 
 # By kind, those of a Knative Service's template where Knative looks for them. The ranges are those of Knative Serving
-# (pkg/apis/autoscaling) and eventing-rabbitmq. Knative also takes camel case (maxScale); rules.py reads this one alone.
+# (pkg/apis/autoscaling) and eventing-rabbitmq. Knative also takes camel case (maxScale), which our rules do
+# not read.
 KNOWN: dict[str, dict[str, Check]] = {
     "Service template": {
         MAX_SCALE: whole(1),  # 0 would be without a bound

@@ -9,12 +9,23 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from tests.k8s import annotation_rules, network_rules, rules
+from tests.k8s import (
+    annotation_rules,
+    catalogue_rules,
+    event_rules,
+    knative_rules,
+    network_rules,
+    reference_rules,
+    security_rules,
+)
 from tests.k8s.manifests import K8S, KNATIVE, Manifests, build, combine
 from tests.k8s.rules import RULES, Rule
 from tests.k8s.schemas import validate
 
-MODULES = (rules, annotation_rules, network_rules)  # each adds its own to RULES
+# Each adds its own to RULES.
+MODULES = (
+    *(annotation_rules, catalogue_rules, event_rules, knative_rules, network_rules, reference_rules, security_rules),
+)
 OVERLAYS = sorted(path.parent.name for path in K8S.glob("overlays/*/kustomization.yaml"))
 
 
@@ -70,14 +81,15 @@ def test_components_go_together(systems: dict[str, Manifests], name: str) -> Non
     """Any choice of components builds, is valid and keeps every rule but that images are pinned, which overlays do."""
     for each in systems[name]:
         validate(each)
-    assert [wrong for rule in RULES if rule is not rules.images_are_pinned for wrong in rule(systems[name])] == []
+    kept = [rule for rule in RULES if rule is not security_rules.images_are_pinned]
+    assert [wrong for rule in kept for wrong in rule(systems[name])] == []
 
 
 def test_names_are_followed_into_custom_resources(tmp_path: Path) -> None:
     """A prefix, another namespace and the hash of a ConfigMap reach every reference."""
     built = combine(tmp_path, ("base",), ("long-conversions",), namePrefix="second-", namespace="elsewhere")
-    assert list(rules.references_resolve(built)) == []
-    assert list(rules.namespaces_agree(built)) == []
+    assert list(reference_rules.references_resolve(built)) == []
+    assert list(reference_rules.namespaces_agree(built)) == []
     assert {each["metadata"]["namespace"] for each in built if each["kind"] != "Namespace"} == {"elsewhere"}
     settings = [pod.container["envFrom"][0]["configMapRef"]["name"] for pod in built.pods() if pod.function]
     assert len(set(settings)) == 1
@@ -91,7 +103,8 @@ def test_long_conversions_go_on_top_of_an_overlay(tmp_path: Path, own: dict[str,
     for each in built:
         validate(each)
     prefix = own.get("namePrefix", "")
-    assert [wrong for rule in (RULES if not prefix else [rules.references_resolve]) for wrong in rule(built)] == []
+    kept = [reference_rules.references_resolve] if prefix else RULES
+    assert [wrong for rule in kept for wrong in rule(built)] == []
     below = build(K8S / "overlays" / "production").pod("Service convert").container
     job = built.pod(f"JobSink {prefix}convert")
     assert job.container["image"] == below["image"]

@@ -1,4 +1,4 @@
-"""`python -m tests.soak --minutes 10 --seed 1`: uploads while a seeded chooser breaks everything, then an audit.
+"""`python -m tests.soak --minutes 10 --seed 1`: clients upload while everything is broken at random, then an audit.
 
 Prints a table, and exits with 1 on any loss.
 """

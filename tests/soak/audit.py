@@ -1,4 +1,4 @@
-"""After all faults: is every upload accounted for, every MP3 whole, every owner told, and nothing left over?"""
+"""After the faults: has each upload ended as it must, is each MP3 whole, each owner told, and nothing left over?"""
 
 import hashlib
 from collections import Counter
@@ -48,7 +48,7 @@ def audit(harness: Harness, record: Record, directory: Path) -> Findings:
         if row["state"] == "done":
             seconds = _play(harness, row, directory, played)
             accepted = record.accepted.get(id_)
-            if seconds is None or (accepted and abs(seconds - (accepted.reel.seconds or 0)) > 0.3):
+            if seconds is None or (accepted and abs(seconds - (accepted.sample.seconds or 0)) > 0.3):
                 found.lost.append(f"the MP3 of {id_} plays {seconds} s")
         ended = row["state"] in ("done", "failed") and not row["deleted_at"]
         if ended and row["mailed"] != bool(mails[message_id(row)]):
@@ -73,11 +73,11 @@ def _misses(accepted: Accepted, row: dict[str, Any] | None) -> str | None:
         return None if accepted.deleted else "is gone"
     if row["deleted_at"] and not accepted.deleted:
         return "was deleted by nobody"
-    expected = "done" if accepted.reel.seconds else "failed"
+    expected = "done" if accepted.sample.seconds else "failed"
     if row["state"] == "cancelled" and accepted.cancelled:
         return None
-    if (row["state"], row["reason"]) != (expected, accepted.reel.reason):
-        return f"({accepted.reel.path.name}) ended {row['state']} {row['reason']}: {row['last_error']}"
+    if (row["state"], row["reason"]) != (expected, accepted.sample.reason):
+        return f"({accepted.sample.path.name}) ended {row['state']} {row['reason']}: {row['last_error']}"
     return None
 
 

@@ -20,8 +20,8 @@ CHOICES = ("leave", "leave", "again", "cancel", "cancel and retry", "delete", "d
 
 
 @dataclass(frozen=True)
-class Reel:
-    """A video and what must become of it: its sound's seconds, the reason of its failure, or the refusal's status."""
+class Sample:
+    """A video and what must become of it: an MP3 of so many seconds, a failure with a reason, or a refused upload."""
 
     path: Path
     seconds: float | None = None
@@ -31,10 +31,10 @@ class Reel:
 
 @dataclass
 class Accepted:
-    """A job that was answered 202."""
+    """An upload that was answered 202."""
 
-    reel: Reel
-    cancelled: bool = False  # the owner asked for it, and perhaps got no answer
+    sample: Sample
+    cancelled: bool = False  # its owner has asked for that, even if no answer came
     deleted: bool = False
 
 
@@ -47,41 +47,41 @@ class Record:
     surprises: list[str] = field(default_factory=list)
 
 
-def make_reels(directory: Path) -> list[Reel]:
-    """Small ones, so that many go through; the good ones several times, since they are the point."""
+def make_samples(directory: Path) -> list[Sample]:
+    """Small videos, so that many go through. Each good one is there three times, so that most uploads are good."""
     directory.mkdir(parents=True, exist_ok=True)
     made = videos.plain(directory), videos.matroska(directory), videos.mp3(directory), videos.long(directory, hours=1)
     text, empty = directory / "text.mp4", directory / "empty.mp4"
     text.write_text("This is no video.\n" * 1000, encoding="utf-8")
     empty.write_bytes(b"")
     return [
-        *[Reel(path, seconds=videos.play(path)) for path in (videos.bunny(), *made)] * 3,
-        Reel(videos.silent(directory), reason="no_audio"),
-        Reel(videos.cut(videos.streamable(directory)), reason="truncated"),
-        Reel(text, refused=415),
-        Reel(empty, refused=422),
+        *[Sample(path, seconds=videos.play(path)) for path in (videos.bunny(), *made)] * 3,
+        Sample(videos.silent(directory), reason="no_audio"),
+        Sample(videos.cut(videos.streamable(directory)), reason="truncated"),
+        Sample(text, refused=415),
+        Sample(empty, refused=422),
     ]
 
 
 class Client(Thread):
-    """One of them; all that it does follows from the seed, but for the time things take."""
+    """A user who uploads until `over`. What they do follows from the seed; only the time that things take does not."""
 
-    def __init__(self, person: Person, reels: list[Reel], record: Record, over: Event, seed: str) -> None:
+    def __init__(self, person: Person, samples: list[Sample], record: Record, over: Event, seed: str) -> None:
         super().__init__(name="client", daemon=True)
-        self._person, self._reels, self._record, self._over = person, reels, record, over
+        self._person, self._samples, self._record, self._over = person, samples, record, over
         self._random = Random(seed)
 
     def run(self) -> None:
         while not self._over.wait(self._random.uniform(0, 1.5)):
             try:
-                self._visit()
+                self._act()
             except Exception as error:
                 self._record.surprises.append(f"{type(error).__name__}: {error}")
 
-    def _visit(self) -> None:
-        reel = self._random.choice(self._reels)
+    def _act(self) -> None:
+        sample = self._random.choice(self._samples)
         key = uuid4().hex if self._random.random() < 0.7 else None
-        job = self._upload(reel, key)
+        job = self._upload(sample, key)
         if job is None:
             return
         accepted = self._record.accepted[job["id"]]
@@ -89,7 +89,7 @@ class Client(Thread):
         self._record.counts[what] += 1
         match what:
             case "again" if key:
-                again = self._upload(reel, key)
+                again = self._upload(sample, key)
                 if again and again["id"] != job["id"]:
                     self._record.surprises.append(f"one key made two jobs: {job['id']} and {again['id']}")
             case "cancel" | "cancel and retry":
@@ -109,12 +109,12 @@ class Client(Thread):
             case "download":
                 self._download(job["id"])
 
-    def _upload(self, reel: Reel, key: str | None) -> dict[str, Any] | None:
+    def _upload(self, sample: Sample, key: str | None) -> dict[str, Any] | None:
         """The job, once accepted; without a key nobody knows whether to send it again, so nobody does."""
         headers = {"Idempotency-Key": key} if key else {}
         until = time.monotonic() + (PATIENCE if key else 0)
-        expected = (reel.refused,) if reel.refused else (202,)
-        options = {"data": reel.path.read_bytes(), "params": {"filename": reel.path.name}, "headers": headers}
+        expected = (sample.refused,) if sample.refused else (202,)
+        options = {"data": sample.path.read_bytes(), "params": {"filename": sample.path.name}, "headers": headers}
         answer = self._ask("POST", "/upload", expected=expected, until=until, **options)
         if answer is None:
             self._record.counts["unanswered"] += 1
@@ -122,7 +122,7 @@ class Client(Thread):
             self._record.counts["refused"] += 1
         else:
             job = dict(answer.json())
-            self._record.accepted.setdefault(job["id"], Accepted(reel))
+            self._record.accepted.setdefault(job["id"], Accepted(sample))
             return job
         return None
 

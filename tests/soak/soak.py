@@ -1,4 +1,4 @@
-"""The soak itself: a system under fire, then peace, then the audit."""
+"""The soak: clients work while faults are made; then the faults stop, what is owed is done, and all is audited."""
 
 import time
 from collections.abc import Iterator
@@ -13,12 +13,12 @@ from tests.acceptance.person import Person
 from tests.faults.harness import FAST, Harness
 from tests.soak.audit import Findings, audit
 from tests.soak.chaos import Chaos
-from tests.soak.clients import Client, Record, make_reels
+from tests.soak.clients import Client, Record, make_samples
 from tests.waiting import until
 
 SETTINGS = FAST | {
     "LEASE_SECONDS": "4",
-    "MAX_TRIES": "30",  # so that a good video that fails is a finding, however often its worker was shot
+    "MAX_TRIES": "30",  # so that a good video that fails is a finding, however often its worker was killed
     "UPLOAD_SECONDS": "20",
     "ORPHAN_SECONDS": "40",  # more than any upload or conversion here takes, as it must be
     "ORPHAN_PASS_SECONDS": "5",
@@ -37,13 +37,13 @@ class Soak:
         self._took = self._drained = 0.0
 
     def run(self, seconds: float, fewest: int = 0) -> Findings:
-        """That long, and on a slow machine until that many videos were accepted."""
-        reels = make_reels(self._directory / "videos")
+        """Make faults for so many seconds, and on a slow machine until at least `fewest` videos were accepted."""
+        samples = make_samples(self._directory / "videos")
         with self._harness as harness:
-            _await_names(harness)
+            _await_queues(harness)
             over = Event()
             clients = [
-                Client(Person(harness, mailed=n % 4 != 3), reels, self._record, over, f"{self._seed}/{n}")
+                Client(Person(harness, mailed=n % 4 != 3), samples, self._record, over, f"{self._seed}/{n}")
                 for n in range(self._clients)
             ]
             clock = Thread(target=self._keep_time, args=(over,), daemon=True)
@@ -80,14 +80,14 @@ class Soak:
         yield "mails repeated (same Message-ID)", found.repeated_mails
 
     def _keep_time(self, over: Event) -> None:
-        """Sweep comes by every two seconds, and a minute passes in between."""
+        """Run sweep every two seconds, each time as if a minute had passed."""
         while not over.wait(2):
             with suppress(psycopg2.Error, requests.RequestException):
                 self._harness.let_pass(60)
                 self._harness.sweep()
 
     def _drain(self) -> None:
-        """Bounded: what is still owed then is a finding."""
+        """Wait until nothing is owed and nothing orphaned, for at most six minutes: what is left then is a finding."""
         began = time.monotonic()
         with suppress(AssertionError):
             self._harness.until_swept(lambda: not self._harness.sql(OWED) and not self._harness.sql(UNTOLD), within=240)
@@ -95,9 +95,11 @@ class Soak:
         self._drained = time.monotonic() - began
 
 
-def _await_names(harness: Harness) -> None:
-    """RabbitMQ 3.10 notes a new quorum queue's name on disk some time after it was declared; killed before, it comes
-    back with a queue that never finds a leader. That happens once in a queue's life, and no soak should begin with it.
+def _await_queues(harness: Harness) -> None:
+    """Wait until RabbitMQ has noted its new queues on disk.
+
+    Version 3.10 does so some time after a quorum queue was declared; killed before, it comes back with a queue that
+    never finds a leader. That can happen only once in a queue's life, and would spoil the whole soak.
     """
     (names,) = harness.rabbitmq.directory.glob("state/*/quorum/*/names.dets")
     queues = (b"video", b"mp3", b"events.dead", b"events.parked")

@@ -24,7 +24,8 @@ NOTHING = UUID(int=0)
 @pytest.fixture
 def raw(mongo_uri: str) -> Iterator[Any]:
     """The same database by the driver alone."""
-    with pymongo.MongoClient(mongo_uri, uuidRepresentation="standard") as client:
+    client: pymongo.MongoClient[dict[str, Any]] = pymongo.MongoClient(mongo_uri, uuidRepresentation="standard")
+    with client:
         yield client.get_default_database()
 
 

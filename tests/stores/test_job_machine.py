@@ -182,7 +182,8 @@ class Machine(RuleBasedStateMachine):
         [(*seen, audio)] = self._sql(f"SELECT {columns} FROM jobs WHERE id = %s", id_)
         [(addressed,)] = self._sql("SELECT email IS NOT NULL FROM users WHERE id = %s", self._workers[0].owner)
         owed = self._sql("SELECT generation, outcome, state <> 'unwanted' FROM notifications WHERE job = %s", id_)
-        return Model(*seen, winner=self._winners.get(str(audio)), addressed=addressed, owed=frozenset(owed))
+        winner = self._winners.get(str(audio))
+        return Model(*seen, winner=winner, addressed=addressed, owed=frozenset(owed))  # type: ignore[misc] # it has six
 
 
 def test_moves_made_at_once_are_as_moves_made_in_turn(
@@ -190,7 +191,7 @@ def test_moves_made_at_once_are_as_moves_made_in_turn(
 ) -> None:
     """Claims, lapsed leases, cancels, deletions, retries and late workers, in whatever order."""
     run_state_machine_as_test(
-        lambda: Machine(jobs, late, Accounts(postgres, 5), owner, sql),
+        lambda: Machine(jobs, late, Accounts(postgres, 5), owner, sql),  # type: ignore[arg-type] # any factory will do
         settings=settings(
             max_examples=40, stateful_step_count=25, deadline=None, database=None,
             suppress_health_check=[HealthCheck.too_slow],

@@ -23,7 +23,7 @@ from threading import Event, Thread
 from typing import Any
 from uuid import uuid4
 
-import urllib3
+import requests
 import yaml
 from imageio_ffmpeg import get_ffmpeg_exe
 
@@ -53,8 +53,8 @@ def main() -> int:
     compose = Compose()
     with TemporaryDirectory() as folder, compose.running():
         video = make_video(Path(folder, "video.mp4"))
-        postbox = Postbox(compose.url("MAILPIT_PORT"))
-        undisturbed = Round("nothing", "disturbed", person := Person(compose, video, postbox))
+        mails = MailReader(compose.url("MAILPIT_PORT"))
+        undisturbed = Round("nothing", "disturbed", person := Person(compose, video, mails))
         person.upload("first.mp4")
         (audio,) = person.settle()
         if abs(MP3.measure(io.BytesIO(audio)) - SECONDS) > 0.1:
@@ -62,9 +62,9 @@ def main() -> int:
         services = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
         rounds = [
             undisturbed,
-            *(disturb(Round(each, "killed", Person(compose, video, postbox)), compose.kill) for each in KILLED),
-            *(disturb(Round(each, "restarted", Person(compose, video, postbox)), compose.restart) for each in services),
-            spread(Round("convert", f"scaled to {REPLICAS}", Person(compose, video, postbox)), compose),
+            *(disturb(Round(each, "killed", Person(compose, video, mails)), compose.kill) for each in KILLED),
+            *(disturb(Round(each, "restarted", Person(compose, video, mails)), compose.restart) for each in services),
+            spread(Round("convert", f"scaled to {REPLICAS}", Person(compose, video, mails)), compose),
         ]
         for each in rounds:
             each.judge(audio)
@@ -128,18 +128,21 @@ class Compose:
         return self("ps", "--quiet", service).split()
 
 
-class Postbox(Thread):
-    """Reads all mail as it comes (the mail catcher, restarted too, may forget it), and notes what video it is about."""
+class MailReader(Thread):
+    """Reads all mail as it comes, because the mail catcher is restarted too and may forget it.
+
+    `told` holds the `fid` in each mail's link: it says which video the mail is about.
+    """
 
     def __init__(self, url: str) -> None:
         super().__init__(daemon=True)
         self._url, self._read = url, set[str]()
-        self.told = set[str]()  # the public ids in the links
+        self.told = set[str]()
         self.start()
 
     def run(self) -> None:
         while True:
-            with suppress(urllib3.exceptions.HTTPError, KeyError, ValueError):
+            with suppress(requests.RequestException, KeyError, ValueError):
                 for mail in self._ask("messages?limit=500")["messages"]:
                     if mail["ID"] not in self._read:
                         self.told |= set(re.findall(r"fid=([0-9a-f-]{36})", self._ask(f"message/{mail['ID']}")["Text"]))
@@ -147,31 +150,45 @@ class Postbox(Thread):
             time.sleep(0.2)
 
     def _ask(self, path: str) -> Any:
-        return urllib3.request("GET", f"{self._url}/api/v1/{path}", timeout=3, retries=False).json()
+        return requests.get(f"{self._url}/api/v1/{path}", timeout=3).json()
+
+
+@dataclass(frozen=True)
+class Body:
+    """What an upload sends, in pieces and no faster than in `seconds`. It has a length, so it is not sent as chunks."""
+
+    content: bytes
+    seconds: float
+
+    def __len__(self) -> int:
+        return len(self.content)
+
+    def __iter__(self) -> Iterator[bytes]:
+        piece = len(self.content) // 20 + 1
+        for start in range(0, len(self.content), piece):
+            yield self.content[start : start + piece]
+            time.sleep(self.seconds / 20)
 
 
 class Person:
     """Somebody who registers, sends videos whatever happens, and wants every one of them back as an MP3."""
 
-    def __init__(self, compose: Compose, video: bytes, postbox: Postbox) -> None:
-        self._video, self._postbox, self._url = video, postbox, compose.url("GATEWAY_PORT")
-        self._http = urllib3.PoolManager(timeout=620, retries=False)
-        self._token: dict[str, str] = {}
+    def __init__(self, compose: Compose, video: bytes, mails: MailReader) -> None:
+        self._video, self._mails, self._url = video, mails, compose.url("GATEWAY_PORT")
+        self._http = requests.Session()
         self.accepted: list[dict[str, Any]] = []
         self.refused = 0
         self.enough = Event()
         name, password = f"{secrets.token_hex(4)}@video-to-mp3.example", secrets.token_hex(16)
         self._insist("POST", "/register", json={"name": "Somebody", "username": name, "password": password})
-        basic = urllib3.make_headers(basic_auth=f"{name}:{password}")
-        token = self._insist("POST", "/login", headers=basic).json()["access_token"]
-        self._token = {"Authorization": f"Bearer {token}"}
+        token = self._insist("POST", "/login", auth=(name, password)).json()["access_token"]
+        self._http.headers["Authorization"] = f"Bearer {token}"
         self.refused = 0
 
     def upload(self, name: str, slowly: float = 0.0) -> None:
         """Send the video until it is accepted; a repeat has the same key, so that it makes no second job."""
-        headers = {**self._token, "Content-Length": str(len(self._video)), "Idempotency-Key": str(uuid4())}
-        path = f"/upload?filename={name}"
-        self.accepted.append(self._insist("POST", path, headers=headers, body=lambda: self._pieces(slowly)).json())
+        headers, body = {"Idempotency-Key": str(uuid4())}, Body(self._video, slowly)
+        self.accepted.append(self._insist("POST", f"/upload?filename={name}", headers=headers, data=body).json())
 
     def keep_uploading(self) -> None:
         for number in range(VIDEOS):
@@ -182,37 +199,32 @@ class Person:
         """The MP3s of all videos, once they are done and the mails about them are there. Raises Lost."""
         deadline = time.monotonic() + PATIENCE
         for sent in self.accepted:
-            while (job := self._insist("GET", f"/jobs/{sent['id']}", headers=self._token).json())["state"] != "done":
+            while (job := self._insist("GET", f"/jobs/{sent['id']}").json())["state"] != "done":
                 if job["state"] in ("failed", "cancelled") or time.monotonic() > deadline:
                     raise Lost(f"job {job['id']} is {job['state']}, {job.get('reason', 'and stays so')}")
                 time.sleep(0.2)
-            while job["fid"] not in self._postbox.told:
+            while job["fid"] not in self._mails.told:
                 if time.monotonic() > deadline:
                     raise Lost(f"no mail about job {job['id']}")
                 time.sleep(0.2)
-        return [self._insist("GET", f"/download?fid={sent['fid']}", headers=self._token).data for sent in self.accepted]
+        return [self._insist("GET", f"/download?fid={sent['fid']}").content for sent in self.accepted]
 
     def awaits_conversion(self) -> bool:
         """Whether the video that was accepted last is being converted right now; the next one is on its way by then."""
-        latest = [self._insist("GET", f"/jobs/{sent['id']}", headers=self._token).json() for sent in self.accepted[-1:]]
+        latest = [self._insist("GET", f"/jobs/{sent['id']}").json() for sent in self.accepted[-1:]]
         return any(job["state"] == "converting" for job in latest)
 
-    def _pieces(self, slowly: float) -> Iterator[bytes]:
-        piece = len(self._video) // 20 + 1
-        for start in range(0, len(self._video), piece):
-            yield self._video[start : start + piece]
-            time.sleep(slowly / 20)
-
-    def _insist(self, method: str, path: str, body: Callable[[], Any] = lambda: None, **options: Any) -> Any:
-        """Ask until somebody answers with other than `try again`. Raises Lost where that is no answer to rely on."""
+    def _insist(self, method: str, path: str, **options: Any) -> requests.Response:
+        """Ask until the answer is another than 503, as HTTP lets a client do. Raises Lost where it is an error."""
         deadline = time.monotonic() + PATIENCE
         while True:
-            with suppress(urllib3.exceptions.HTTPError):
-                answer = self._http.request(method, self._url + path, body=body(), **options)
-                if answer.status < 400:
+            with suppress(requests.RequestException):
+                answer = self._http.request(method, self._url + path, timeout=620, **options)
+                if answer.ok:
                     return answer
-                if answer.status != 503:
-                    raise Lost(f"{method} {path.partition('?')[0]} is answered {answer.status}: {answer.data[:300]!r}")
+                if answer.status_code != 503:
+                    what = f"{method} {path.partition('?')[0]}"
+                    raise Lost(f"{what} is answered {answer.status_code}: {answer.content[:300]!r}")
             self.refused += 1
             if time.monotonic() > deadline:
                 raise Lost(f"{method} {path.partition('?')[0]} was refused for {PATIENCE:g} s")
