@@ -144,7 +144,7 @@ class Unprocessable(Problem):
 
 
 class Throttled(Problem):
-    status, slug, title = 429, "throttled", "Too many tries"
+    status, slug, title = 429, "throttled", "Too many attempts"
 
     def __init__(self, detail: str, *, retry_after: int) -> None:
         super().__init__(detail)

@@ -13,7 +13,7 @@ from events import catalogue
 from functions.secrets import passwords
 
 # The secrets of services that are not functions; template.yml has those of the functions.
-OTHERS = {
+SERVICE_SECRETS = {
     "bridge": ("amqp-url",),
     "migrate": ("database-url",),
     "postgres": ("postgres-password",),
@@ -22,7 +22,7 @@ OTHERS = {
 }
 
 
-class Forgotten(Exception):
+class PasswordsLost(Exception):
     """A store has data, but its password is in no folder that we were given; the message says what to do."""
 
 
@@ -30,8 +30,8 @@ def main(own: Path, kept: Path, readers: Path, postgres: Path) -> None:
     try:
         rejected = take(own, kept)
         made = make(kept, postgres)
-        hand_out(kept, readers, {each.name: each.secrets for each in catalogue.load()} | OTHERS)
-    except (Forgotten, OSError) as error:
+        hand_out(kept, readers, {each.name: each.secrets for each in catalogue.load()} | SERVICE_SECRETS)
+    except (PasswordsLost, OSError) as error:
         sys.exit(f"secrets: {error}")
     if rejected:
         sys.stdout.write(f"secrets: not taken from .secrets/, as the stores began with others: {', '.join(rejected)}\n")
@@ -62,9 +62,9 @@ def take(own: Path, kept: Path) -> list[str]:
 
 
 def make(kept: Path, postgres: Path) -> list[str]:
-    """Makes what is missing and returns its names. Raises Forgotten."""
+    """Makes what is missing and returns its names. Raises PasswordsLost."""
     if _is_file(postgres / "PG_VERSION") and not _is_file(kept / "postgres-password"):
-        raise Forgotten(
+        raise PasswordsLost(
             "the stores have data, but their passwords are not known: put the .secrets/ they were first started with "
             "beside docker-compose.yml, or remove the data by `docker compose down -v`"
         )

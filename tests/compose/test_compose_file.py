@@ -257,7 +257,7 @@ def networks(name: str) -> list[str]:
 
 def secrets_of(name: str) -> tuple[str, ...]:
     """What functions.secrets.distribution puts into its volume."""
-    return FUNCTIONS[name].secrets if name in FUNCTIONS else distribution.OTHERS.get(name, ())
+    return FUNCTIONS[name].secrets if name in FUNCTIONS else distribution.SERVICE_SECRETS.get(name, ())
 
 
 def readers() -> list[tuple[str, dict[str, Any]]]:

@@ -14,7 +14,7 @@ from functions.secrets import distribution, passwords
 from tests.check.given import ROOT, compose
 
 SECRETS_OF = {function.name: set(function.secrets) for function in catalogue.load() if function.secrets} | {
-    name: set(names) for name, names in distribution.OTHERS.items()
+    name: set(names) for name, names in distribution.SERVICE_SECRETS.items()
 }
 
 
