@@ -34,7 +34,7 @@ class Given:
 def by_compose(service: str, environ: Mapping[str, str]) -> Given:
     """By docker-compose.yml. Secrets come from the volume that the `secrets` service fills, if it is mounted."""
     found = compose(environ)["services"][service]
-    handed = {each.name: each.secrets for each in catalogue.load()} | distribution.OTHERS
+    handed = {each.name: each.secrets for each in catalogue.load()} | distribution.SERVICE_SECRETS
     has_secrets = f"{service}-secrets:/run/secrets:ro" in found.get("volumes", ())
     assert found["environment"]["SECRETS_DIR"] == "/run/secrets"
     return Given(found["environment"], frozenset(handed[service]) if has_secrets else frozenset())
