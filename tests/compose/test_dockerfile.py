@@ -86,3 +86,11 @@ def sources(stage: str) -> set[str]:
 def pins(name: str) -> dict[str, str]:
     text = (ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8")
     return dict(re.findall(r"^([a-z0-9-]+)==([^ \\\n]+(?: ; .*?)?) \\$", text, re.MULTILINE))
+
+
+def test_what_is_copied_is_in_the_build_context() -> None:
+    """Whatever .dockerignore does not name is left out of it, and then the build fails."""
+    kept = re.findall(r"^!(\S+)$", (ROOT / ".dockerignore").read_text(encoding="utf-8"), re.MULTILINE)
+    copied = re.findall(r"^COPY (?!--from)(\S+)", DOCKERFILE, re.MULTILINE)
+    assert copied
+    assert {source.split("/")[0] for source in copied} <= set(kept)
