@@ -1,10 +1,12 @@
-"""New jobs for tests: a column that is added to NewJob gets its value for all of them here."""
+"""New and finished jobs for tests: a column that is added gets its value for all of them here."""
 
 from typing import Any
 from uuid import UUID, uuid4
 
-from functions.model.jobs import NewJob
+from functions.model.audio import Audio
+from functions.model.jobs import Job, NewJob
 from functions.model.options import Options
+from functions.stores.jobs import Jobs
 
 
 def new_job(owner: UUID, **changes: Any) -> NewJob:
@@ -23,3 +25,9 @@ def new_job(owner: UUID, **changes: Any) -> NewJob:
         "correlationid": None,
     }
     return NewJob(owner=owner, **columns | changes)
+
+
+def finish(jobs: Jobs, claimed: Job, size: int = 5, audio: UUID | None = None, **facts: Any) -> Job | None:
+    """Ends a job with audio of that size; `facts` are those of it that matter."""
+    known: dict[str, Any] = {"duration": 1.5, "bitrate": 190, "channels": 2, "sample_rate": 44_100, "track": 1}
+    return jobs.finish(claimed, audio=audio or uuid4(), audio_size=size, facts=Audio(**known | facts))

@@ -9,12 +9,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 from uuid import UUID, uuid4
 
 from functions.convert import ffmpeg, transcode
-from functions.convert.arguments import Limits
 from functions.convert.disk import Disk, Reservation
+from functions.convert.jail import Checkpoint, Jail, Limits
 from functions.convert.lease import Lease, LeaseLost
 from functions.model.errors import Missing, Unavailable
 from functions.model.jobs import Job, State
@@ -26,16 +25,6 @@ PIECE = 1024 * 1024  # bytes of audio read at once
 EXPECTED_SHARE = 4  # until the video's length is known, its audio is expected to have a quarter of its bytes or fewer
 REFUNDED = (Unavailable, OSError)  # not the video's fault: the try is given back, so that an outage fails nobody's job
 TRANSIENT = (*REFUNDED, ffmpeg.Interrupted, Missing)  # a later try may succeed
-
-
-class Checkpoint(Protocol):
-    """Called wherever the work can stop: with each piece that is fetched or stored, and often while ffmpeg runs.
-
-    It raises what stops the work: LeaseLost, and Unavailable where this process is being stopped and has no time left.
-    """
-
-    def __call__(self, progress: float | None = None) -> None:
-        """Notes how far the work is, from 0 to 1, if the caller knows."""
 
 
 def convert(services: Services, disk: Disk, job_id: UUID) -> Job | None:
@@ -77,16 +66,16 @@ def _work(services: Services, disk: Disk, claimed: Job) -> Job | None:
             if shutdown.overdue():
                 raise Unavailable("this worker is being stopped")
 
-        source, target = Path(folder, "video"), Path(folder, "audio")
+        target = Path(folder, "audio")
         reservation.extend(min(claimed.video_size // EXPECTED_SHARE, services.settings.max_audio_bytes))
-        _fetch(services, claimed, source, checkpoint)
-        result = _transcode(services, claimed, reservation, source, target, checkpoint)
+        _fetch(services, claimed, Path(folder, "video"), checkpoint)
+        result = _transcode(services, claimed, reservation, checkpoint)
         audio = uuid4()
         size = services.audios.write(audio, _read(target, checkpoint))
-        job = services.jobs.finish(claimed, audio=audio, audio_size=size, duration=result.duration)
+        job = services.jobs.finish(claimed, audio=audio, audio_size=size, facts=result.facts)
     if job is None:
         services.audios.delete(audio)
-    metrics.observe_conversion(time.monotonic() - began, result.duration)
+    metrics.observe_conversion(time.monotonic() - began, result.facts.duration)
     return job
 
 
@@ -99,19 +88,19 @@ def _fetch(services: Services, claimed: Job, source: Path, checkpoint: Checkpoin
             file.write(piece)
 
 
-def _transcode(
-    services: Services, claimed: Job, reservation: Reservation, source: Path, target: Path, checkpoint: Checkpoint
-) -> transcode.Result:
-    settings = services.settings
-    options = claimed.options
+def _transcode(services: Services, claimed: Job, reservation: Reservation, checkpoint: Checkpoint) -> transcode.Result:
+    """Makes the file `audio` of the file `video` in the reservation's folder."""
+    settings, options = services.settings, claimed.options
     limits = Limits.of(settings)
     limits = replace(limits, size=min(limits.size, reservation.largest_audio))
-    description = transcode.describe(source, Container(claimed.container), limits, checkpoint)
-    if description.duration and description.duration <= limits.duration:
-        most = int(description.duration * options.encoding.max_bytes_per_second)
+    jail = Jail(reservation.folder, limits, checkpoint)
+    seen = transcode.describe(jail, "video", Container(claimed.container))
+    services.jobs.note_source(claimed, seen.source)
+    if seen.duration:
+        most = int(seen.duration * options.encoding.max_bytes_per_second)
         reservation.extend(min(most, settings.max_audio_bytes))
     try:
-        return transcode.transcode(source, target, description, limits, checkpoint, options)
+        return transcode.transcode(jail, "video", "audio", seen, options)
     except MediaError as error:
         if error.reason is Reason.TOO_LARGE and limits.size < settings.max_audio_bytes:
             raise MediaError(Reason.DISK_TOO_SMALL, f"audio of more than {limits.size} bytes beside it") from error

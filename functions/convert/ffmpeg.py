@@ -1,4 +1,4 @@
-"""A run of ffmpeg: watched while it lasts, killed with its whole process group before any error leaves."""
+"""A run of ffmpeg or ffprobe: watched while it lasts, killed with its whole process group before any error leaves."""
 
 import errno
 import os
@@ -17,6 +17,7 @@ from functions.model.media import MediaError, Reason
 
 BEAT = 0.4  # seconds; `tick` is called at least this often, so that a cancel stops the work soon
 _KEPT_BYTES = 2**18  # of ffmpeg's messages, at either end: the report of a video with many tracks and tags is long
+_OUTPUT_BYTES = 4 * 2**20  # ffprobe's report of a video of 4,000 chapters has less than one
 _REASONS = (
     ("partial file|moov atom not found|File ended prematurely|Packet corrupt", Reason.TRUNCATED),
     ("does not contain any stream|matches no streams", Reason.NO_AUDIO),
@@ -41,12 +42,17 @@ class Run:
     """What a run of ffmpeg has returned."""
 
     status: int  # its exit status, negative for a signal
-    messages: str  # what ffmpeg said on stderr, or the first and the last of it
-    done: float  # seconds of output
+    messages: str  # what it said on stderr, or the first and the last of it
+    output: bytes  # what it said on stdout, or the last of it
+
+    @property
+    def done(self) -> float:
+        """Seconds of output, by ffmpeg's lines of progress."""
+        return _read_progress(self.output)
 
 
 def run(command: list[str], folder: Path, seconds: float, tick: Callable[[float], None]) -> Run:
-    """Runs ffmpeg to its end, and calls `tick` every BEAT seconds with the seconds of output so far.
+    """Runs ffmpeg, or ffprobe, to its end, and calls `tick` every BEAT seconds with the seconds of output so far.
 
     It runs in `folder` and is given the bare names of files there, because it may have no right to pass the folders
     above. Before any error is raised its process group is killed. All of this happens in one thread, because the kernel
@@ -76,14 +82,14 @@ def run(command: list[str], folder: Path, seconds: float, tick: Callable[[float]
                     if not data:
                         pipes.unregister(key.fileobj)
                     elif key.data == "output":
-                        output = (output + data)[-4096:]  # lines of progress, of which the last ones count
+                        output = _last(output + data)
                     else:
                         messages = _shorten(messages + data)
                 if time.monotonic() >= beat + BEAT:
                     beat = time.monotonic()
                     tick(_read_progress(output))
                     _check_time(began, seconds)
-            return Run(process.wait(), messages.decode(errors="replace"), _read_progress(output))
+            return Run(process.wait(), messages.decode(errors="replace"), output)
         except BaseException:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -97,7 +103,12 @@ def _check_time(began: float, seconds: float) -> None:
 
 def _read_progress(output: bytes) -> float:
     """Seconds of output, by the last of ffmpeg's -progress lines."""
-    return int((re.findall(rb"out_time_us=(\d+)\n", output) or [b"0"])[-1]) / 1e6
+    return int((re.findall(rb"out_time_us=(\d+)\n", output[-4096:]) or [b"0"])[-1]) / 1e6
+
+
+def _last(output: bytes) -> bytes:
+    """The last of what was written: of progress only the last lines count, and a report that is longer is hostile."""
+    return output if len(output) <= 2 * _OUTPUT_BYTES else output[-_OUTPUT_BYTES:]
 
 
 def _shorten(messages: bytes) -> bytes:

@@ -5,8 +5,10 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from functions.model.audio import Audio
 from functions.model.media import Reason
 from functions.model.options import Options
+from functions.model.source import Source
 
 
 class State(StrEnum):
@@ -51,6 +53,7 @@ class Job:
     video_size: int
     video_sha256: str
     options: Options
+    source: Source | None  # what convert found in the video; None until it has looked
     state: State
     generation: int
     fence: int
@@ -59,6 +62,7 @@ class Job:
     audio: UUID | None
     audio_size: int | None
     duration: float | None
+    facts: Audio | None  # about the audio; None until it is done, and for jobs of earlier releases
     reason: str | None
     last_error: str | None
     traceparent: str | None

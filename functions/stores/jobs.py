@@ -9,12 +9,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from functions.model.audio import Audio
 from functions.model.errors import AccountGone
 from functions.model.jobs import Job, JobCount, NewJob, State
 from functions.model.options import Options
+from functions.model.source import Source
 from functions.stores.postgres import Database, NothingThere
 
-COLUMNS = tuple(field.name for field in fields(Job) if field.name not in ("options", "state"))
+TYPED = ("options", "state", "source", "facts")  # columns that are more than a plain value
+COLUMNS = tuple(field.name for field in fields(Job) if field.name not in TYPED)
 
 
 class Jobs:
@@ -73,10 +76,20 @@ class Jobs:
         )
         return row is not None
 
-    def finish(self, claimed: Job, *, audio: UUID, audio_size: int, duration: float) -> Job | None:
-        """The job, done; None where the worker has lost it. `audio_size` is in bytes, `duration` in seconds."""
+    def note_source(self, claimed: Job, source: Source) -> None:
+        """Notes what the worker has found in the video, unless it has lost the job."""
+        self._database.all("note_source", id=claimed.id, fence=claimed.fence, source=json.dumps(source.as_json()))
+
+    def finish(self, claimed: Job, *, audio: UUID, audio_size: int, facts: Audio) -> Job | None:
+        """The job, done; None where the worker has lost it. `audio` is the file in GridFS, of `audio_size` bytes."""
         return self._job(
-            "finish_job", id=claimed.id, fence=claimed.fence, audio=audio, audio_size=audio_size, duration=duration
+            "finish_job",
+            id=claimed.id,
+            fence=claimed.fence,
+            audio=audio,
+            audio_size=audio_size,
+            duration=facts.duration,
+            facts=json.dumps(facts.as_json()),
         )
 
     def fail(self, claimed: Job, reason: str, last_error: str) -> Job | None:
@@ -138,4 +151,10 @@ class Jobs:
 def job(row: dict[str, Any]) -> Job:
     """The job of a whole row; columns that Job does not have, such as those of a later release, are left out."""
     columns = {name: row[name] for name in COLUMNS}
-    return Job(**columns, options=Options.of(row["options"]), state=State(row["state"]))
+    return Job(
+        **columns,
+        options=Options.of(row["options"]),
+        state=State(row["state"]),
+        source=row["source"] and Source.of(row["source"]),
+        facts=row["facts"] and Audio.of(row["facts"]),
+    )

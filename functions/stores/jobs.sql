@@ -63,11 +63,15 @@ SET lease_until = now() + make_interval(secs => %(lease)s), progress = greatest(
 WHERE id = %(id)s AND fence = %(fence)s AND state = 'converting'
 RETURNING id;
 
+-- name: note_source
+-- Notes what a worker has found in the video; it stays whatever comes of the conversion.
+UPDATE jobs SET source = %(source)s WHERE id = %(id)s AND fence = %(fence)s AND state = 'converting';
+
 -- name: finish_job
 -- Names the audio that a worker stored, and owes the owner an email about it.
 WITH ended AS (
     UPDATE jobs
-    SET state = 'done', audio = %(audio)s, audio_size = %(audio_size)s, duration = %(duration)s, progress = 1,
+    SET state = 'done', audio = %(audio)s, audio_size = %(audio_size)s, duration = %(duration)s, facts = %(facts)s, progress = 1,
         lease_until = NULL, finished_at = now(), last_error = NULL
     WHERE id = %(id)s AND fence = %(fence)s AND state = 'converting'
     RETURNING *

@@ -5,8 +5,7 @@ from pathlib import Path
 import psutil
 
 from events import sink
-from functions.convert import arguments, ffmpeg, lease
-from functions.model.media import Container
+from functions.convert import ffmpeg, jail, lease
 from tests import videos
 from tests.bench import transcoding
 from tests.bench.harness import PATIENCE, Harness
@@ -22,8 +21,7 @@ def rows(harness: Harness, directory: Path, rounds: int) -> list[Row]:
 def _small_clip(harness: Harness, directory: Path, rounds: int) -> Row:
     """By Postgres' clock, through ingress, RabbitMQ, dispatcher and convert; ffmpeg looks once and converts once."""
     video, audio = videos.plain(directory), directory / "clip.mp3"
-    look = arguments.look(video, Container.MP4, transcoding.LIMITS)
-    look = look[look.index(arguments.binary()) :]  # without the jail
+    look = [jail.ffprobe(), "-v", "error", "-show_format", "-show_streams", "-show_chapters", str(video)]
 
     def ours() -> float:
         job = harness.await_done(harness.upload(video))

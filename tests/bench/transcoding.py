@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from functions.convert import transcode
-from functions.convert.arguments import Limits, binary
+from functions.convert.jail import Jail, Limits, binary
 from functions.model.media import Container
 from functions.model.options import Options
 from functions.runtime.settings import Settings
@@ -31,8 +31,9 @@ def rows(directory: Path, minutes: int, rounds: int) -> list[Row]:
 
 
 def convert(video: Path, audio: Path) -> None:
-    description = transcode.describe(video, Container.MP4, LIMITS)
-    transcode.transcode(video, audio, description, LIMITS, lambda _fraction: None, Options())
+    jail = Jail(video.parent, LIMITS, lambda _progress=None: None)
+    seen = transcode.describe(jail, video.name, Container.MP4)
+    transcode.transcode(jail, video.name, audio.name, seen, Options())
 
 
 def run_plain(video: Path, audio: Path) -> None:

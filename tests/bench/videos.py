@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from functions.convert.arguments import binary
+from functions.convert.jail import binary
 
 CLIP = 10  # seconds
 HOUR = 3600

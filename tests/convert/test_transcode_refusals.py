@@ -10,15 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from functions.convert import transcode
-from functions.convert.arguments import Limits, allowed_seconds
 from functions.convert.container import check_end
-from functions.convert.description import Description, read_description
+from functions.convert.jail import Limits
 from functions.model.media import SNIFF_BYTES, Container, MediaError, Reason, sniff
-from functions.model.options import Options
 from functions.runtime.settings import Settings
 from tests import videos
-from tests.convert.conftest import LIMITS, Convert
+from tests.convert.conftest import LIMITS, Convert, force
 
 #: Formats whose own index, or ffmpeg's word, tells a cut; a program stream and raw AAC have none.
 WITH_AN_END = [
@@ -38,12 +35,6 @@ def reason(video: Path, convert: Convert, tmp_path: Path, limits: Limits = LIMIT
         convert(video, limits)
     assert not (tmp_path / "audio.mp3").exists()
     return refusal.value.reason
-
-
-def force(video: Path, container: Container, tmp_path: Path) -> None:
-    """Converts `video` as if sniffing had found `container`."""
-    description = transcode.describe(video, container, LIMITS)
-    transcode.transcode(video, tmp_path / "audio.mp3", description, LIMITS, lambda _: None, Options())
 
 
 @pytest.mark.parametrize("share", [0.3, 0.97])
@@ -72,7 +63,7 @@ def test_a_heavily_damaged_video_is_damaged(kind: str, shelf: Path, tmp_path: Pa
 @pytest.mark.parametrize("kind", ["plain", "avi", "flv", "ogg", "m2ts", "wmv"])
 def test_a_scratch_is_no_reason_to_refuse(kind: str, shelf: Path, convert: Convert) -> None:
     """Where a fiftieth of the bytes is noise one hears a click."""
-    assert convert(videos.damaged(videos.WHOLE[kind](shelf), 0.02)).duration > 4.5
+    assert convert(videos.damaged(videos.WHOLE[kind](shelf), 0.02)).facts.duration > 4.5
 
 
 @pytest.mark.parametrize("video", [videos.one_bit_flac, videos.strange_asf])
@@ -127,16 +118,6 @@ def test_a_header_that_lies_about_the_length_is_found_out(shelf: Path, tmp_path:
     assert reason(videos.lying(shelf), convert, tmp_path, replace(LIMITS, duration=10)) is Reason.TOO_LONG
 
 
-def test_a_length_of_a_hundred_hours_is_too_long() -> None:
-    """MoviePy's parser would read 100:00:00 as nothing at all."""
-    report = (
-        "Input #0, flv, from 'video':\n  Duration: 100:00:00.00, start: 0\n  Stream #0:0: Audio: mp3, 44100 Hz, mono\n"
-    )
-    with pytest.raises(MediaError) as refusal:
-        read_description(report, Container.FLV)
-    assert refusal.value.reason is Reason.TOO_LONG
-
-
 def test_an_mp3_beyond_the_limit_is_too_large(shelf: Path, tmp_path: Path, convert: Convert) -> None:
     """The kernel stops ffmpeg at that byte."""
     assert reason(videos.plain(shelf), convert, tmp_path, replace(LIMITS, size=20_000)) is Reason.TOO_LARGE
@@ -158,10 +139,8 @@ def test_the_limits_are_those_of_the_settings_and_no_others() -> None:
 
 def test_the_time_allowed_follows_the_length() -> None:
     """Half the length and a minute, but no more than the limit, which is also for a video of unknown length."""
-    allowed = [
-        allowed_seconds(Description(Container.MP4, length, (), None), replace(LIMITS, work=1800))
-        for length in (10.0, 3600.0, 14400.0, None)
-    ]
+    limits = replace(LIMITS, work=1800)
+    allowed = [limits.seconds_for(length) for length in (10.0, 3600.0, 14400.0, None)]
     assert allowed == [65.0, 1800.0, 1800.0, 1800.0]
 
 

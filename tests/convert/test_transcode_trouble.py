@@ -16,7 +16,7 @@ from functions.convert.ffmpeg import Interrupted
 from functions.model.media import Container
 from functions.model.options import Options
 from tests import videos
-from tests.convert.conftest import LIMITS, Convert
+from tests.convert.conftest import LIMITS, Convert, jail
 from tests.waiting import until
 
 LONG = replace(LIMITS, duration=40000)
@@ -96,12 +96,13 @@ def test_a_full_disk_is_trouble_that_may_pass(shelf: Path, tmp_path: Path, conve
     assert not (tmp_path / "audio.mp3").is_symlink()
 
 
-def test_a_directory_that_is_gone_is_trouble_that_may_pass(shelf: Path, tmp_path: Path) -> None:
+def test_a_directory_that_is_gone_is_trouble_that_may_pass(shelf: Path) -> None:
     """The fault is this machine's, not the video's."""
-    seen = transcode.describe(videos.plain(shelf), Container.MP4, LIMITS)
+    video = videos.plain(shelf)
+    here = jail(video.parent)
     with pytest.raises(OSError, match="cannot run here"):
         transcode.transcode(
-            videos.plain(shelf), tmp_path / "gone" / "audio.mp3", seen, LIMITS, lambda _: None, Options()
+            here, video.name, "gone/audio.mp3", transcode.describe(here, video.name, Container.MP4), Options()
         )
 
 
@@ -126,12 +127,14 @@ from pathlib import Path
 from functions.convert.transcode import describe, transcode
 from functions.model.media import Container
 from functions.model.options import Options
+from tests.convert.conftest import jail
 from tests.convert.test_transcode_trouble import LONG
 source, target = map(Path, sys.argv[1:])
 def progress(fraction):
     print(Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text(encoding="utf-8"), flush=True)
 def work():
-    transcode(source, target, describe(source, Container.MP4, LONG), LONG, progress, Options())
+    here = jail(source.parent, LONG, progress)
+    transcode(here, source.name, target.name, describe(here, source.name, Container.MP4), Options())
 thread = threading.Thread(target=work)
 thread.start()
 thread.join()

@@ -18,17 +18,17 @@ _CONVERT = """
 import os, sys, threading
 from pathlib import Path
 from functions.convert import transcode
-from functions.convert.arguments import Limits
+from functions.convert.jail import Jail, Limits
 from functions.model.media import Container
 from functions.model.options import Options
 from functions.runtime.settings import Settings
 from tests.emulator.test_privileges import rights
 folder, limits = Path(sys.argv[1]), Limits.of(Settings())
-def look(_):
+def look(_=None):
     children = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text(encoding="ascii")
     print(*(rights(child) for child in children.split()))
-seen = transcode.describe(folder / "video", Container.MP4, limits)
-transcode.transcode(folder / "video", folder / "audio.mp3", seen, limits, look, Options())
+jail = Jail(folder, limits, look)
+transcode.transcode(jail, "video", "audio.mp3", transcode.describe(jail, "video", Container.MP4), Options())
 """
 
 

@@ -20,7 +20,7 @@ from functions.model.jobs import Job, State
 from functions.stores.accounts import Accounts
 from functions.stores.jobs import Jobs
 from functions.stores.postgres import Database
-from tests.jobs import new_job
+from tests.jobs import finish, new_job
 from tests.stores.conftest import MAX_TRIES
 
 Sql = Callable[..., list[tuple[Any, ...]]]
@@ -146,7 +146,7 @@ class Machine(RuleBasedStateMachine):
                 return jobs.renew(worker, 0.5)
             case "finish":
                 self._winners[str(audio := uuid4())] = worker.fence
-                return jobs.finish(worker, audio=audio, audio_size=5, duration=1.5) is not None
+                return finish(jobs, worker, audio=audio) is not None
             case "fail":
                 return jobs.fail(worker, "no_audio", "") is not None
             case "hand_back" | "interrupt":

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 
@@ -11,16 +11,12 @@ from functions.model.jobs import Job, State
 from functions.stores.expiry import Expiry
 from functions.stores.jobs import Jobs
 from functions.stores.postgres import Database
-from tests.jobs import new_job
+from tests.jobs import finish, new_job
 from tests.stores.conftest import MAX_TRIES, add_user
 
 Add = Callable[..., Job]
 Sql = Callable[..., list[tuple[Any, ...]]]
 Move = Callable[[Jobs, Job], Any]
-
-
-def finish(jobs: Jobs, job: Job) -> Job | None:
-    return jobs.finish(job, audio=uuid4(), audio_size=5, duration=1.5)
 
 
 MOVES: dict[str, Move] = {

