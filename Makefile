@@ -75,6 +75,9 @@ soak: .venv/dev ## break a running system at random for MINUTES, by SEED, and au
 	$(BIN)/python -m emulator.packages
 	$(BIN)/python -m tests.soak --minutes $(MINUTES) --seed $(SEED)
 
+corpus: .venv/dev ## convert every media file below FOLDER, and say what came of each
+	$(BIN)/python -m tests.corpus "$(FOLDER)"
+
 UPGRADE ?= --upgrade
 LOCK = $(UV) pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate
 lock: .venv/dev ## pin the newest versions that requirements/*.in allow; `make lock UPGRADE=` keeps those that are pinned
@@ -105,7 +108,7 @@ clean: ## remove .venv, the state of the system and what tools left
 	rm -rf .venv .local .coverage* .mypy_cache .ruff_cache .hypothesis .pytest_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run check lint quick-tests test coverage other-pythons bench soak lock secrets images compose-test fresh-test clean
+.PHONY: help run check lint quick-tests test coverage other-pythons bench soak corpus lock secrets images compose-test fresh-test clean
 
 # What is installed is what was tested. The locks are complete, so nothing is resolved that a registry could answer
 # differently tomorrow (pypa/pip#9644), and every file is checked against its hash. uv takes a tenth of pip's time; where
