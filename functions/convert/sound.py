@@ -26,7 +26,7 @@ class Span:
 def shape(audio: Audio, options: Options, _span: Span = Span()) -> Sound:
     """The sound of that span that the options ask for, as far as the format has it."""
     encoding = options.encoding
-    rate = min(audio.sample_rate or encoding.max_sample_rate, encoding.max_sample_rate)
+    rate = encoding.nearest_rate(options.sample_rate or audio.sample_rate or 44_100)
     filters = ["asetpts=PTS-STARTPTS"]  # so that out_time is where the sound ends, counted from where it begins
     if rate != audio.sample_rate:
         filters.append(f"aresample={rate}")

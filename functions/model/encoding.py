@@ -1,13 +1,34 @@
 """The formats that audio can have, each with all that other modules need to know about it.
 
-ffmpeg needs its codec and muxer, a download its MIME type and suffix, and the disk's reservation its largest size.
+ffmpeg needs its codec and muxer, a download its MIME type and suffix, the disk's reservation its largest size, and the
+options what it has: bitrates, sample rates, and what each quality means in it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import BinaryIO
 
 from functions.model import mpeg_audio
+
+
+class Quality(StrEnum):
+    """How good audio is, in words; an Encoding says what each word means in it."""
+
+    STANDARD = "standard"
+    VOICE = "voice"
+    SMALL = "small"
+    HIGH = "high"
+    MAX = "max"
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What a quality means in one format. All that is None is left to the format or the source."""
+
+    bitrate: int | None = None  # kbit/s, constant
+    vbr: int | None = None  # LAME's -V
+    mono: bool = False
 
 
 @dataclass(frozen=True)
@@ -20,9 +41,39 @@ class Encoding:
     codec: str  # ffmpeg's encoder
     muxer: str  # ffmpeg's writer of the file around it
     muxer_arguments: tuple[str, ...]
-    max_sample_rate: int  # Hz; sound of a higher sample rate is resampled to this one
+    sample_rates: tuple[int, ...]  # Hz, rising
+    max_channels: int
     max_bytes_per_second: int  # not counting tags and cover
-    measure: Callable[[BinaryIO], float]  # seconds that a finished file plays; raises ValueError where it has no length
+    copied: tuple[str, ...]  # the codecs, in ffmpeg's words, of which a track is copied into such a file
+    meanings: Mapping[Quality, Meaning]
+    bitrates: Callable[
+        [int | None], tuple[int, ...] | range
+    ]  # kbit/s, at a sample rate in Hz or at any; none: lossless
+    measure: Callable[[BinaryIO], float] | None = None  # seconds that a finished file plays, where ffprobe is not asked
+
+    def nearest_rate(self, hertz: int) -> int:
+        """The lowest sample rate that the format has and that is not below `hertz`, or the highest one."""
+        return next((rate for rate in self.sample_rates if rate >= hertz), self.sample_rates[-1])
+
+
+_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+_LOSSLESS_RATES = (*_RATES, 88200, 96000)
+_BITRATES = range(32, 321)
+_BY_BITRATE = {
+    Quality.STANDARD: Meaning(192),
+    Quality.VOICE: Meaning(64, mono=True),
+    Quality.SMALL: Meaning(96),
+    Quality.HIGH: Meaning(256),
+    Quality.MAX: Meaning(320),
+}
+_LOSSLESS = {quality: Meaning(mono=quality is Quality.VOICE) for quality in Quality}
+
+
+def _mp3_bitrates(hertz: int | None) -> tuple[int, ...]:
+    """ISO/IEC 11172-3, 2.4.2.3 and, below 32 kHz, 13818-3, 2.4.2.3; LAME keeps to 64 kbit/s below 16 kHz."""
+    most = 320 if hertz is None or hertz >= 32_000 else 160 if hertz >= 16_000 else 64
+    known = mpeg_audio.BITRATES if most == 320 else mpeg_audio.LOW_BITRATES
+    return tuple(each for each in known if 32 <= each <= most)
 
 
 MP3 = Encoding(
@@ -31,8 +82,75 @@ MP3 = Encoding(
     mime_type="audio/mpeg",  # RFC 3003
     codec="libmp3lame",
     muxer="mp3",
-    muxer_arguments=("-id3v2_version", "3", "-write_xing", "1"),  # ID3v2.3: old players know no newer one
-    max_sample_rate=48_000,
+    muxer_arguments=("-id3v2_version", "0", "-write_id3v1", "0", "-write_xing", "1"),  # convert/id3.py writes the tag
+    sample_rates=_RATES,
+    max_channels=2,
     max_bytes_per_second=320_000 // 8,
+    copied=("mp3",),
+    meanings={
+        Quality.STANDARD: Meaning(vbr=2),
+        Quality.VOICE: Meaning(64, mono=True),
+        Quality.SMALL: Meaning(96),
+        Quality.HIGH: Meaning(vbr=0),
+        Quality.MAX: Meaning(320),
+    },
+    bitrates=_mp3_bitrates,
     measure=mpeg_audio.measure,
 )
+M4A = Encoding(
+    name="M4A",
+    suffix=".m4a",
+    mime_type="audio/mp4",  # RFC 4337
+    codec="aac",
+    muxer="ipod",
+    muxer_arguments=("-movflags", "+faststart"),
+    sample_rates=_RATES,
+    max_channels=8,
+    max_bytes_per_second=4 * 320_000 // 8,
+    copied=("aac",),
+    meanings=_BY_BITRATE,
+    bitrates=lambda _hertz: _BITRATES,
+)
+OPUS = Encoding(
+    name="Opus",
+    suffix=".opus",  # RFC 7845, 9
+    mime_type="audio/ogg",
+    codec="libopus",
+    muxer="opus",
+    muxer_arguments=(),
+    sample_rates=(8000, 12000, 16000, 24000, 48000),  # RFC 6716, 2
+    max_channels=8,
+    max_bytes_per_second=512_000 // 8,
+    copied=("opus",),
+    meanings=_BY_BITRATE,
+    bitrates=lambda _hertz: _BITRATES,
+)
+FLAC = Encoding(
+    name="FLAC",
+    suffix=".flac",
+    mime_type="audio/flac",  # RFC 9639, 12
+    codec="flac",
+    muxer="flac",
+    muxer_arguments=(),
+    sample_rates=_LOSSLESS_RATES,
+    max_channels=8,
+    max_bytes_per_second=8 * 3 * 96_000,
+    copied=("flac",),
+    meanings=_LOSSLESS,
+    bitrates=lambda _hertz: (),
+)
+WAV = Encoding(
+    name="WAV",
+    suffix=".wav",
+    mime_type="audio/wav",
+    codec="pcm_s16le",
+    muxer="wav",
+    muxer_arguments=("-write_bext", "0", "-rf64", "auto"),
+    sample_rates=_LOSSLESS_RATES,
+    max_channels=8,
+    max_bytes_per_second=8 * 2 * 96_000,
+    copied=("pcm_s16le",),
+    meanings=_LOSSLESS,
+    bitrates=lambda _hertz: (),
+)
+ENCODINGS = {"mp3": MP3, "m4a": M4A, "opus": OPUS, "flac": FLAC, "wav": WAV}

@@ -11,11 +11,13 @@ from typing import BinaryIO
 _HERTZ = (44100, 48000, 32000)  # of MPEG-1; MPEG-2 has half of each, MPEG-2.5 a quarter
 _DIVISOR = {3: 1, 2: 2, 0: 4}  # by the header's two bits of version; 1 is reserved
 _LAYER_III, _LAYER_II = 1, 2  # as the header's two bits count layers
+BITRATES = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)  # kbit/s of MPEG-1 layer III
+LOW_BITRATES = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)  # of MPEG-2 and 2.5
 _KBITS = {  # by (MPEG-1?, layer III?); the header counts them from 1
-    (True, True): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    (True, True): BITRATES,
     (True, False): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
-    (False, True): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
-    (False, False): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+    (False, True): LOW_BITRATES,
+    (False, False): LOW_BITRATES,
 }
 _HEADER = 4  # bytes
 _ID3_HEADER = 10  # bytes

@@ -15,7 +15,7 @@ from functions.upload import incoming
 
 services = wiring.Services("upload")
 # The options of a request that asks for none: MP3_QUALITY, and the options' own defaults for the rest.
-DEFAULTS = options.Options().changed({"vbr": str(services.settings.mp3_quality)})
+DEFAULTS = options.Options(vbr=services.settings.mp3_quality)
 KEY = "Idempotency-Key"
 KEY_LENGTH = 200
 
@@ -25,7 +25,7 @@ def upload(request: Request) -> Response:
     owner = services.bearer.claims(request.headers.get("Authorization")).user
     key = _idempotency_key(request)
     query = web.query(request, "filename", *options.NAMES)
-    chosen = DEFAULTS.changed(query)
+    chosen = DEFAULTS.asked(query)
     settings = services.settings
     video = incoming.receive(request, query.get("filename"), settings.max_upload_bytes, settings.upload_seconds)
     file_id = uuid4()

@@ -1,19 +1,76 @@
-"""Options: what each one takes, what is refused, and that a row brings back what was asked."""
+"""Options: what each one takes, what is refused, what excludes what, and that a row brings back what was asked."""
 
 import json
-from dataclasses import Field, fields
+from dataclasses import fields
 from typing import Any
 
+import jsonschema
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from functions.model.encoding import ENCODINGS, Quality
 from functions.model.errors import Unprocessable
-from functions.model.options import NAMES, Options, WholeNumber
+from functions.model.options import NAMES, Channels, Format, Options, WholeNumber, schema
 from functions.runtime.settings import Settings
 
 # What somebody writes, and what is meant.
-TAKEN: dict[str, dict[str, Any]] = {"vbr": {"0": 0, "9": 9, "04": 4, " 4 ": 4}}
-REFUSED = {"vbr": ["10", "-1", "", "4.5", "four", "4 5", "٤", "9" * 5000]}
-EACH = pytest.mark.parametrize("option", fields(Options), ids=lambda option: option.name)
+TEXT = {"Größe 映画": "Größe 映画", " a ": "a", "": "", "e\u0301": "é", "a\u202eb\x00": "ab"}
+TAKEN: dict[str, dict[str, Any]] = {
+    "format": {"mp3": "mp3", "m4a": "m4a", "opus": "opus", "flac": "flac", "wav": "wav"},
+    "quality": {"standard": "standard", "voice": "voice", "small": "small", "high": "high", "max": "max"},
+    "bitrate": {"32": 32, "320": 320, "192": 192},
+    "vbr": {"0": 0, "9": 9, "04": 4, " 4 ": 4},
+    "channels": {"source": "source", "mono": "mono", "stereo": "stereo"},
+    "sample_rate": {"source": None, "8000": 8000, "44100": 44100, "48000": 48000},
+    "track": {"default": "default", "0": "0", "12": "12", "en": "en", "eng": "eng", "pt-BR": "pt-BR"},
+    "start": {"0": 0, "1.5": 1.5, "90": 90, "1:30": 90, "01:02:03.5": 3723.5, "1:00:00": 3600, "100:00": 6000},
+    "end": {"1": 1, "0:00.250": 0.25, "1000000": 1_000_000},
+    "split": {"no": "no", "chapters": "chapters"},
+    "loudness": {"off": "off", "podcast": "podcast", "broadcast": "broadcast", "-30": -30, "-8": -8, "-14.5": -14.5},
+    "title": TEXT,
+    "artist": TEXT,
+    "album": TEXT,
+    "genre": TEXT,
+    "year": {"2026": "2026", "": ""},
+    "comment": TEXT | {"one\r\ntwo\n": "one\ntwo", "x" * 5000: "x" * 5000},
+    "tags": {"keep": "keep", "strip": "strip"},
+    "chapters": {"keep": "keep", "strip": "strip"},
+    "cover": {"keep": "keep", "strip": "strip", "0": 0, "1:30": 90},
+    "copy": {"auto": "auto", "never": "never"},
+}
+NOT_A_WORD = ["", "MP3", "0", "none", "mp3 m4a"]
+NOT_A_TIME = ["-1", "", "1:60", "1:60:00", "1:", ":1", "1e3", "nan", "inf", "1000001", "1,5", "٤", "9" * 5000]
+REFUSED = {
+    **dict.fromkeys(("format", "quality", "channels", "split", "tags", "chapters", "copy"), NOT_A_WORD),
+    "bitrate": ["31", "321", "", "128k", "12.8"],
+    "vbr": ["10", "-1", "", "4.5", "four", "4 5", "٤", "9" * 5000],
+    "sample_rate": ["7999", "48001", "", "44.1"],
+    "track": ["", "first", "-1", "e", "en_US", "en-", "1.5", "x" * 5000],
+    "start": NOT_A_TIME,
+    "end": NOT_A_TIME,
+    "loudness": ["", "loud", "-31", "-7", "16", "-16 LUFS", "-nan", "-1e1"],
+    **{name: ["x" * 501] for name in ("title", "artist", "album", "genre")},
+    "comment": ["x" * 5001],
+    "year": ["26", "20261", "MMXX", "-026"],
+    "cover": ["upload", "frame", *NOT_A_TIME],
+}
+EXCLUDED: list[tuple[dict[str, Any], str, str]] = [
+    ({"quality": "high", "bitrate": "320"}, "quality", "bitrate"),
+    ({"quality": "high", "vbr": "0"}, "quality", "vbr"),
+    ({"bitrate": "320", "vbr": "0"}, "bitrate", "vbr"),
+    ({"vbr": "0", "format": "m4a"}, "vbr", "format"),
+    ({"vbr": "0", "format": "flac"}, "vbr", "format"),
+    ({"bitrate": "128", "format": "flac"}, "bitrate", "format"),
+    ({"bitrate": "128", "format": "wav"}, "bitrate", "format"),
+    ({"bitrate": "100"}, "bitrate", "format"),
+    ({"bitrate": "192", "sample_rate": "22050"}, "bitrate", "sample_rate"),
+    ({"bitrate": "80", "sample_rate": "8000"}, "bitrate", "sample_rate"),
+    ({"sample_rate": "44100", "format": "opus"}, "sample_rate", "format"),
+    ({"sample_rate": "44101"}, "sample_rate", "format"),
+    ({"start": "5", "end": "5"}, "start", "end"),
+    ({"start": "1:00", "end": "59.9"}, "start", "end"),
+]
 
 
 def test_every_option_is_tried_here() -> None:
@@ -24,7 +81,7 @@ def test_every_option_is_tried_here() -> None:
 @pytest.mark.parametrize(("name", "text", "value"), [(name, *each) for name in TAKEN for each in TAKEN[name].items()])
 def test_a_value_that_an_option_takes_is_what_was_asked(name: str, text: str, value: Any) -> None:
     """And comes back from the row that keeps it, which is JSON."""
-    asked = Options().changed({name: text})
+    asked = Options().asked({name: text, "filename": "a.mp4"})
     assert getattr(asked, name) == value
     assert Options.of(json.loads(json.dumps(asked.as_json()))) == asked
 
@@ -33,31 +90,117 @@ def test_a_value_that_an_option_takes_is_what_was_asked(name: str, text: str, va
 def test_a_value_that_an_option_does_not_take_is_refused_with_what_it_takes(name: str, text: str) -> None:
     """The problem names the option, so that a page can show it beside the field; of a long text it shows a little."""
     with pytest.raises(Unprocessable) as refusal:
-        Options().changed({name: text})
+        Options().asked({name: text})
     problem = refusal.value
     assert problem.field == name
     [option] = (each for each in fields(Options) if each.name == name)
     assert problem.detail.startswith(f"`{name}` must be {option.metadata['kind']}, not `{text[:60]}")
     assert option.metadata["meaning"] in problem.detail
-    assert len(problem.detail) < 300
+    assert len(problem.detail) < 400
 
 
-@EACH
-def test_an_option_takes_its_own_default(option: "Field[Any]") -> None:
-    """It could not be asked for otherwise."""
-    assert option.metadata["kind"].parse(str(option.default)) == option.default
+@pytest.mark.parametrize(("asked", "name", "other"), EXCLUDED, ids=str)
+def test_what_excludes_each_other_is_refused_and_both_are_named(asked: dict[str, Any], name: str, other: str) -> None:
+    """With what to do instead."""
+    with pytest.raises(Unprocessable, match=f"`{name}` and `{other}` do not go together: .+") as refusal:
+        Options().asked(asked)
+    assert refusal.value.field == name
 
 
-def test_what_is_not_asked_for_stays_as_it_was() -> None:
-    """Names of other parameters stand beside the options in a query."""
-    assert Options(vbr=7).changed({"filename": "a.mp4"}) == Options(vbr=7)
-    assert Options(vbr=7).changed({"vbr": "1"}) == Options(vbr=1)
+@pytest.mark.parametrize(
+    ("asked", "bitrate", "vbr", "channels"),
+    [
+        ({}, None, 2, "source"),
+        ({"quality": "voice"}, 64, None, "mono"),
+        ({"quality": "small"}, 96, None, "source"),
+        ({"quality": "high"}, None, 0, "source"),
+        ({"quality": "max"}, 320, None, "source"),
+        ({"quality": "voice", "channels": "stereo"}, 64, None, "stereo"),
+        ({"format": "m4a"}, 192, None, "source"),
+        ({"format": "opus", "quality": "high"}, 256, None, "source"),
+        ({"format": "opus", "quality": "voice"}, 64, None, "mono"),
+        ({"format": "flac", "quality": "max"}, None, None, "source"),
+        ({"format": "wav", "quality": "voice"}, None, None, "mono"),
+        ({"bitrate": "128"}, 128, None, "source"),
+        ({"vbr": "7"}, None, 7, "source"),
+    ],
+    ids=str,
+)
+def test_a_quality_stands_beside_what_it_means(
+    asked: dict[str, str], bitrate: int | None, vbr: int | None, channels: str
+) -> None:
+    """In a bitrate or vbr that was asked for no quality is left."""
+    chosen = Options().asked(asked)
+    assert (chosen.bitrate, chosen.vbr, chosen.channels) == (bitrate, vbr, channels)
+    assert (chosen.quality is None) == bool({"bitrate", "vbr"} & set(asked))
+
+
+@pytest.mark.parametrize("quality", Quality)
+@pytest.mark.parametrize("format_", Format)
+def test_every_quality_means_something_in_every_format(format_: Format, quality: Quality) -> None:
+    """What it means is itself taken by the format."""
+    chosen = Options().asked({"format": format_, "quality": quality})
+    bitrates = ENCODINGS[format_].bitrates(None)
+    assert chosen.bitrate is None or chosen.bitrate in bitrates
+
+
+def test_what_a_deployment_means_by_standard_is_its_setting() -> None:
+    """It is another number for MP3 alone, and for no other quality."""
+    assert Options(vbr=5).asked({}).vbr == 5
+    assert Options(vbr=5).asked({"quality": "standard"}).vbr == 5
+    assert Options(vbr=5).asked({"quality": "high"}).vbr == 0
+    assert Options(vbr=5).asked({"format": "m4a"}).vbr is None
+
+
+def test_json_values_are_taken_as_texts_are() -> None:
+    """Numbers as numbers, and null where nothing is asked."""
+    body = {"bitrate": 128, "start": 1.5, "end": 90, "loudness": -14, "track": 2, "cover": 3, "title": None}
+    texts = {"bitrate": "128", "start": "1.5", "end": "1:30", "loudness": "-14", "track": "2", "cover": "3"}
+    assert Options().asked(body) == Options().asked(texts)
+
+
+@pytest.mark.parametrize("value", [True, [], {}, [1], 1.5, 1e30, float("nan")])
+def test_json_that_is_no_value_of_an_option_is_refused(value: object) -> None:
+    with pytest.raises(Unprocessable, match="`bitrate` must be"):
+        Options().asked({"bitrate": value})
+
+
+@pytest.mark.parametrize(("name", "text"), [(name, text) for name in TAKEN for text in TAKEN[name]])
+def test_the_schema_takes_what_is_taken(name: str, text: str) -> None:
+    """The value as it stands in a job's document can be sent again."""
+    value = Options().asked({name: text}).as_json()[name]
+    if value is not None:
+        jsonschema.validate({name: value}, schema())
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), st.none() | st.booleans() | st.integers() | st.floats() | st.text()))
+def test_whatever_is_asked_is_taken_or_refused(body: dict[str, Any]) -> None:
+    """Never another error, and what is taken survives its row."""
+    try:
+        chosen = Options().asked(body)
+    except Unprocessable:
+        return
+    assert Options.of(json.loads(json.dumps(chosen.as_json()))) == chosen
 
 
 def test_a_row_that_is_older_or_newer_than_an_option_is_read() -> None:
     """Before the option there was its default; after a step back to this release there is more than it knows."""
     assert Options.of({}) == Options()
     assert Options.of({"vbr": 3, "karaoke": True}) == Options(vbr=3)
+
+
+def test_sound_is_as_it_was_unless_something_else_is_asked() -> None:
+    """Tags, chapters, cover and track leave the sound as it is."""
+    for same in ({}, {"format": "m4a"}, {"track": "en", "title": "x", "cover": "strip", "chapters": "strip"}):
+        assert not Options(vbr=4).asked(same).asks_for_other_sound
+    for other in (
+        {"bitrate": "128"},
+        {"quality": "max"},
+        {"start": "0"},
+        {"loudness": "podcast"},
+        {"channels": "mono"},
+    ):
+        assert Options().asked(other).asks_for_other_sound
 
 
 def test_the_setting_and_the_option_have_one_default() -> None:
@@ -68,4 +211,9 @@ def test_the_setting_and_the_option_have_one_default() -> None:
 def test_a_whole_number_says_its_bounds() -> None:
     """In the sentence that refuses another one."""
     assert str(WholeNumber(32, 320)) == "a whole number from 32 to 320"
+    assert str(WholeNumber(1, 2, "any")) == "`any` or a whole number from 1 to 2"
     assert WholeNumber(-30, -8).parse("-8") == -8
+
+
+def test_channels_that_were_asked_for_stay_so() -> None:
+    assert Options(channels=Channels.MONO).asked({"quality": "high"}).channels is Channels.MONO

@@ -1,6 +1,6 @@
 """`make corpus FOLDER=…` converts every media file below a folder, and says what came of each.
 
-The length of what comes out is held against a plain decode of the first audio track. That decode runs in no jail, so use
+The length of what comes out is held against a plain decode of the first audio track. That decode has no jail, so use
 it on files that you trust.
 """
 
