@@ -1,4 +1,4 @@
-"""Download: the MP3 is streamed from GridFS to its owner, or to whoever holds a signed link that has not expired."""
+"""Download: audio is streamed from GridFS to its owner, or to whoever holds a signed link that has not expired."""
 
 from datetime import UTC, datetime
 from urllib.parse import quote
@@ -6,34 +6,28 @@ from uuid import UUID
 
 from flask import Request, Response
 
-from functions.download import ranges
-from functions.model import media
-from functions.model.errors import Conflict, Gone, NotFound
-from functions.model.jobs import Job, State
+from functions.download import content, ranges
+from functions.download.content import Content
+from functions.model.errors import NotFound
+from functions.model.jobs import Job
 from functions.runtime import metrics, preconditions, web, wiring
 
 services = wiring.Services("download")
-NOT_READY = {
-    State.QUEUED: "the job is queued; ask /jobs/{id} until it is done",
-    State.CONVERTING: "the job is converting; ask /jobs/{id} until it is done",
-    State.FAILED: "the job has failed; /jobs/{id} says why",
-    State.CANCELLED: "the job was cancelled; POST /jobs/{id}/retry takes it up again",
-}
 
 
 @web.serves("GET", ready=services.ready)
 def download(request: Request) -> Response:
-    web.query(request, "fid", "token")
-    fid = web.parse_id(request.args.get("fid", ""), "MP3")
+    query = web.query(request, "fid", "token", "part")
+    fid = web.parse_id(query.get("fid", ""), "audio")
     job = services.jobs.find_audio(fid, _owner(request, fid))
     if job is None:
-        raise NotFound("there is no MP3 of that id, or it is not yours")
+        raise NotFound("there is no audio of that id, or it is not yours")
     web.note(job=job.id, user=job.owner)
-    return _answer(request, job, *_audio(job))
+    return _answer(request, job, content.of(job, query.get("part")))
 
 
 def _owner(request: Request, fid: UUID) -> UUID | None:
-    """The user whose token it is; None where the request brings a link signed for that MP3."""
+    """The user whose token it is; None where the request brings a link signed for that audio."""
     token = request.args.get("token")
     if token:
         services.links.check(token, fid)
@@ -41,35 +35,26 @@ def _owner(request: Request, fid: UUID) -> UUID | None:
     return services.bearer.claims(request.headers.get("Authorization")).user
 
 
-def _audio(job: Job) -> tuple[UUID, int]:
-    """The MP3's file, and its size in bytes. Raises Conflict while there is none, Gone once it has expired."""
-    if job.state == State.EXPIRED:
-        raise Gone("the MP3 was kept for its time and is removed; upload the video again", reason=State.EXPIRED)
-    if job.state != State.DONE or job.audio is None or job.audio_size is None:
-        raise Conflict(NOT_READY[job.state].format(id=job.id), reason=job.state)
-    return job.audio, job.audio_size
-
-
-def _answer(request: Request, job: Job, audio: UUID, size: int) -> Response:
-    here = preconditions.Representation(audio.hex, _made(job))
-    response = Response(mimetype=job.options.encoding.mime_type)
+def _answer(request: Request, job: Job, found: Content) -> Response:
+    here = preconditions.Representation(found.etag, _made(job))
+    response = Response(mimetype=found.mime_type)
     response.set_etag(here.etag)
     response.last_modified = here.modified
     response.headers["Accept-Ranges"] = "bytes"
     response.headers["Cache-Control"] = "private, no-cache"
-    response.headers["Content-Disposition"] = _disposition(media.audio_name(job.filename, job.options.encoding))
+    response.headers["Content-Disposition"] = _disposition(found.filename)
     if not preconditions.wanted(request.headers, here):
         response.status_code = 304
         return response
     if request.method == "HEAD":  # for which a Range means nothing (RFC 9110, 14.2)
-        response.content_length = size
+        response.content_length = found.size
         return response
-    part = ranges.part(request.headers.get("Range"), size) if preconditions.fits(request.headers, here) else None
+    part = ranges.part(request.headers.get("Range"), found.size) if preconditions.fits(request.headers, here) else None
     if part:
         response.status_code = 206
-        response.headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{size}"
-    sent = part or range(size)
-    response.response = services.audios.read(audio, sent.start, len(sent))
+        response.headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{found.size}"
+    sent = part or range(found.size)
+    response.response = services.audios.read(found.file, found.start + sent.start, len(sent))
     response.content_length = len(sent)
     web.note(bytes=len(sent))
     metrics.count_bytes("out", len(sent))
@@ -77,7 +62,7 @@ def _answer(request: Request, job: Job, audio: UUID, size: int) -> Response:
 
 
 def _made(job: Job) -> datetime | None:
-    """When the MP3 was made, in whole seconds as in HTTP dates.
+    """When the audio was made, in whole seconds as in HTTP dates.
 
     Never later than now, which it would be where Postgres' clock is ahead of ours (RFC 9110, 8.8.2.1).
     """

@@ -16,6 +16,7 @@ _ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _UNPRINTABLE = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb]"
 )
+_FORBIDDEN = re.compile(r'[<>:"/\\|?*]')  # in names of files (Microsoft, "Naming Files, Paths, and Namespaces")
 _NAME_BYTES = 200  # file systems allow 255; the rest is for what a browser appends, such as " (1)"
 # The suffixes that a name loses when it becomes that of the audio. Whatever else stands behind a dot is a part of the
 # name, as in "Interview v1.2" or "Mr.Robot".
@@ -115,8 +116,28 @@ def video_name(sent: str) -> str:
 
 def audio_name(video: str, encoding: Encoding) -> str:
     """The file name of a video's audio: one safe path component of at most 200 bytes, whatever the video is called."""
+    return _named_after(video, encoding.suffix)
+
+
+def archive_name(video: str) -> str:
+    """The file name of the zip that holds a video's audio in parts, as safe as audio_name()."""
+    return _named_after(video, ".zip")
+
+
+def part_name(number: int, count: int, title: str, encoding: Encoding) -> str:
+    """The file name of one of `count` parts: numbered, so that names sort as the parts follow, and safe everywhere.
+
+    Windows takes none of some characters and no dot or space at the end; the number in front keeps the name from being
+    that of a device, such as CON, and from being hidden.
+    """
+    safe = " ".join(_FORBIDDEN.sub(" ", printable(title)).split())
+    front = f"{number:0{max(2, len(str(count)))}d} "
+    return (front + _cut(safe, _NAME_BYTES - len(front) - len(encoding.suffix))).strip(". ") + encoding.suffix
+
+
+def _named_after(video: str, suffix: str) -> str:
     stem, _ = _split(video_name(video).rstrip(". "))
-    return (_cut(stem.strip(". "), _NAME_BYTES - len(encoding.suffix)).rstrip(". ") or "audio") + encoding.suffix
+    return (_cut(stem.strip(". "), _NAME_BYTES - len(suffix)).rstrip(". ") or "audio") + suffix
 
 
 def _split(name: str) -> tuple[str, str]:

@@ -7,6 +7,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from functions.model.audio import Part
 from functions.model.jobs import Job
 from functions.model.tokens import Links, Tokens
 from functions.stores.gridfs import Bucket
@@ -196,13 +197,13 @@ def add(jobs: Jobs, videos: Bucket, ada: Person) -> Callable[..., Job]:
 
 @pytest.fixture
 def finish(jobs: Jobs, mp3s: Bucket, add: Callable[..., Job]) -> Callable[..., Job]:
-    """Adds a job that is done, and its MP3."""
+    """Adds a job that is done, and its audio, which may be in parts."""
 
-    def make(content: bytes = b"ID3" + bytes(range(256)), **changes: Any) -> Job:
+    def make(content: bytes = b"ID3" + bytes(range(256)), parts: tuple[Part, ...] = (), **changes: Any) -> Job:
         claimed, audio = jobs.claim(add(**changes).id), uuid4()
         assert claimed
         mp3s.write(audio, [content])
-        job = jobs_of_tests.finish(jobs, claimed, len(content), audio)
+        job = jobs_of_tests.finish(jobs, claimed, len(content), audio, parts=parts)
         assert job
         return job
 

@@ -10,6 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from functions.model.audio import Part
 from functions.model.jobs import Job
 from functions.model.media import Reason
 from functions.model.tokens import Links, Tokens
@@ -237,3 +238,42 @@ def test_a_lost_file_is_told_before_the_first_byte(get: Get, mp3s: Bucket, job: 
 def test_a_store_that_is_away_is_told(function: Function, ada: Person, job: Job) -> None:
     client = function("download", MONGO_MP3_URI="mongodb://127.0.0.1:1/mp3s?serverSelectionTimeoutMS=300")
     problem(client.get(f"/?fid={job.fid}", headers=ada.headers), 503, "unavailable")
+
+
+@pytest.fixture
+def split(finish: Make) -> Job:
+    """A job whose audio has two parts."""
+    parts = (Part("Ä", "01 Ä.mp3", 10, 20, 1.0), Part("B", "02 B.mp3", 40, 30, 2.0))
+    return finish(CONTENT, filename="Größe.mp4", parts=parts)
+
+
+def test_split_audio_is_a_zip(function: Function, ada: Person, split: Job) -> None:
+    """Called after the video, as the audio would be."""
+    answer = function("download").get(f"/?fid={split.fid}", headers=ada.headers)
+    assert (answer.status_code, answer.mimetype, answer.data) == (200, "application/zip", CONTENT)
+    assert "filename*=UTF-8''Gr%C3%B6%C3%9Fe.zip" in answer.headers["Content-Disposition"]
+
+
+def test_a_part_is_downloaded_by_its_number(function: Function, ada: Person, split: Job) -> None:
+    """With its own name, size and tag, whole or in part; a signed link opens it too."""
+    client = function("download")
+    first, second = (client.get(f"/?fid={split.fid}&part={part}", headers=ada.headers) for part in (1, 2))
+    assert (first.status_code, first.mimetype, first.data) == (200, "audio/mpeg", CONTENT[10:30])
+    assert "filename*=UTF-8''01%20%C3%84.mp3" in first.headers["Content-Disposition"]
+    assert (second.data, second.content_length) == (CONTENT[40:70], 30)
+    assert first.headers["ETag"] != second.headers["ETag"]
+    jumped = client.get(f"/?fid={split.fid}&part=2", headers={**ada.headers, "Range": "bytes=28-99"})
+    assert (jumped.status_code, jumped.data) == (206, CONTENT[68:70])
+    assert jumped.headers["Content-Range"] == "bytes 28-29/30"
+    assert client.get(f"/?fid={split.fid}&part=1&token={link(split.fid)}").data == CONTENT[10:30]
+
+
+@pytest.mark.parametrize("part", ["0", "3", "-1", "x", "", "1.0", "99999"])
+def test_a_part_that_is_not_there_is_not_found(part: str, function: Function, ada: Person, split: Job) -> None:
+    answer = function("download").get(f"/?fid={split.fid}&part={part}", headers=ada.headers)
+    assert "2 parts" in problem(answer, 404, "not-found")["detail"]
+
+
+def test_audio_in_one_piece_has_no_parts(function: Function, ada: Person, job: Job) -> None:
+    answer = function("download").get(f"/?fid={job.fid}&part=1", headers=ada.headers)
+    assert "no parts" in problem(answer, 404, "not-found")["detail"]
