@@ -23,6 +23,11 @@ class Archive:
         self._zip = ZipFile(self._file, "w", ZIP_STORED)
         self.parts: list[Part] = []
 
+    @property
+    def size(self) -> int:
+        """Bytes of it so far."""
+        return self._file.tell()
+
     def __enter__(self) -> "Archive":
         return self
 

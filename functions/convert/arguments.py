@@ -1,20 +1,57 @@
 """What ffmpeg is told of a conversion, made of values alone."""
 
+from collections.abc import Iterable
+
 from functions.convert.description import Audio
 from functions.convert.sound import Sound
-from functions.model.options import Options
+from functions.model.options import Format, Options
 
 ERROR_RATE = 0.1  # the share of the sound that may be lost to damage
 # Lines of progress on stdout, and every message with its level on stderr.
 REPORTING = ("-loglevel", "level+warning", "-nostats", "-progress", "pipe:1", "-stats_period", "0.5")
 TOLERATING = ("-max_error_rate", str(ERROR_RATE))
+_OPUS_MOST = 256  # kbit/s for each channel (RFC 6716, 2.1.1 has 510 for two)
+# The codecs that lose nothing, and may have more than 16 bits. Other sound in 24 would only be larger.
+_EXACT = ("pcm_", "flac", "alac", "wavpack", "tta", "ape", "mlp", "truehd", "dts", "als", "shorten", "tak", "dsd_")
 
 
-def encode(audio: Audio, sound: Sound, options: Options, most: float, target: str) -> list[str]:
-    """Encodes one track of the first input to `target`: at most `most` seconds, whatever length the header claims."""
+def written(target: str, options: Options, most: float, tags: int | None = None, cover: int | None = None) -> list[str]:
+    """Writes one file of at most `most` seconds, whatever length the header claims.
+
+    `tags` and `cover` are the inputs that hold them. Nothing is kept of the video itself, nor of its stream: what is
+    wanted of that is among the tags.
+    """
     encoding = options.encoding
+    picture = ("-map", f"{cover}:v", "-c:v", "copy", "-disposition:v", "attached_pic")
+    described = "-1" if tags is None else str(tags)
     return [
-        *("-map", f"0:{audio.index}", "-vn", "-sn", "-dn", "-map_metadata", "-1", "-map_chapters", "-1"),
-        *("-af", ",".join(sound.filters), "-c:a", encoding.codec, "-q:a", str(options.vbr)),
+        *(("-vn",) if cover is None else picture),
+        *("-sn", "-dn", "-map_metadata", described, "-map_metadata:s", "-1", "-map_chapters", described),
         *("-t", str(most), "-f", encoding.muxer, *encoding.muxer_arguments, "-y", f"file:{target}"),
     ]
+
+
+def encoded(audio: Audio, sound: Sound, filters: Iterable[str], options: Options) -> list[str]:
+    """Encodes one track of the first input."""
+    is_exact = (audio.codec or "").startswith(_EXACT)
+    return [
+        *("-map", f"0:{audio.index}", "-af", ",".join((*sound.filters, *filters))),
+        *("-c:a", options.encoding.codec, *_size(sound, options)),
+        *(("-sample_fmt", "s16") if options.format is Format.FLAC and not is_exact else ()),
+    ]
+
+
+def copied(audio: Audio) -> list[str]:
+    """Takes one track of the first input as it is."""
+    return ["-map", f"0:{audio.index}", "-c:a", "copy"]
+
+
+def _size(sound: Sound, options: Options) -> tuple[str, ...]:
+    if options.vbr is not None:
+        return "-q:a", str(options.vbr)
+    if options.bitrate is None:
+        return ()
+    if options.format is Format.OPUS:
+        constant = ("-vbr", "off") if options.quality is None else ()
+        return "-b:a", f"{min(options.bitrate, _OPUS_MOST * sound.channels)}k", *constant
+    return "-b:a", f"{options.bitrate}k"

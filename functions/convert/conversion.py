@@ -15,13 +15,13 @@ from functions.convert import ffmpeg, transcode
 from functions.convert.disk import Disk, Reservation
 from functions.convert.jail import Checkpoint, Jail, Limits
 from functions.convert.lease import Lease, LeaseLost
+from functions.convert.work import Result
 from functions.model.errors import Missing, Unavailable
 from functions.model.jobs import Job, State
 from functions.model.media import Container, MediaError, Reason
 from functions.runtime import metrics, shutdown
 from functions.runtime.wiring import Services
 
-PIECE = 1024 * 1024  # bytes of audio read at once
 EXPECTED_SHARE = 4  # until the video's length is known, its audio is expected to have a quarter of its bytes or fewer
 REFUNDED = (Unavailable, OSError)  # not the video's fault: the try is given back, so that an outage fails nobody's job
 TRANSIENT = (*REFUNDED, ffmpeg.Interrupted, Missing)  # a later try may succeed
@@ -66,12 +66,11 @@ def _work(services: Services, disk: Disk, claimed: Job) -> Job | None:
             if shutdown.overdue():
                 raise Unavailable("this worker is being stopped")
 
-        target = Path(folder, "audio")
         reservation.extend(min(claimed.video_size // EXPECTED_SHARE, services.settings.max_audio_bytes))
         _fetch(services, claimed, Path(folder, "video"), checkpoint)
         result = _transcode(services, claimed, reservation, checkpoint)
         audio = uuid4()
-        size = services.audios.write(audio, _read(target, checkpoint))
+        size = services.audios.write(audio, _watched(result.pieces(), checkpoint))
         job = services.jobs.finish(claimed, audio=audio, audio_size=size, facts=result.facts)
     if job is None:
         services.audios.delete(audio)
@@ -83,12 +82,11 @@ def _fetch(services: Services, claimed: Job, source: Path, checkpoint: Checkpoin
     if claimed.video is None:
         raise Missing("the uploaded video is no longer kept")
     with source.open("wb") as file:
-        for piece in services.videos.read(claimed.video):
-            checkpoint()
+        for piece in _watched(services.videos.read(claimed.video), checkpoint):
             file.write(piece)
 
 
-def _transcode(services: Services, claimed: Job, reservation: Reservation, checkpoint: Checkpoint) -> transcode.Result:
+def _transcode(services: Services, claimed: Job, reservation: Reservation, checkpoint: Checkpoint) -> Result:
     """Makes the file `audio` of the file `video` in the reservation's folder."""
     settings, options = services.settings, claimed.options
     limits = Limits.of(settings)
@@ -97,7 +95,9 @@ def _transcode(services: Services, claimed: Job, reservation: Reservation, check
     seen = transcode.describe(jail, "video", Container(claimed.container))
     services.jobs.note_source(claimed, seen.source)
     if seen.duration:
-        most = int(seen.duration * options.encoding.max_bytes_per_second)
+        channels, rates = ([getattr(each, name) or 0 for each in seen.audio] for name in ("channels", "sample_rate"))
+        rate = options.encoding.bytes_per_second(max(channels, default=0) or 2, max(rates, default=0) or 48_000)
+        most = int(seen.duration * rate)
         reservation.extend(min(most, settings.max_audio_bytes))
     try:
         return transcode.transcode(jail, "video", "audio", seen, options)
@@ -107,8 +107,7 @@ def _transcode(services: Services, claimed: Job, reservation: Reservation, check
         raise
 
 
-def _read(target: Path, checkpoint: Checkpoint) -> Iterator[bytes]:
-    with target.open("rb") as file:
-        while piece := file.read(PIECE):
-            checkpoint()
-            yield piece
+def _watched(pieces: Iterator[bytes], checkpoint: Checkpoint) -> Iterator[bytes]:
+    for piece in pieces:
+        checkpoint()
+        yield piece

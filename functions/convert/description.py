@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from functions.convert import ffmpeg
-from functions.convert.jail import Jail, open_file
+from functions.convert.jail import Jail, open_by, open_file
 from functions.model.media import Container, MediaError, Reason
 from functions.model.source import Chapter, Source, Track
 
@@ -73,6 +73,15 @@ def describe(jail: Jail, name: str, container: Container) -> Description:
     if run.status or "format" not in report:
         raise ffmpeg.explain(run)
     return read_report(report, container)
+
+
+def length(jail: Jail, name: str, demuxer: str) -> float:
+    """The seconds that a file of ours plays, as its container says; 0 for an empty one."""
+    words = ["-v", "error", "-print_format", "json", "-show_entries", "format=duration", *open_by(name, demuxer)]
+    run = jail.probe(words, LOOK_SECONDS)
+    if run.status:
+        return 0.0
+    return _seconds(json.loads(run.output).get("format", {}).get("duration")) or 0.0
 
 
 def read_report(report: Mapping[str, Any], container: Container) -> Description:

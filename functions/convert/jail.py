@@ -66,14 +66,22 @@ class Jail:
         return ffmpeg.run(command, self.folder, seconds, lambda _: self.checkpoint())
 
     def run(
-        self, words: list[str], duration: float | None, tick: Callable[[float], None] | None = None, *, size: int = 0
+        self,
+        words: list[str],
+        duration: float | None,
+        tick: Callable[[float], None] | None = None,
+        *,
+        size: int = 0,
+        seconds: float = float("inf"),
     ) -> ffmpeg.Run:
         """Runs ffmpeg over sound of `duration` seconds; it may write files of at most `size` bytes each.
+
+        It may take the time that such a conversion may take, but at most `seconds`.
 
         `tick` is called at least every ffmpeg.BEAT seconds with the seconds of output so far. What it raises, or the
         checkpoint, stops the work. Raises MediaError (timed_out, too_long, too_large).
         """
-        seconds = self.limits.seconds_for(duration)
+        seconds = min(seconds, self.limits.seconds_for(duration))
 
         def watch(done: float) -> None:
             if done > self.limits.duration + 1:  # the header lied
@@ -92,9 +100,13 @@ class Jail:
 
 def open_file(name: str, container: Container) -> list[str]:
     """The words that open one file: as local files only, and through the one demuxer that sniffing has found."""
+    return open_by(name, container.value)
+
+
+def open_by(name: str, demuxer: str) -> list[str]:
+    """The same for a file that we have written ourselves."""
     return [
-        *("-protocol_whitelist", "file", "-format_whitelist", container.value, "-f", container.value),
-        *("-i", f"file:{name}"),
+        *("-protocol_whitelist", "file", "-format_whitelist", demuxer, "-f", demuxer, "-i", f"file:{name}"),
     ]
 
 

@@ -12,6 +12,7 @@ class Note(StrEnum):
     INCOMPLETE = "incomplete"
     OTHER_TRACK = "other_track"
     COVER_UNREADABLE = "cover_unreadable"
+    NO_CHAPTERS = "no_chapters"
 
     @property
     def sentence(self) -> str:
@@ -23,6 +24,7 @@ _SENTENCES = {
     Note.INCOMPLETE: "The recording was interrupted: the audio ends where the video does.",
     Note.OTHER_TRACK: "The track that plays by default has no sound that can be read, so another one was taken.",
     Note.COVER_UNREADABLE: "The cover picture cannot be read and was left out.",
+    Note.NO_CHAPTERS: "The video has no chapters to split it by, so the audio is one file.",
 }
 
 

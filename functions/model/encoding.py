@@ -41,15 +41,21 @@ class Encoding:
     codec: str  # ffmpeg's encoder
     muxer: str  # ffmpeg's writer of the file around it
     muxer_arguments: tuple[str, ...]
+    demuxer: str  # ffmpeg's reader of it
     sample_rates: tuple[int, ...]  # Hz, rising
     max_channels: int
-    max_bytes_per_second: int  # not counting tags and cover
+    sample_bytes: int  # at most, of each sample of a channel; lossy ones have less than this at their best
     copied: tuple[str, ...]  # the codecs, in ffmpeg's words, of which a track is copied into such a file
     meanings: Mapping[Quality, Meaning]
     bitrates: Callable[
         [int | None], tuple[int, ...] | range
     ]  # kbit/s, at a sample rate in Hz or at any; none: lossless
+    layouts: str = ""  # of more than two channels that the encoder takes, in ffmpeg's words; empty: any
     measure: Callable[[BinaryIO], float] | None = None  # seconds that a finished file plays, where ffprobe is not asked
+
+    def bytes_per_second(self, channels: int, hertz: int) -> int:
+        """The most that a second of sound takes, not counting tags and cover."""
+        return min(channels, self.max_channels) * self.nearest_rate(hertz) * self.sample_bytes
 
     def nearest_rate(self, hertz: int) -> int:
         """The lowest sample rate that the format has and that is not below `hertz`, or the highest one."""
@@ -59,6 +65,7 @@ class Encoding:
 _RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 _LOSSLESS_RATES = (*_RATES, 88200, 96000)
 _BITRATES = range(32, 321)
+_XIPH = "3.0|quad|5.0|5.1|6.1|7.1"  # RFC 7845, 5.1.1.2 and RFC 9639, 9.1.3
 _BY_BITRATE = {
     Quality.STANDARD: Meaning(192),
     Quality.VOICE: Meaning(64, mono=True),
@@ -83,9 +90,10 @@ MP3 = Encoding(
     codec="libmp3lame",
     muxer="mp3",
     muxer_arguments=("-id3v2_version", "0", "-write_id3v1", "0", "-write_xing", "1"),  # convert/id3.py writes the tag
+    demuxer="mp3",
     sample_rates=_RATES,
     max_channels=2,
-    max_bytes_per_second=320_000 // 8,
+    sample_bytes=1,
     copied=("mp3",),
     meanings={
         Quality.STANDARD: Meaning(vbr=2),
@@ -104,12 +112,14 @@ M4A = Encoding(
     codec="aac",
     muxer="ipod",
     muxer_arguments=("-movflags", "+faststart"),
+    demuxer="mov",
     sample_rates=_RATES,
     max_channels=8,
-    max_bytes_per_second=4 * 320_000 // 8,
+    sample_bytes=1,
     copied=("aac",),
     meanings=_BY_BITRATE,
     bitrates=lambda _hertz: _BITRATES,
+    layouts="3.0|4.0|5.0|5.1|7.1(wide)",
 )
 OPUS = Encoding(
     name="Opus",
@@ -118,12 +128,14 @@ OPUS = Encoding(
     codec="libopus",
     muxer="opus",
     muxer_arguments=(),
+    demuxer="ogg",
     sample_rates=(8000, 12000, 16000, 24000, 48000),  # RFC 6716, 2
     max_channels=8,
-    max_bytes_per_second=512_000 // 8,
+    sample_bytes=1,
     copied=("opus",),
     meanings=_BY_BITRATE,
     bitrates=lambda _hertz: _BITRATES,
+    layouts=_XIPH,
 )
 FLAC = Encoding(
     name="FLAC",
@@ -132,12 +144,14 @@ FLAC = Encoding(
     codec="flac",
     muxer="flac",
     muxer_arguments=(),
+    demuxer="flac",
     sample_rates=_LOSSLESS_RATES,
     max_channels=8,
-    max_bytes_per_second=8 * 3 * 96_000,
+    sample_bytes=3,
     copied=("flac",),
     meanings=_LOSSLESS,
     bitrates=lambda _hertz: (),
+    layouts=_XIPH,
 )
 WAV = Encoding(
     name="WAV",
@@ -146,9 +160,10 @@ WAV = Encoding(
     codec="pcm_s16le",
     muxer="wav",
     muxer_arguments=("-write_bext", "0", "-rf64", "auto"),
+    demuxer="wav",
     sample_rates=_LOSSLESS_RATES,
     max_channels=8,
-    max_bytes_per_second=8 * 2 * 96_000,
+    sample_bytes=2,
     copied=("pcm_s16le",),
     meanings=_LOSSLESS,
     bitrates=lambda _hertz: (),

@@ -50,6 +50,7 @@ class Reason(StrEnum):
     """Why a job failed. The values stand in rows, events and answers, and programs match on them: they never change."""
 
     NO_AUDIO = "no_audio"
+    NO_SUCH_TRACK = "no_such_track"
     TRUNCATED = "truncated"
     DAMAGED = "damaged"
     TOO_LONG = "too_long"
@@ -67,6 +68,7 @@ class Reason(StrEnum):
 
 _SENTENCES = {
     Reason.NO_AUDIO: "The video has no sound, so there is nothing to convert. Upload one with an audio track.",
+    Reason.NO_SUCH_TRACK: "The video has no such audio track. Choose one of those that its job lists.",
     Reason.TRUNCATED: "The video is cut off: its end is missing. Copy or download it again, then upload all of it.",
     Reason.DAMAGED: "The video is damaged and its sound cannot be read. Upload an intact copy.",
     Reason.TOO_LONG: "The video is longer than this service allows. Upload it in shorter parts.",
@@ -79,12 +81,17 @@ _SENTENCES = {
 
 
 class MediaError(Exception):
-    """This video can never be converted, however often it is tried. `reason` is for its owner, `detail` for the log."""
+    """This video can never be converted, however often it is tried.
 
-    def __init__(self, reason: Reason, detail: str = "") -> None:
+    `reason` is for programs, `detail` for the log, and `say` for the owner: what is wrong and what to do, where that is
+    more than the reason's own sentence.
+    """
+
+    def __init__(self, reason: Reason, detail: str = "", *, say: str | None = None) -> None:
         super().__init__(f"{reason}: {detail}" if detail else str(reason))
         self.reason = reason
         self.detail = detail
+        self.say = say
 
 
 def sniff(head: bytes) -> Container | None:

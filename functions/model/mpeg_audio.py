@@ -20,6 +20,7 @@ _KBITS = {  # by (MPEG-1?, layer III?); the header counts them from 1
     (False, False): LOW_BITRATES,
 }
 _HEADER = 4  # bytes
+LONGEST_FRAME = 2881  # bytes: 320 kbit/s at 32 kHz are 1,440 and padding; MPEG-2 at 160 and 8 kHz has twice as many
 _ID3_HEADER = 10  # bytes
 # The empty side information of a frame (9, 17 or 32 bytes by version and channels), then a tag that has at least the
 # two fields we read: the flags 1 and 2 say that it counts frames and bytes.

@@ -6,12 +6,13 @@ import pytest
 
 from functions.convert import transcode
 from functions.convert.jail import Jail, Limits
+from functions.convert.work import Result
 from functions.model.media import SNIFF_BYTES, Container, sniff
 from functions.model.options import Options
 from functions.runtime.settings import Settings
 
 LIMITS = Limits.of(Settings())  # those of a convert that is told nothing else
-Convert = Callable[..., transcode.Result]
+Convert = Callable[..., Result]
 
 
 @pytest.fixture(scope="session")
@@ -34,7 +35,7 @@ def convert(tmp_path: Path) -> Convert:
         limits: Limits = LIMITS,
         progress: Callable[[float], None] = lambda _: None,
         **options: Any,  # by the names that Options has
-    ) -> transcode.Result:
+    ) -> Result:
         with video.open("rb") as file:
             container = sniff(file.read(SNIFF_BYTES))
         assert container, f"{video.name} is no media"
@@ -50,7 +51,7 @@ def force(
     limits: Limits = LIMITS,
     progress: Callable[[float], None] = lambda _: None,
     **options: Any,
-) -> transcode.Result:
+) -> Result:
     """Converts a video to folder/audio.mp3, as if sniffing had found that container."""
     (folder / "source").unlink(missing_ok=True)
     (folder / "source").symlink_to(video)

@@ -1,0 +1,67 @@
+"""Whether a conversion has lost too much of the sound: ffmpeg exits with 0 for most damaged videos."""
+
+import re
+from collections.abc import Callable
+from typing import BinaryIO
+
+from functions.convert import ffmpeg, tracks
+from functions.convert.arguments import ERROR_RATE
+from functions.convert.description import Description
+from functions.convert.ffmpeg import Run
+from functions.convert.sound import Span
+from functions.model.media import Container, MediaError, Reason
+
+_CUT = {  # what ffmpeg says of a video that lost its end, only to exit with 0
+    Container.MP4: "partial file|Packet corrupt",
+    Container.MATROSKA: "File ended prematurely",
+}
+_NOTHING = "received no packets|nothing was encoded|does not contain any stream|matches no streams"
+_GAP = 0.1  # seconds
+_SLACK = 1.0  # seconds by which the sound may end later than the video says
+_ERROR = re.compile(r"\[(?:error|fatal)\]|Packet corrupt")
+_INPUT_ERROR = re.compile(r"^\[in#0.*\[error\]", re.MULTILINE)
+
+
+def check_run(run: Run, seen: Description) -> None:
+    """Raises tracks.Soundless where nothing came out, and what ffmpeg.explain() says of a run that failed."""
+    if run.status and re.search(_NOTHING, run.messages) and not _ERROR.search(_without(run.messages, _NOTHING)):
+        raise tracks.Soundless
+    if run.status or (seen.container in _CUT and re.search(_CUT[seen.container], run.messages)):
+        raise ffmpeg.explain(run)
+
+
+def measured(measure: Callable[[BinaryIO], float], file: BinaryIO) -> float:
+    """The seconds that a file plays. Raises MediaError (damaged) where it does not say."""
+    try:
+        return measure(file)
+    except ValueError as error:
+        raise MediaError(Reason.DAMAGED, str(error)) from error
+
+
+def check_length(run: Run, seconds: float, seen: Description, span: Span) -> None:
+    """Raises MediaError where `seconds` fall too short of what was to come, tracks.Soundless where there are none.
+
+    Missing sound alone is no damage: it may end before the picture, and some recorders write none while it is silent.
+    """
+    said = run.messages
+    if seconds <= 0:
+        if _ERROR.search(_without(said, _NOTHING)):
+            raise tracks.Soundless(Reason.DAMAGED, said[-500:])
+        raise tracks.Soundless
+    length = span.length(seen.duration) or 0.0
+    if seen.container == Container.FLAC and span == Span() and run.done < length - 0.1:
+        raise MediaError(Reason.TRUNCATED, f"it ends at {run.done:.2f} s of {length:.2f} s")
+    due = max(run.done, length) if _INPUT_ERROR.search(said) else run.done
+    if seconds < (1 - ERROR_RATE) * due and _ERROR.search(said):
+        raise MediaError(Reason.DAMAGED, f"{seconds:.2f} s of {due:.2f} s: {said[-500:]}")
+
+
+def has_gaps(run: Run, seconds: float, seen: Description, span: Span) -> bool:
+    """Whether the sound ends later, by the times of its frames, than it is long, and within what the file says."""
+    length = span.length(seen.duration)
+    return length is not None and seconds + _GAP < run.done <= length + _SLACK
+
+
+def _without(messages: str, words: str) -> str:
+    """The messages without the lines that have those words."""
+    return "\n".join(line for line in messages.splitlines() if not re.search(words, line))

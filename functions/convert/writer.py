@@ -1,0 +1,274 @@
+"""Writes the audio of one track: as one file or as one for each chapter, encoded or copied, each with its tags."""
+
+from dataclasses import dataclass, replace
+
+from functions.convert import (
+    arguments,
+    copying,
+    damage,
+    description,
+    ffmetadata,
+    id3,
+    loudness,
+    parts,
+    sound,
+    tracks,
+    waveform,
+)
+from functions.convert.archive import Archive
+from functions.convert.description import Audio
+from functions.convert.ffmpeg import Run
+from functions.convert.jail import open_by, open_file
+from functions.convert.loudness import Measured
+from functions.convert.parts import Plan
+from functions.convert.sound import Sound, Span
+from functions.convert.work import Result, Work, pieces
+from functions.model.audio import Audio as Facts
+from functions.model.audio import Loudness, Note
+from functions.model.media import Container
+from functions.model.options import Format, Keep, Split
+from functions.model.source import Chapter
+from functions.model.tags import Tags
+
+_SEEKABLE = (Container.MP4, Container.MATROSKA)  # their times are exact also when they are not read from the front
+_FAR = 30.0  # seconds; from there on it pays not to read what comes before
+_RUN_UP = 10.0  # seconds that are read before the wanted ones, so that the decoder has found its way
+_MEASURING = 0.2  # the share of the time that it takes to measure loudness
+_PART, _COVER = "part", "picture"
+
+
+@dataclass(frozen=True)
+class File:
+    """One file that is to be written."""
+
+    name: str
+    span: Span
+    tags: Tags
+    chapters: tuple[Chapter, ...]  # by the video's clock
+    progress: tuple[float, float]  # how much of the work is done before it, and with it
+    size: int  # bytes, at most
+    peaks: bool  # whether the waveform is to be made with it
+
+
+@dataclass(frozen=True)
+class Written:
+    """One file as it was written; `front` comes before its bytes."""
+
+    front: bytes
+    seconds: float
+
+
+class Writer:
+    """Writes the audio of one track to the work's target."""
+
+    def __init__(self, work: Work, audio: Audio) -> None:
+        self._work, self._audio, self._options = work, audio, work.options
+        self._sound = sound.shape(audio, work.options, work.span)
+        found = {**work.seen.tags, **(work.seen.stream_tags[audio.index] if not work.seen.tags else {})}
+        self._tags = Tags.of(found).asked(work.options)
+        keeps = work.options.chapters is Keep.KEEP
+        self._chapters = work.seen.chapters if keeps else ()
+
+    def write(self) -> Result:
+        """Raises tracks.Soundless where there is no sound, another MediaError, and what stops the work."""
+        if copying.is_possible(self._audio, self._options):
+            try:
+                return self._copy()
+            except copying.Damaged:
+                pass  # a decoder makes the best of it
+        wanted = loudness.target(self._options, self._sound)
+        return self._encode((), 0.0) if wanted is None else self._make_loud(wanted)
+
+    def _copy(self) -> Result:
+        """Raises copying.Damaged where the track has to be decoded after all."""
+        file = self._whole(0.0)
+        run = self._run(file, self._sound, arguments.copied(self._audio))
+        if run.status or "[error]" in run.messages:
+            raise copying.Damaged(run.messages[-200:])
+        written = self._finish(file)
+        copying.check_length(run, written.seconds)
+        if self._options.format is Format.MP3:
+            copying.check_frames(self._work.path(file.name))
+        result = self._result(written, ())
+        audio = self._audio
+        return replace(
+            result,
+            facts=replace(result.facts, copied=True, channels=audio.channels or 0, sample_rate=audio.sample_rate or 0),
+        )
+
+    def _make_loud(self, wanted: float) -> Result:
+        before = self._measure()
+        filters = loudness.filters(before, wanted, self._sound)
+        result = self._encode(filters, _MEASURING)
+        after = self._measure_result(result)
+        if after.dbtp is not None and after.dbtp > loudness.PEAK:  # the encoder has overshot
+            filters = loudness.filters(before, wanted, self._sound, after.dbtp - loudness.PEAK)
+            result = self._encode(filters, _MEASURING)
+            after = self._measure_result(result)
+        reached = Loudness(before.lufs, before.dbtp, after.lufs, after.dbtp)
+        return replace(result, facts=replace(result.facts, loudness=reached))
+
+    def _measure(self) -> Measured:
+        """The loudness of the sound that will be encoded."""
+        work = self._work
+        length = work.span.length(work.seen.duration)
+        words = [*loudness.QUIET, *arguments.TOLERATING, *open_file(work.source, work.seen.container)]
+        words += loudness.words(f"0:{self._audio.index}", self._sound.filters, work.most)
+        return loudness.read(work.jail.run(words, length, self._ticks((0.0, _MEASURING), length)))
+
+    def _measure_result(self, result: Result) -> Measured:
+        """The loudness that was reached; that of parts is not measured."""
+        if result.facts.parts:
+            return Measured(None, None)
+        demuxer = self._options.encoding.demuxer
+        return loudness.measure_file(self._work.jail, self._work.target, demuxer, result.facts.duration)
+
+    def _encode(self, filters: tuple[str, ...], begun: float) -> Result:
+        plans = []
+        if self._options.split is Split.CHAPTERS:
+            plans = parts.plan(self._work.seen.chapters, self._work.span, self._options.encoding)
+        if plans:
+            return self._encode_parts(plans, filters, begun)
+        notes = (Note.NO_CHAPTERS,) if self._options.split is Split.CHAPTERS else ()
+        file = self._whole(begun)
+        return self._result(self._encode_file(file, filters), notes)
+
+    def _encode_parts(self, plans: list[Plan], filters: tuple[str, ...], begun: float) -> Result:
+        """A zip of parts; a chapter without any sound has none. Raises tracks.Soundless where none has."""
+        work = self._work
+        seconds, most = 0.0, work.jail.limits.size
+        with Archive(work.path(work.target)) as archive:
+            for plan in plans:
+                file = self._part(plan, begun, most - archive.size)
+                try:
+                    written = self._encode_file(file, filters)
+                except tracks.Soundless:
+                    continue
+                archive.add(plan, pieces(written.front, work.path(_PART)), written.seconds)
+                seconds += written.seconds
+        if not archive.parts:
+            raise tracks.Soundless
+        result = self._result(Written(b"", seconds), ())
+        self._draw()
+        facts = replace(result.facts, parts=tuple(archive.parts))
+        return replace(result, facts=facts, peaks=waveform.read(work.jail.folder))
+
+    def _draw(self) -> None:
+        """Makes the waveform of all parts together, in a run of its own: nothing but a decoder works in it."""
+        work = self._work
+        length = work.span.length(work.seen.duration)
+        words = [*arguments.REPORTING, *arguments.TOLERATING, *open_file(work.source, work.seen.container)]
+        words += waveform.output(f"0:{self._audio.index}", self._sound, length, work.most)
+        work.jail.run(words, length, size=work.jail.limits.size)
+
+    def _whole(self, begun: float) -> File:
+        work = self._work
+        return File(work.target, work.span, self._tags, self._chapters, (begun, 1.0), work.jail.limits.size, peaks=True)
+
+    def _part(self, plan: Plan, begun: float, size: int) -> File:
+        title = self._tags.title or self._tags.album
+        tags = replace(self._tags, title=plan.title, album=title, track=f"{plan.number}/{plan.count}")
+        done = [begun + (1.0 - begun) * number / plan.count for number in (plan.number - 1, plan.number)]
+        return File(_PART, plan.span, tags, (), (done[0], done[1]), size, peaks=False)
+
+    def _encode_file(self, file: File, filters: tuple[str, ...]) -> Written:
+        """A file whose sound has gaps is written a second time, with silence in their place.
+
+        So a chapter begins where it should, and damage that leaves gaps can be told from sound that has them.
+        """
+        run, written = self._encode_once(file, filters, fill=False)
+        if damage.has_gaps(run, written.seconds, self._work.seen, file.span):
+            _, written = self._encode_once(file, filters, fill=True)
+        return written
+
+    def _encode_once(self, file: File, filters: tuple[str, ...], *, fill: bool) -> tuple[Run, Written]:
+        shaped = sound.shape(self._audio, self._options, file.span, seek=self._seek(file.span), fill=fill)
+        run = self._run(file, shaped, arguments.encoded(self._audio, shaped, filters, self._options))
+        damage.check_run(run, self._work.seen)
+        written = self._finish(file)
+        damage.check_length(run, written.seconds, self._work.seen, file.span)
+        return run, written
+
+    def _seek(self, span: Span) -> float:
+        is_exact = self._work.seen.container in _SEEKABLE
+        return span.start - _RUN_UP if is_exact and span.start > _FAR else 0.0
+
+    def _run(self, file: File, shaped: Sound, codec: list[str]) -> Run:
+        """Runs ffmpeg over the video, and what is to be known of the audio beside its sound."""
+        work = self._work
+        length = file.span.length(work.seen.duration)
+        seek = self._seek(file.span)
+        words = [*arguments.REPORTING, *arguments.TOLERATING, *(("-ss", f"{seek:.6f}") if seek else ())]
+        words += open_file(work.source, work.seen.container)
+        tags, cover, inputs = self._described(file)
+        words += [*inputs, *codec, *arguments.written(file.name, self._options, work.most, tags, cover)]
+        if file.peaks:
+            words += waveform.output(f"0:{self._audio.index}", shaped, length, work.most)
+        return work.jail.run(words, length, self._ticks(file.progress, length), size=file.size)
+
+    def _described(self, file: File) -> tuple[int | None, int | None, list[str]]:
+        """The inputs that hold tags and cover for a muxer that writes them, and the words that open them."""
+        work, format_ = self._work, self._options.format
+        if format_ is Format.MP3:
+            return None, None, []
+        in_tag = work.cover if format_ is Format.OPUS else None
+        chapters = sound.chapters(file.chapters, self._audio, file.span, self._length(file.span))
+        work.path(ffmetadata.NAME).write_text(ffmetadata.write(file.tags, chapters, in_tag), encoding="utf-8")
+        words = open_by(ffmetadata.NAME, "ffmetadata")
+        if work.cover is None or format_ not in (Format.M4A, Format.FLAC):
+            return 1, None, words
+        work.path(_COVER).write_bytes(work.cover)
+        return 1, 2, [*words, *open_by(_COVER, "jpeg_pipe")]
+
+    def _length(self, span: Span) -> float | None:
+        """How long the sound of that span will be, as far as the file says."""
+        if self._audio.duration is not None:
+            return span.length(self._audio.start + self._audio.duration)
+        return span.length(self._work.seen.duration)
+
+    def _finish(self, file: File) -> Written:
+        """Measures what was written, and gives an MP3 or a WAV its tag. Raises MediaError (damaged)."""
+        work, encoding = self._work, self._options.encoding
+        path = work.path(file.name)
+        if encoding.measure:
+            with path.open("rb") as opened:
+                seconds = damage.measured(encoding.measure, opened)
+        else:
+            seconds = description.length(work.jail, file.name, encoding.demuxer)
+        chapters = sound.chapters(file.chapters, self._audio, file.span, seconds)
+        tag = id3.tag(file.tags, chapters, work.cover) if self._options.format in (Format.MP3, Format.WAV) else b""
+        if self._options.format is Format.WAV:
+            id3.append_chunk(path, tag)
+            tag = b""
+        return Written(tag, seconds)
+
+    def _result(self, written: Written, notes: tuple[Note, ...]) -> Result:
+        work = self._work
+        path = work.path(work.target)
+        kbits = round(path.stat().st_size / written.seconds / 125) if written.seconds else 0
+        facts = Facts(
+            duration=written.seconds,
+            bitrate=kbits,
+            channels=self._sound.channels,
+            sample_rate=self._sound.sample_rate,
+            track=self._audio.index,
+            notes=(*work.notes, *notes),
+        )
+        return Result(written.front, path, facts, waveform.read(work.jail.folder))
+
+    def _ticks(self, progress: tuple[float, float], length: float | None) -> "Ticks":
+        return Ticks(self._work, progress, length)
+
+
+@dataclass(frozen=True)
+class Ticks:
+    """Called with the seconds that a run has done: notes how far the whole work is."""
+
+    work: Work
+    progress: tuple[float, float]
+    length: float | None
+
+    def __call__(self, done: float) -> None:
+        begun, ended = self.progress
+        share = min(done / self.length, 1.0) if self.length else 0.0
+        self.work.jail.checkpoint(begun + (ended - begun) * share)
