@@ -23,6 +23,7 @@ def new_job(owner: UUID, **changes: Any) -> NewJob:
         "options": Options(),
         "traceparent": None,
         "correlationid": None,
+        "cover": None,
     }
     return NewJob(owner=owner, **columns | changes)
 

@@ -1,7 +1,5 @@
 """What ffmpeg is told of a conversion, made of values alone."""
 
-from collections.abc import Iterable
-
 from functions.convert.description import Audio
 from functions.convert.sound import Sound
 from functions.model.options import Format, Options
@@ -31,14 +29,19 @@ def written(target: str, options: Options, most: float, tags: int | None = None,
     ]
 
 
-def encoded(audio: Audio, sound: Sound, filters: Iterable[str], options: Options) -> list[str]:
-    """Encodes one track of the first input."""
+def encoded(audio: Audio, sound: Sound, graph: str, options: Options) -> list[str]:
+    """Encodes one track of the first input, after the filters of `graph`, which end in [audio]."""
     is_exact = (audio.codec or "").startswith(_EXACT)
     return [
-        *("-map", f"0:{audio.index}", "-af", ",".join((*sound.filters, *filters))),
+        *("-filter_complex", f"[0:{audio.index}]{graph}", "-map", "[audio]"),
         *("-c:a", options.encoding.codec, *_size(sound, options)),
         *(("-sample_fmt", "s16") if options.format is Format.FLAC and not is_exact else ()),
     ]
+
+
+def measured(audio: Audio, chain: str, most: float) -> list[str]:
+    """Decodes one track of the first input through a chain of filters, and keeps nothing of it."""
+    return ["-map", f"0:{audio.index}", "-vn", "-sn", "-dn", "-af", chain, "-t", str(most), "-f", "null", "-"]
 
 
 def copied(audio: Audio) -> list[str]:

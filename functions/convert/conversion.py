@@ -19,6 +19,7 @@ from functions.convert.work import Result
 from functions.model.errors import Missing, Unavailable
 from functions.model.jobs import Job, State
 from functions.model.media import Container, MediaError, Reason
+from functions.model.options import UPLOADED
 from functions.runtime import metrics, shutdown
 from functions.runtime.wiring import Services
 
@@ -41,7 +42,7 @@ def convert(services: Services, disk: Disk, job_id: UUID) -> Job | None:
         return _work(services, disk, claimed)
     except MediaError as error:
         metrics.count_failure(error.reason)
-        return services.jobs.fail(claimed, error.reason, str(error))
+        return services.jobs.fail(claimed, error.reason, str(error), error.say)
     except LeaseLost:
         return None
     except Exception as error:
@@ -71,7 +72,7 @@ def _work(services: Services, disk: Disk, claimed: Job) -> Job | None:
         result = _transcode(services, claimed, reservation, checkpoint)
         audio = uuid4()
         size = services.audios.write(audio, _watched(result.pieces(), checkpoint))
-        job = services.jobs.finish(claimed, audio=audio, audio_size=size, facts=result.facts)
+        job = services.jobs.finish(claimed, audio=audio, audio_size=size, facts=result.facts, peaks=result.peaks)
     if job is None:
         services.audios.delete(audio)
     metrics.observe_conversion(time.monotonic() - began, result.facts.duration)
@@ -100,7 +101,8 @@ def _transcode(services: Services, claimed: Job, reservation: Reservation, check
         most = int(seen.duration * rate)
         reservation.extend(min(most, settings.max_audio_bytes))
     try:
-        return transcode.transcode(jail, "video", "audio", seen, options)
+        picture = services.jobs.cover(claimed.id) if options.cover == UPLOADED else None
+        return transcode.transcode(jail, "video", "audio", seen, options, picture)
     except MediaError as error:
         if error.reason is Reason.TOO_LARGE and limits.size < settings.max_audio_bytes:
             raise MediaError(Reason.DISK_TOO_SMALL, f"audio of more than {limits.size} bytes beside it") from error

@@ -40,10 +40,9 @@ def target(options: Options, sound: Sound) -> float | None:
     return SPOKEN[options.loudness]
 
 
-def words(stream: str, filters: Iterable[str], most: float) -> list[str]:
-    """What ffmpeg is told behind its input to measure the sound of that stream after those filters."""
-    chain = ",".join((*filters, "ebur128=peak=true:framelog=quiet"))
-    return ["-map", stream, "-vn", "-sn", "-dn", "-af", chain, "-t", str(most), "-f", "null", "-"]
+def chain(filters: Iterable[str]) -> str:
+    """A chain of filters that measures what comes out of these."""
+    return ",".join((*filters, "ebur128=peak=true:framelog=quiet"))
 
 
 def read(run: ffmpeg.Run) -> Measured:
@@ -70,7 +69,8 @@ def filters(before: Measured, wanted: float, sound: Sound, excess: float = 0.0) 
 
 def measure_file(jail: Jail, name: str, demuxer: str, duration: float) -> Measured:
     """How loud a finished file is; nothing where it cannot be read, which is no reason to lose it."""
-    run = jail.run([*QUIET, *open_by(name, demuxer), *words("0:a:0", (), duration + 2)], duration)
+    words = ["-map", "0:a:0", "-vn", "-sn", "-dn", "-af", chain(()), "-f", "null", "-"]
+    run = jail.run([*QUIET, *open_by(name, demuxer), *words], duration)
     try:
         return read(run)
     except MediaError:

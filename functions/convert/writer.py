@@ -21,7 +21,7 @@ from functions.convert.ffmpeg import Run
 from functions.convert.jail import open_by, open_file
 from functions.convert.loudness import Measured
 from functions.convert.parts import Plan
-from functions.convert.sound import Sound, Span
+from functions.convert.sound import Span
 from functions.convert.work import Result, Work, pieces
 from functions.model.audio import Audio as Facts
 from functions.model.audio import Loudness, Note
@@ -82,13 +82,15 @@ class Writer:
     def _copy(self) -> Result:
         """Raises copying.Damaged where the track has to be decoded after all."""
         file = self._whole(0.0)
-        run = self._run(file, self._sound, arguments.copied(self._audio))
+        run = self._run(file, arguments.copied(self._audio))
         if run.status or "[error]" in run.messages:
             raise copying.Damaged(run.messages[-200:])
         written = self._finish(file)
         copying.check_length(run, written.seconds)
         if self._options.format is Format.MP3:
             copying.check_frames(self._work.path(file.name))
+        if "[error]" in self._draw().messages:  # which decodes it
+            raise copying.Damaged("it cannot be decoded without errors")
         result = self._result(written, ())
         audio = self._audio
         return replace(
@@ -113,7 +115,7 @@ class Writer:
         work = self._work
         length = work.span.length(work.seen.duration)
         words = [*loudness.QUIET, *arguments.TOLERATING, *open_file(work.source, work.seen.container)]
-        words += loudness.words(f"0:{self._audio.index}", self._sound.filters, work.most)
+        words += arguments.measured(self._audio, loudness.chain(self._sound.filters), work.most)
         return loudness.read(work.jail.run(words, length, self._ticks((0.0, _MEASURING), length)))
 
     def _measure_result(self, result: Result) -> Measured:
@@ -153,13 +155,14 @@ class Writer:
         facts = replace(result.facts, parts=tuple(archive.parts))
         return replace(result, facts=facts, peaks=waveform.read(work.jail.folder))
 
-    def _draw(self) -> None:
-        """Makes the waveform of all parts together, in a run of its own: nothing but a decoder works in it."""
+    def _draw(self) -> Run:
+        """Makes the waveform in a run of its own, in which nothing but a decoder works."""
         work = self._work
         length = work.span.length(work.seen.duration)
         words = [*arguments.REPORTING, *arguments.TOLERATING, *open_file(work.source, work.seen.container)]
-        words += waveform.output(f"0:{self._audio.index}", self._sound, length, work.most)
-        work.jail.run(words, length, size=work.jail.limits.size)
+        chain = waveform.sink(self._sound.filters, self._sound.sample_rate, length)
+        words += arguments.measured(self._audio, chain, work.most)
+        return work.jail.run(words, length, size=work.jail.limits.size)
 
     def _whole(self, begun: float) -> File:
         work = self._work
@@ -183,7 +186,12 @@ class Writer:
 
     def _encode_once(self, file: File, filters: tuple[str, ...], *, fill: bool) -> tuple[Run, Written]:
         shaped = sound.shape(self._audio, self._options, file.span, seek=self._seek(file.span), fill=fill)
-        run = self._run(file, shaped, arguments.encoded(self._audio, shaped, filters, self._options))
+        length = file.span.length(self._work.seen.duration)
+        chain = (*shaped.filters, *filters)
+        graph = f"{','.join(chain)}[audio]"
+        if file.peaks:
+            graph = waveform.branch(chain, shaped.sample_rate, length)
+        run = self._run(file, arguments.encoded(self._audio, shaped, graph, self._options))
         damage.check_run(run, self._work.seen)
         written = self._finish(file)
         damage.check_length(run, written.seconds, self._work.seen, file.span)
@@ -193,7 +201,7 @@ class Writer:
         is_exact = self._work.seen.container in _SEEKABLE
         return span.start - _RUN_UP if is_exact and span.start > _FAR else 0.0
 
-    def _run(self, file: File, shaped: Sound, codec: list[str]) -> Run:
+    def _run(self, file: File, codec: list[str]) -> Run:
         """Runs ffmpeg over the video, and what is to be known of the audio beside its sound."""
         work = self._work
         length = file.span.length(work.seen.duration)
@@ -202,8 +210,6 @@ class Writer:
         words += open_file(work.source, work.seen.container)
         tags, cover, inputs = self._described(file)
         words += [*inputs, *codec, *arguments.written(file.name, self._options, work.most, tags, cover)]
-        if file.peaks:
-            words += waveform.output(f"0:{self._audio.index}", shaped, length, work.most)
         return work.jail.run(words, length, self._ticks(file.progress, length), size=file.size)
 
     def _described(self, file: File) -> tuple[int | None, int | None, list[str]]:

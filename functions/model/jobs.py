@@ -1,6 +1,6 @@
 """A job: this video of this owner is to become audio."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
@@ -38,6 +38,7 @@ class NewJob:
     options: Options
     traceparent: str | None
     correlationid: str | None
+    cover: bytes | None = field(default=None, repr=False)  # a JPEG or PNG that came with it
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class Job:
     duration: float | None
     facts: Audio | None  # about the audio; None until it is done, and for jobs of earlier releases
     reason: str | None
+    detail: str | None  # what its owner should do, where the reason's own sentence does not say it
     last_error: str | None
     traceparent: str | None
     correlationid: str | None

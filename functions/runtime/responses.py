@@ -1,18 +1,29 @@
 """What leaves a function: JSON, or a problem."""
 
 from json import dumps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Response
 
 from functions.model.errors import Problem
 from serving import problems
 
+if TYPE_CHECKING:
+    from functions.model.jobs import Job
+
 
 def json(body: dict[str, Any] | list[Any], status: int = 200, **headers: str) -> Response:
     """The body as JSON, which no cache keeps. In the name of a header an underscore stands for a dash."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return Response(dumps(body), status, {"Cache-Control": "no-store", **named}, "application/json")
+
+
+def accepted(job: "Job", *, replayed: bool) -> Response:
+    """A job that was added; `replayed` if that was an earlier request with the same Idempotency-Key."""
+    answer = json(job.public(), 202, Location=f"/jobs/{job.id}")
+    if replayed:
+        answer.headers["Idempotent-Replayed"] = "true"
+    return answer
 
 
 def problem(trouble: Problem) -> Response:

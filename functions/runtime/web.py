@@ -22,6 +22,8 @@ from serving.tracing import Identity
 Handler = Callable[[Request], Response]
 
 JSON_LIMIT = 64 * 1024  # bytes of a JSON body or an event
+KEY = "Idempotency-Key"
+KEY_LENGTH = 255
 
 
 class Function(Protocol):
@@ -114,6 +116,14 @@ def _each_once(members: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [name for name, _ in members]
         raise Twice("body", next(name for name in names if names.count(name) > 1))
     return given
+
+
+def idempotency_key(request: Request) -> str | None:
+    """The key that makes a repeat of this request safe, if there is one. Raises BadRequest."""
+    key = request.headers.get(KEY)
+    if key is not None and not (0 < len(key) <= KEY_LENGTH and key.isprintable()):
+        raise BadRequest(f"{KEY} must be 1 to {KEY_LENGTH} printable characters", field=KEY)
+    return key
 
 
 def event(request: Request) -> Event:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from functions.model.files import FileStore
     from functions.model.jobs import JobCount
     from functions.model.notifications import NotificationCount
+    from functions.model.options import Options
     from functions.model.tokens import Links, Tokens
     from functions.runtime.bearer import Bearer
     from functions.stores.accounts import Accounts
@@ -139,6 +140,13 @@ class Services:
             password=self.settings.smtp_password,
             starttls=self.settings.smtp_starttls,
         )
+
+    @built_once
+    def default_options(self) -> "Options":
+        """What a conversion is like of which nothing is asked."""
+        from functions.model.options import Options
+
+        return Options(vbr=self.settings.mp3_quality)
 
     def counts(self) -> "tuple[list[JobCount], list[NotificationCount]]":
         """Jobs and notifications by state, for /_/metrics."""

@@ -19,7 +19,10 @@ class Expiry:
         return len(self._database.all("expire_jobs", result_age=result_age, batch=batch))
 
     def take_old_videos(self, video_age: int, batch: int) -> list[UUID]:
-        """The videos of jobs that ended longer ago than that, for the caller to remove; no row names them any more."""
+        """The videos of jobs that ended longer ago than that, which no longer name them.
+
+        The caller removes those that are orphans: another job may have been made from the same video.
+        """
         return [row["file"] for row in self._database.all("take_old_videos", video_age=video_age, batch=batch)]
 
     def take_expired_audios(self, transfer: int, batch: int) -> list[UUID]:
@@ -27,7 +30,10 @@ class Expiry:
         return [row["file"] for row in self._database.all("take_expired_audios", transfer=transfer, batch=batch)]
 
     def remove_deleted(self, transfer: int, batch: int) -> tuple[list[UUID], list[UUID]]:
-        """The videos and the audio files of jobs that were deleted longer ago than that; their rows are removed."""
+        """The videos and the audio files of jobs that were deleted longer ago than that; their rows are removed.
+
+        Of the videos, the caller removes those that are orphans.
+        """
         rows = self._database.all("remove_deleted_jobs", transfer=transfer, batch=batch)
         return [row["video"] for row in rows if row["video"]], [row["audio"] for row in rows if row["audio"]]
 

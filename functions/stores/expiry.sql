@@ -11,12 +11,16 @@ WHERE id IN (
 RETURNING id;
 
 -- name: take_old_videos
--- Returns the videos of jobs that ended long enough ago not to be retried, after their rows have stopped naming them.
+-- Returns the videos of jobs that ended long enough ago not to be retried, after their rows have stopped naming them. Another job
+-- may have been made from the same video: whoever removes it asks find_orphans first, in a statement that sees what came meanwhile.
 WITH taken AS (
     SELECT id, video FROM jobs
     WHERE video IS NOT NULL AND state NOT IN ('queued', 'converting')
       AND finished_at < now() - make_interval(secs => %(video_age)s)
-    LIMIT %(batch)s FOR UPDATE SKIP LOCKED)
+    LIMIT %(batch)s FOR UPDATE SKIP LOCKED
+), uncovered AS (
+    DELETE FROM covers WHERE job IN (SELECT id FROM taken)
+)
 UPDATE jobs SET video = NULL FROM taken WHERE jobs.id = taken.id
 RETURNING taken.video AS file;
 
@@ -26,7 +30,10 @@ RETURNING taken.video AS file;
 WITH taken AS (
     SELECT id, audio FROM jobs
     WHERE audio IS NOT NULL AND state = 'expired' AND expired_at < now() - make_interval(secs => %(transfer)s)
-    LIMIT %(batch)s FOR UPDATE SKIP LOCKED)
+    LIMIT %(batch)s FOR UPDATE SKIP LOCKED
+), undrawn AS (
+    DELETE FROM waveforms WHERE job IN (SELECT id FROM taken)
+)
 UPDATE jobs SET audio = NULL FROM taken WHERE jobs.id = taken.id
 RETURNING taken.audio AS file;
 

@@ -35,6 +35,24 @@ class Jobs:
         except NothingThere as error:
             raise AccountGone from error
 
+    def add_again(self, new: NewJob, source: UUID) -> Job | None:
+        """A queued job for the video of another of the owner's jobs, whose file, name and size it takes from there.
+
+        None where that video is no longer kept, or where the owner used that idempotency key before.
+        """
+        values = vars(new) | {"options": json.dumps(new.options.as_json()), "source": source}
+        return self._job("add_job_again", **values)
+
+    def cover(self, id_: UUID) -> bytes | None:
+        """The picture that was uploaded as the job's cover."""
+        row = self._database.one("find_cover", id=id_)
+        return bytes(row["image"]) if row else None
+
+    def waveform(self, id_: UUID) -> bytes | None:
+        """The waveform of the job's audio: a byte for each peak, 255 for full scale."""
+        row = self._database.one("find_waveform", id=id_)
+        return bytes(row["peaks"]) if row else None
+
     def by_key(self, owner: UUID, idempotency_key: str) -> Job | None:
         """The job of the owner's earlier upload with that Idempotency-Key."""
         return self._job("find_job_by_key", owner=owner, idempotency_key=idempotency_key)
@@ -80,7 +98,7 @@ class Jobs:
         """Notes what the worker has found in the video, unless it has lost the job."""
         self._database.all("note_source", id=claimed.id, fence=claimed.fence, source=json.dumps(source.as_json()))
 
-    def finish(self, claimed: Job, *, audio: UUID, audio_size: int, facts: Audio) -> Job | None:
+    def finish(self, claimed: Job, *, audio: UUID, audio_size: int, facts: Audio, peaks: bytes = b"") -> Job | None:
         """The job, done; None where the worker has lost it. `audio` is the file in GridFS, of `audio_size` bytes."""
         return self._job(
             "finish_job",
@@ -90,11 +108,16 @@ class Jobs:
             audio_size=audio_size,
             duration=facts.duration,
             facts=json.dumps(facts.as_json()),
+            peaks=peaks,
         )
 
-    def fail(self, claimed: Job, reason: str, last_error: str) -> Job | None:
-        """The job, failed for good; None where the worker has lost it. `last_error` is for operators, not the owner."""
-        return self._job("fail_job", id=claimed.id, fence=claimed.fence, reason=reason, last_error=last_error)
+    def fail(self, claimed: Job, reason: str, last_error: str, detail: str | None = None) -> Job | None:
+        """The job, failed for good; None where the worker has lost it. `last_error` is for operators, not the owner.
+
+        `detail` is for the owner, where the reason's own sentence does not say all.
+        """
+        values = {"reason": reason, "detail": detail, "last_error": last_error}
+        return self._job("fail_job", id=claimed.id, fence=claimed.fence, **values)
 
     def hand_back(self, claimed: Job, last_error: str, *, refund: bool) -> None:
         """Queues the job again; `refund` gives the try back where the trouble was not the job's own."""

@@ -8,12 +8,44 @@ now() + make_interval(secs => least(3600, 120 * 2 ^ least(hints, 10)))
 -- name: add_job
 -- Adds a queued job; nothing where the owner used that idempotency key before. Upload sends the first event itself: sweep sends
 -- it only if upload has not noted within 30 seconds that it did.
-INSERT INTO jobs (id, owner, fid, filename, container, video, video_size, video_sha256, idempotency_key,
-                  options, next_hint_at, traceparent, correlationid)
-VALUES (%(id)s, %(owner)s, %(fid)s, %(filename)s, %(container)s, %(video)s, %(video_size)s, %(video_sha256)s, %(idempotency_key)s,
-        %(options)s, now() + interval '30 seconds', %(traceparent)s, %(correlationid)s)
-ON CONFLICT (owner, idempotency_key) DO NOTHING
-RETURNING *;
+WITH added AS (
+    INSERT INTO jobs (id, owner, fid, filename, container, video, video_size, video_sha256, idempotency_key,
+                      options, next_hint_at, traceparent, correlationid)
+    VALUES (%(id)s, %(owner)s, %(fid)s, %(filename)s, %(container)s, %(video)s, %(video_size)s, %(video_sha256)s, %(idempotency_key)s,
+            %(options)s, now() + interval '30 seconds', %(traceparent)s, %(correlationid)s)
+    ON CONFLICT (owner, idempotency_key) DO NOTHING
+    RETURNING *
+), covered AS (
+    INSERT INTO covers (job, image) SELECT id, %(cover)s FROM added WHERE %(cover)s::bytea IS NOT NULL
+)
+SELECT * FROM added;
+
+-- name: add_job_again
+-- Adds a queued job for the video of another one of the same owner, with its cover if that is asked for; nothing where the video is
+-- no longer kept. The lock makes it wait for whoever takes the video off that row (stores/expiry.sql), and then find it gone.
+WITH source AS (
+    SELECT * FROM jobs WHERE id = %(source)s AND owner = %(owner)s AND video IS NOT NULL AND deleted_at IS NULL FOR UPDATE
+), added AS (
+    INSERT INTO jobs (id, owner, fid, filename, container, video, video_size, video_sha256, idempotency_key,
+                      options, next_hint_at, traceparent, correlationid, source)
+    SELECT %(id)s, owner, %(id)s, filename, container, video, video_size, video_sha256, %(idempotency_key)s,
+           %(options)s, now() + interval '30 seconds', %(traceparent)s, %(correlationid)s, source.source
+    FROM source
+    ON CONFLICT (owner, idempotency_key) DO NOTHING
+    RETURNING *
+), covered AS (
+    INSERT INTO covers (job, image)
+    SELECT added.id, image FROM added, covers WHERE covers.job = %(source)s AND %(options)s::jsonb ->> 'cover' = 'upload'
+)
+SELECT * FROM added;
+
+-- name: find_cover
+-- Finds the cover that was uploaded for a job.
+SELECT image FROM covers WHERE job = %(id)s;
+
+-- name: find_waveform
+-- Finds the waveform of a job's audio.
+SELECT peaks FROM waveforms WHERE job = %(id)s;
 
 -- name: find_job_by_key
 -- Finds the job that an upload with that idempotency key has made.
@@ -75,14 +107,17 @@ WITH ended AS (
         lease_until = NULL, finished_at = now(), last_error = NULL
     WHERE id = %(id)s AND fence = %(fence)s AND state = 'converting'
     RETURNING *
-), owed AS ({owe_notification})
+), owed AS ({owe_notification}), drawn AS (
+    INSERT INTO waveforms (job, peaks) SELECT id, %(peaks)s FROM ended WHERE octet_length(%(peaks)s) > 0
+    ON CONFLICT (job) DO UPDATE SET peaks = excluded.peaks
+)
 SELECT * FROM ended;
 
 -- name: fail_job
 -- Ends a job that its worker cannot convert, and owes the owner an email that says why.
 WITH ended AS (
     UPDATE jobs
-    SET state = 'failed', reason = %(reason)s, last_error = %(last_error)s, lease_until = NULL, finished_at = now()
+    SET state = 'failed', reason = %(reason)s, detail = %(detail)s, last_error = %(last_error)s, lease_until = NULL, finished_at = now()
     WHERE id = %(id)s AND fence = %(fence)s AND state = 'converting'
     RETURNING *
 ), owed AS ({owe_notification})
@@ -166,7 +201,7 @@ SELECT id FROM hidden;
 WITH retried AS (
     UPDATE jobs
     SET state = 'queued', generation = generation + 1, tries = 0, hints = 0, next_hint_at = now() + interval '30 seconds',
-        reason = NULL, last_error = NULL, progress = 0, queued_at = now(), started_at = NULL, finished_at = NULL
+        reason = NULL, detail = NULL, last_error = NULL, progress = 0, queued_at = now(), started_at = NULL, finished_at = NULL
     WHERE id = %(id)s AND owner = %(owner)s AND state IN ('failed', 'cancelled') AND video IS NOT NULL AND deleted_at IS NULL
     RETURNING *
 ), withdrawn AS (

@@ -78,13 +78,14 @@ def _expire() -> dict[str, int]:
     videos, audios = expiry.remove_deleted(settings.transfer_seconds, BATCH)
     videos += expiry.take_old_videos(settings.source_seconds, BATCH)
     audios += expiry.take_expired_audios(settings.transfer_seconds, BATCH)
-    for video in videos:
+    unnamed = expiry.orphans(videos)  # jobs may share a video, and the last of them lets it go
+    for video in unnamed:
         services.videos.delete(video)
     for audio in audios:
         services.audios.delete(audio)
     return {
         "expired": expired,
-        "videos_removed": len(videos),
+        "videos_removed": len(unnamed),
         "audios_removed": len(audios),
         "keys_forgotten": expiry.forget_keys(),
     }

@@ -1,9 +1,10 @@
-"""A form as it arrives: its field `file` is the video, and a form with anything else in it is refused.
+"""A form as it arrives: its field `file` is the video, the others are options and a cover, before or behind it.
 
-Otherwise a second video, or an option whose name is misspelt, would be dropped silently.
+A form with anything else in it is refused. Otherwise a second video, or an option whose name is misspelt, would be
+dropped silently.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
@@ -12,13 +13,16 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, MultipartDecoder, NeedData
 
 from functions.model import media
-from functions.model.errors import MAX_QUOTED, BadRequest, Problem, Unknown, Unprocessable
+from functions.model.errors import MAX_QUOTED, BadRequest, Problem, TooLarge, Twice, Unknown, Unprocessable
 from functions.upload import disposition
 
 FIELD = "file"
-OVERHEAD = 64 * 1024  # bytes that a form may hold besides its file
+COVER = "cover"  # the name of an option too: text is a time or a word, and a file the picture itself
+COVER_BYTES = 5_000_000
+PICTURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
+OVERHEAD = 64 * 1024  # bytes that a form may hold besides its files
 BUFFER = 512 * 1024  # bytes that the decoder may keep: two pieces as they are read, or the head of a part
-PARTS = 16  # at most: reading the head of each costs time
+PARTS = 64  # at most: reading the head of each costs time
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class Part:
     @property
     def is_unchosen(self) -> bool:
         """Whether a browser sent it for a file input in which nobody has chosen a file."""
-        return self.name == FIELD and self.filename == "" and self.is_empty
+        return self.name in (FIELD, COVER) and self.filename == "" and self.is_empty
 
     @property
     def label(self) -> str:
@@ -41,54 +45,97 @@ class Part:
         return f"`{media.printable(self.name)[:MAX_QUOTED]}`" if self.name else "a part without a name"
 
 
-def video(pieces: Iterator[bytes], boundary: bytes) -> tuple[str, Iterator[bytes]]:
-    """The name of the form's file, and its bytes.
+class Form:
+    """A form of which everything up to the file's first bytes has arrived.
 
-    The bytes come to their end only if the form was complete and had nothing else in it. Raises BadRequest for a form
-    that cannot be read, has no file, or has a field that we do not know, and Unprocessable for one that has a second
-    file: at once if that comes before the file, and instead of the end of the bytes if it comes after it.
+    `texts` and `cover` have what has arrived so far: all of it when content() has come to its end, which it does only
+    if the form was complete and had nothing else in it. Raises BadRequest for a form that cannot be read, has no file,
+    or has a field that nobody knows or that comes twice, Unprocessable for one that has a second file, and TooLarge for
+    a cover that is too large: at once if that comes before the file, and instead of the end of the bytes if it comes
+    behind it.
     """
-    parts = _parts(pieces, boundary)
-    others: list[Part] = []
-    unchosen = False
-    left = OVERHEAD
-    for part in parts:
+
+    def __init__(self, pieces: Iterator[bytes], boundary: bytes, known: Collection[str]) -> None:
+        self.texts: dict[str, str] = {}
+        self.cover: bytes | None = None
+        self._known = known
+        self._left = OVERHEAD
+        self._parts = _parts(pieces, boundary)
+        self.filename, self._content = self._find_file()
+
+    def content(self) -> Iterator[bytes]:
+        """The file's bytes in order; then what stands behind it is taken in too."""
+        yield from self._content
+        for part in self._parts:
+            if part.name == FIELD and not part.is_unchosen:
+                raise _not_taken(part, self._known)
+            self._take(part)
+
+    def _find_file(self) -> tuple[str, Iterator[bytes]]:
+        others: list[Part] = []
+        unchosen = False
+        for part in self._parts:
+            if part.is_unchosen:
+                unchosen |= part.name == FIELD
+            elif part.name == FIELD and part.filename is not None:
+                if others:
+                    raise _not_taken(others[0], self._known)
+                return part.filename, part.content
+            elif part.name in self._known or part.name == COVER:
+                self._take(part)
+            else:
+                others.append(part)
+                self._read(part)
+                if self._left < 0:
+                    break
+        if unchosen and not others:
+            return "", iter(())
+        raise _without_file(others, ", as far as it was read" if self._left < 0 else "")
+
+    def _take(self, part: Part) -> None:
+        """Takes in a part that is no video."""
         if part.is_unchosen:
-            unchosen = True
-        elif part.name == FIELD and part.filename is not None:
-            if others:
-                raise _not_taken(others[0])
-            return part.filename, _to_the_end(part.content, parts)
+            return
+        if part.name == COVER and part.filename is not None:
+            if self.cover is not None:
+                raise Twice("form", COVER)
+            self.cover = _cover(part)
+        elif part.name in self._known and part.filename is None:
+            if part.name in self.texts:
+                raise Twice("form", part.name)
+            self.texts[part.name] = self._text(part)
         else:
-            others.append(part)
-            left = _skip(part.content, left)
-            if left < 0:
+            raise _not_taken(part, self._known)
+
+    def _text(self, part: Part) -> str:
+        sent = self._read(part)
+        if self._left < 0:
+            raise TooLarge(f"the form's texts must not have more than {OVERHEAD} bytes", field=part.name)
+        return media.text(sent)
+
+    def _read(self, part: Part) -> bytes:
+        """A part to its end, but not much more than the form may have; fewer than no bytes are left if it has more."""
+        sent = b""
+        for piece in part.content:
+            sent += piece
+            self._left -= len(piece)
+            if self._left < 0:
                 break
-    if unchosen and not others:
-        return "", iter(())
-    raise _without_file(others, ", as far as it was read" if left < 0 else "")
+        return sent
 
 
-def _to_the_end(content: Iterator[bytes], parts: Iterator[Part]) -> Iterator[bytes]:
-    yield from content
-    for part in parts:
-        if not part.is_unchosen:
-            raise _not_taken(part)
+def _cover(part: Part) -> bytes:
+    sent = b""
+    for piece in part.content:
+        sent += piece
+        if len(sent) > COVER_BYTES:
+            raise TooLarge(f"the cover must not have more than {COVER_BYTES:,} bytes", field=COVER)
+    if not sent.startswith(PICTURES):
+        raise Unprocessable("the cover must be a JPEG or PNG", field=COVER)
+    return sent
 
 
-def _skip(content: Iterator[bytes], most: int) -> int:
-    """Reads a part to its end, but not much more than `most` bytes.
-
-    Returns how many of them are left; less than 0 if the part has more.
-    """
-    for piece in content:
-        most -= len(piece)
-        if most < 0:
-            break
-    return most
-
-
-def _not_taken(part: Part) -> Problem:
+def _not_taken(part: Part, known: Collection[str]) -> Problem:
     """The problem of a form that has this part besides its file."""
     if part.filename is not None:
         file = media.printable(part.filename)[:MAX_QUOTED]
@@ -97,10 +144,10 @@ def _not_taken(part: Part) -> Problem:
             field=part.name or FIELD,
         )
     if not part.name:
-        return BadRequest("the form has a part without a name; send the field `file` alone", field=FIELD)
+        return BadRequest("the form has a part without a name; give it one, or leave it out", field=FIELD)
     if part.name == FIELD:
         return Unprocessable("the form has `file` twice, as a file and as text; send the file alone", field=FIELD)
-    return Unknown("form field", part.name, (FIELD,))
+    return Unknown("form field", part.name, (FIELD, *known))
 
 
 def _without_file(others: list[Part], so_far: str) -> BadRequest:
@@ -121,7 +168,7 @@ def _parts(pieces: Iterator[bytes], boundary: bytes) -> Iterator[Part]:
             continue
         count += 1
         if count > PARTS:
-            raise BadRequest(f"the form has more than {PARTS} parts; send the field `file` alone", field=FIELD)
+            raise BadRequest(f"the form has more than {PARTS} parts; send the file and the options", field=FIELD)
         head = event.headers["Content-Disposition"]
         name, filename = disposition.name(head), disposition.filename(head)
         if filename is None and isinstance(event, File):

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,4 +58,7 @@ def force(
     (folder / "source").symlink_to(video)
     jailed = jail(folder, limits, progress)
     seen = transcode.describe(jailed, "source", container)
-    return transcode.transcode(jailed, "source", "audio.mp3", seen, Options(**options))
+    result = transcode.transcode(jailed, "source", "audio.mp3", seen, Options(**options))
+    (folder / "whole").write_bytes(b"".join(result.pieces()))
+    (folder / "whole").replace(folder / "audio.mp3")
+    return replace(result, front=b"")
