@@ -28,7 +28,9 @@ def new_job(owner: UUID, **changes: Any) -> NewJob:
     return NewJob(owner=owner, **columns | changes)
 
 
-def finish(jobs: Jobs, claimed: Job, size: int = 5, audio: UUID | None = None, **facts: Any) -> Job | None:
+def finish(
+    jobs: Jobs, claimed: Job, size: int = 5, audio: UUID | None = None, peaks: bytes = b"", **facts: Any
+) -> Job | None:
     """Ends a job with audio of that size; `facts` are those of it that matter."""
     known: dict[str, Any] = {"duration": 1.5, "bitrate": 190, "channels": 2, "sample_rate": 44_100, "track": 1}
-    return jobs.finish(claimed, audio=audio or uuid4(), audio_size=size, facts=Audio(**known | facts))
+    return jobs.finish(claimed, audio=audio or uuid4(), audio_size=size, facts=Audio(**known | facts), peaks=peaks)

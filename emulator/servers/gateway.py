@@ -12,7 +12,7 @@ from emulator.ports import LOOPBACK, LOOPBACK_6, has_ipv6, is_free
 from emulator.processes import PartFailed, Process
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "gateway" / "nginx.conf.template"
-_FORM_BYTES = 65536  # how much upload lets a form have around its file
+_FORM_BYTES = 5_065_536  # how much upload lets a form have around its file: texts and a cover
 # What the nginx image has around the template. All of nginx's files lie in the directory of the state. The template is
 # put in here and not included, because nginx reads the path of an `include` as a pattern: below a directory whose name
 # is [a] it would find nothing.

@@ -274,10 +274,12 @@ class Options:
         sizes = [name for name in ("quality", "bitrate", "vbr") if name in given]
         if len(sizes) > 1:
             raise _excluded(sizes[0], sizes[1], "ask for one of them")
+        format_ = given.get("format", self.format)
+        if sizes == ["vbr"] and (given["vbr"], format_) == (self.vbr, self.format):
+            return {}  # the default, spelt out
         if sizes and sizes[0] != "quality":
             return {"quality": None, "bitrate": None, "vbr": None}
         quality = given.get("quality", self.quality or Quality.STANDARD)
-        format_ = given.get("format", self.format)
         meaning = ENCODINGS[format_].meanings[quality]
         vbr = self.vbr if (format_, quality) == (self.format, self.quality) else meaning.vbr
         channels = Channels.MONO if meaning.mono else self.channels

@@ -25,7 +25,7 @@ from tests.waiting import PATIENCE
 FUNCTIONS = catalogue.load()
 HTTP_FUNCTIONS = [function for function in FUNCTIONS if function.path]
 LIMIT = 300_000_000  # MAX_UPLOAD_BYTES of the tests' system
-FORM = 65536  # what the gateway lets pass beyond it
+FORM = 5_065_536  # what the gateway lets pass beyond it
 TIMES = 20
 
 

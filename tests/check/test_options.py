@@ -135,6 +135,11 @@ def test_a_quality_stands_beside_what_it_means(
     assert (chosen.quality is None) == bool({"bitrate", "vbr"} & set(asked))
 
 
+def test_a_default_that_is_spelt_out_is_the_default() -> None:
+    """So a repeat of an upload may say it or not."""
+    assert Options(vbr=4).asked({"vbr": "4"}) == Options(vbr=4).asked({})
+
+
 @pytest.mark.parametrize("quality", Quality)
 @pytest.mark.parametrize("format_", Format)
 def test_every_quality_means_something_in_every_format(format_: Format, quality: Quality) -> None:

@@ -10,7 +10,7 @@ from functions.runtime.wiring import Services
 
 SERVICES = (
     *("database", "accounts", "jobs", "notifications", "expiry", "videos", "audios", "tokens", "links", "bearer"),
-    *("sink", "mailer"),
+    *("sink", "mailer", "default_options"),
 )
 ENVIRON = {name.upper(): "x" * 32 + "://y/z" for names in NEEDS.values() for name in names} | {
     "MONGO_URI": "mongodb://127.0.0.1:1/videos",

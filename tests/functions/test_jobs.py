@@ -9,11 +9,16 @@ from uuid import UUID, uuid4
 
 import pytest
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from functions.jobs import cursor
 from functions.model.jobs import Job, State
 from functions.model.media import Reason
+from functions.model.options import Options
+from functions.stores.expiry import Expiry
 from functions.stores.jobs import Jobs
+from functions.stores.postgres import Database
+from tests import jobs as jobs_of_tests
 from tests.events import harness
 from tests.functions.harness import Person, problem
 
@@ -28,6 +33,11 @@ def client(function: Function, ada: Person) -> FlaskClient:
     client = function("jobs")
     client.environ_base["HTTP_AUTHORIZATION"] = ada.headers["Authorization"]
     return client
+
+
+@pytest.fixture
+def expiry(postgres: Database) -> Expiry:
+    return Expiry(postgres)
 
 
 @pytest.fixture
@@ -228,8 +238,8 @@ def test_a_job_of_another_is_no_job(method: str, path: str, function: Function, 
 
 
 ADDRESSES = [
-    ("DELETE", "/", "GET, HEAD"),
-    ("PUT", "/", "GET, HEAD"),
+    ("DELETE", "/", "GET, HEAD, POST"),
+    ("PUT", "/", "GET, HEAD, POST"),
     ("POST", f"/{UNKNOWN}", "GET, HEAD, DELETE"),
     ("GET", f"/{UNKNOWN}/retry", "POST"),
     ("DELETE", f"/{UNKNOWN}/cancel", "POST"),
@@ -245,3 +255,104 @@ def test_each_address_tells_its_methods(method: str, path: str, allowed: str, cl
 
 def test_other_addresses_lead_nowhere(client: FlaskClient) -> None:
     problem(client.get(f"/{uuid4()}/nothing"), 404, "not-found")
+
+
+@pytest.fixture
+def again(client: FlaskClient) -> Callable[..., TestResponse]:
+    """Asks for another conversion of a job's video."""
+
+    def ask(job: Job, key: str | None = None, **options: Any) -> TestResponse:
+        headers = {"Idempotency-Key": key} if key else {}
+        return client.post("/", json={"source": str(job.id), **options}, headers=headers)
+
+    return ask
+
+
+def test_a_video_is_converted_again_without_being_sent_again(
+    again: Callable[..., TestResponse], finish: Make, jobs: Jobs, sink: harness.Function
+) -> None:
+    """A new job of the same video, with options of its own; the first one stays as it is."""
+    first = finish(filename="größe.mp4", options=Options(vbr=7))
+    answer = again(first, format="opus", start=1.5)
+    job = jobs.find(UUID(answer.json["id"]))
+    assert job
+    assert (answer.status_code, answer.headers["Location"]) == (202, f"/jobs/{job.id}")
+    assert (job.state, job.id, job.fid, job.video, job.filename) == (
+        "queued",
+        job.fid,
+        job.id,
+        first.video,
+        "größe.mp4",
+    )
+    assert job.options == Options().asked({"format": "opus", "start": 1.5})
+    assert jobs.find(first.id) == first
+    (event,) = sink.asked
+    assert event.headers["ce-subject"] == f"jobs/{job.id}"
+
+
+def test_a_cover_that_was_uploaded_goes_along(again: Callable[..., TestResponse], add: Make, jobs: Jobs) -> None:
+    """Unless another is asked for."""
+    first = add(cover=b"\xff\xd8\xff", options=Options(cover="upload"))
+    kept, stripped = again(first).json, again(first, cover="strip").json
+    assert (kept["options"]["cover"], jobs.cover(UUID(kept["id"]))) == ("upload", b"\xff\xd8\xff")
+    assert (stripped["options"]["cover"], jobs.cover(UUID(stripped["id"]))) == ("strip", None)
+
+
+def test_a_repeat_of_converting_again_makes_no_second_job(again: Callable[..., TestResponse], finish: Make) -> None:
+    """The key is for one source and one set of options."""
+    first = finish()
+    made, repeated = (again(first, "key", vbr=4) for _ in range(2))
+    assert made.json["id"] == repeated.json["id"]
+    assert repeated.headers["Idempotent-Replayed"] == "true"
+    problem(again(first, "key", vbr=5), 422, "unprocessable", field="Idempotency-Key")
+    problem(again(finish(video_sha256="1" * 64), "key", vbr=4), 422, "unprocessable", field="Idempotency-Key")
+
+
+def test_a_video_that_is_no_longer_kept_is_not_converted_again(
+    again: Callable[..., TestResponse], finish: Make, expiry: Expiry
+) -> None:
+    """The answer says what to do."""
+    first = finish()
+    expiry.take_old_videos(0, 100)
+    assert "upload it again" in problem(again(first), 409, "conflict")["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "field"),
+    [
+        ({}, 400, "source"),
+        ({"source": 5}, 400, "source"),
+        ({"source": "x"}, 404, None),
+        ({"source": str(UNKNOWN)}, 404, "source"),
+        ({"source": str(UNKNOWN), "bitrat": 128}, 400, "bitrat"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_converted_again_is_told(
+    body: dict[str, Any], status: int, field: str | None, client: FlaskClient
+) -> None:
+    slug = {400: "bad-request", 404: "not-found"}[status]
+    assert problem(client.post("/", json=body), status, slug).get("field") == field
+
+
+def test_options_that_are_not_taken_are_refused_here_too(again: Callable[..., TestResponse], finish: Make) -> None:
+    problem(again(finish(), bitrate=128, quality="max"), 422, "unprocessable", field="quality")
+    problem(again(finish(), vbr=10), 422, "unprocessable", field="vbr")
+
+
+def test_nobody_converts_another_s_video(function: Function, eve: Person, finish: Make) -> None:
+    answer = function("jobs").post("/", json={"source": str(finish().id)}, headers=eve.headers)
+    problem(answer, 404, "not-found")
+
+
+def test_the_waveform_of_the_audio_is_shown(client: FlaskClient, add: Make, jobs: Jobs) -> None:
+    """From 0 to 1, with the time that each peak lasts."""
+    claimed = jobs.claim(add().id)
+    assert claimed
+    problem(client.get(f"/{claimed.id}/waveform"), 409, "conflict")
+    jobs_of_tests.finish(jobs, claimed, peaks=bytes([0, 51, 255]), duration=1.5)
+    assert client.get(f"/{claimed.id}/waveform").json == {"peaks": [0.0, 0.2, 1.0], "seconds_per_peak": 0.5}
+
+
+def test_audio_of_earlier_releases_has_no_waveform(client: FlaskClient, finish: Make) -> None:
+    problem(client.get(f"/{finish().id}/waveform"), 404, "not-found")

@@ -6,7 +6,7 @@ from functions.runtime.settings import NEEDS
 from tests.k8s.manifests import KNATIVE, Manifests
 from tests.k8s.rules import CATALOGUE, functions_of, rule
 
-FORM = 65536  # bytes around a video in a form
+FORM = 5_065_536  # bytes around a video in a form: texts and a cover
 REACHES = "org.videotomp3/reaches-"
 SECURITY = {
     "runAsNonRoot": True,
