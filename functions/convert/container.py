@@ -1,16 +1,25 @@
-"""Where a media file should end by its own index: a shorter file has lost its end, which ffmpeg often does not mind."""
+"""Where a media file should end by its own index: a shorter file has lost its end, which ffmpeg often does not mind.
 
+What a size in a header says refuses nothing by itself: recorders and pipes leave many there that are wrong.
+"""
+
+import re
 from collections.abc import Callable
 from typing import BinaryIO
 
-from functions.model.media import SNIFF_BYTES, Container, MediaError, Reason, find_packets
+from functions.model.containers import SNIFF_BYTES, Container, find_packets
+from functions.model.media import MediaError, Reason
 from functions.model.mpeg_audio import find_xing_header
 
-_LIVE = 0xFFFFFFFF  # a live recording cannot know its size when it writes its header, and many leave this there
+# Sizes that are written by who does not know the size yet: nothing, all ones, and everything near the two limits of 31
+# and 32 bits, such as 0x7fffffff, 0x7ffff024, 0x80000024 and 2,000,000,036 (field notes of this project, measured).
+_UNKNOWN_SIZES = range(2_000_000_000, 2**32)
 _PADDING = {b"free", b"skip", b"wide"}
 _BOXES = _PADDING | {b"ftyp", b"moov", b"mdat", b"moof", b"mfra", b"styp", b"sidx", b"uuid", b"meta", b"pnot", b"PICT"}
 _SEGMENT = b"\x18\x53\x80\x67"
 _ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_SLACK = 12  # bytes by which a size may be wrong: some count the header too, or a pad byte that they do not write
+_READ = 2**20  # bytes at once
 
 
 def check_end(file: BinaryIO, size: int, container: Container) -> None:
@@ -23,28 +32,91 @@ def check_end(file: BinaryIO, size: int, container: Container) -> None:
         raise MediaError(Reason.TRUNCATED, f"{container} of {size} bytes should have {end}")
 
 
+def check_sound(file: BinaryIO, container: Container) -> None:
+    """Says why nobody finds sound in a file, if the file's own bytes tell.
+
+    Raises MediaError: unsupported, if it is encrypted or of a codec with a name that ffmpeg does not know; damaged, if
+    its index speaks of sound in a place where nobody can find it.
+    """
+    index = _index(file, container)
+    if any(word in index for word in _ENCRYPTED.get(container, ())):
+        raise MediaError(
+            Reason.UNSUPPORTED,
+            "encrypted",
+            say="The video is encrypted (DRM), so nobody but its own player can read it. Upload one that is not.",
+        )
+    if container is Container.MATROSKA and (codec := re.search(rb"A_[A-Z0-9_/]{2,24}", index)):
+        name = codec[0].decode()
+        raise MediaError(
+            Reason.UNSUPPORTED,
+            name,
+            say=f"We cannot read the codec of the video's sound ({name}). Save it as MP4 with AAC sound.",
+        )
+    if container is Container.MP4 and not _has_tracks(index):
+        raise MediaError(Reason.DAMAGED, "the index has no track that can be read")
+
+
+_ENCRYPTED: dict[Container, tuple[bytes, ...]] = {
+    Container.MP4: (b"enca", b"encv", b"drms", b"drmi", b"sinf"),  # ISO/IEC 14496-12, 8.12; iTunes'
+    Container.MATROSKA: (b"\x50\x35",),  # ContentEncryption (RFC 9559, 5.1.4.1.31)
+    Container.ASF: (bytes.fromhex("fbb3112223bdd211b4b700a0c955fc6e"),),  # Content Encryption Object (ASF, 3.14)
+}
+
+
+def _index(file: BinaryIO, container: Container) -> bytes:
+    """The bytes in which a container tells what it holds: an MP4's `moov`, the front of any other."""
+    if container is not Container.MP4:
+        return _read(file, 0, _READ)
+    position = 0
+    while len(head := _read(file, position, 16)) >= 8:
+        length = int.from_bytes(head[:4])
+        length = int.from_bytes(head[8:16]) if length == 1 else length or _READ
+        if head[4:8] == b"moov":
+            return _read(file, position, min(length, 16 * _READ))
+        position += max(length, 8)
+    return b""
+
+
+def _has_tracks(index: bytes) -> bool:
+    """Whether an MP4's index can be read down to what each track holds."""
+    tracks = index.count(b"trak")
+    return tracks > 0 and index.count(b"hdlr") >= tracks and index.count(b"stsd") >= tracks
+
+
 def _mp4(file: BinaryIO, size: int) -> int:
     """Walks the top-level boxes (ISO/IEC 14496-12, 4.2).
 
-    Bytes that are no box come after the video's end; if they are more than a tenth of the file, they are damage.
+    Bytes that are no box behind the index and the sound are something else after the video's end. Before that, or among
+    the fragments of a recording, they are damage if they are more than a tenth of the file.
     """
-    position, indexed = 0, False
+    position, seen = 0, set()
     while position + 8 <= size:
         head = _read(file, position, 16)
         length, kind = int.from_bytes(head[:4]), head[4:8]
         if length == 1:  # a 64-bit size follows
             length = int.from_bytes(head[8:])
-        if length == 0:  # reaches to the end, wherever that is
+        if length == 0 and kind in _BOXES:  # reaches to the end, wherever that is
             length = size - position
-        if kind not in _BOXES and (not kind.isalnum() or position + length > size):
-            if size - position > size / 10:
+        if kind not in _BOXES and (not kind.isalnum() or length < 8 or position + length > size):
+            is_whole = {b"moov", b"mdat"} <= seen and not (b"moof" in seen and _is_in(file, position, b"moof"))
+            if not is_whole and size - position > size / 10:
                 raise MediaError(Reason.DAMAGED, f"no box at {position} of {size} bytes")
             return size
-        indexed |= kind == b"moov"
+        seen.add(kind)
         position += max(length, 8)
-        if indexed and kind in _PADDING:
+        if b"moov" in seen and kind in _PADDING:
             position = min(position, size)  # padding behind the index: nothing is lost with it
-    return position if indexed else max(position, size + 1)
+    return position if b"moov" in seen else max(position, size + 1)
+
+
+def _is_in(file: BinaryIO, position: int, word: bytes) -> bool:
+    """Whether a word stands anywhere behind that position."""
+    last = b""
+    while piece := _read(file, position, _READ):
+        if word in last + piece:
+            return True
+        last, position = piece[-len(word) :], position + len(piece)
+    return False
 
 
 def _matroska(file: BinaryIO, size: int) -> int:
@@ -65,7 +137,7 @@ def _matroska(file: BinaryIO, size: int) -> int:
 
 
 def _riff(file: BinaryIO, size: int) -> int:
-    """Walks the RIFF chunks: a WAV has one, an AVI beyond 1 GB several (OpenDML)."""
+    """Walks the RIFFs: a WAV has one, an AVI beyond 1 GB several (OpenDML). Each ends with its sound."""
     position = 0
     while position + 12 <= size:
         head = _read(file, position, 28)
@@ -74,10 +146,28 @@ def _riff(file: BinaryIO, size: int) -> int:
             length = int.from_bytes(head[20:28], "little")
         elif head[:4] != b"RIFF":
             break
-        if length in (0, _LIVE):
+        if length == 0 or length in _UNKNOWN_SIZES:
             return size
-        position += 8 + length
-    return position - 1  # some writers count a last pad byte that they do not write
+        end = position + 8 + length
+        if end > size + _SLACK:
+            return _sound_end(file, position + 12, size) or end
+        position = end
+    return min(position, size) if position <= size + _SLACK else position
+
+
+def _sound_end(file: BinaryIO, position: int, size: int) -> int:
+    """Where the chunk that holds the sound ends, in a RIFF that is longer than the file; 0 where there is none.
+
+    Behind it only an index may be missing, which nobody needs.
+    """
+    while position + 12 <= size:
+        head = _read(file, position, 12)
+        length = int.from_bytes(head[4:8], "little")
+        if head[:4] == b"data" or head[8:12] == b"movi":
+            end = position + 8 + length
+            return size if length == 0 or length in _UNKNOWN_SIZES or end <= size + _SLACK else end
+        position += 8 + length + length % 2
+    return 0
 
 
 def _flv(file: BinaryIO, size: int) -> int:

@@ -16,9 +16,10 @@ from functions.convert.disk import Disk, Reservation
 from functions.convert.jail import Checkpoint, Jail, Limits
 from functions.convert.lease import Lease, LeaseLost
 from functions.convert.work import Result
+from functions.model.containers import Container
 from functions.model.errors import Missing, Unavailable
 from functions.model.jobs import Job, State
-from functions.model.media import Container, MediaError, Reason
+from functions.model.media import MediaError, Reason
 from functions.model.options import UPLOADED
 from functions.runtime import metrics, shutdown
 from functions.runtime.wiring import Services

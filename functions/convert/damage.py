@@ -9,7 +9,8 @@ from functions.convert.arguments import ERROR_RATE
 from functions.convert.description import Description
 from functions.convert.ffmpeg import Run
 from functions.convert.sound import Span
-from functions.model.media import Container, MediaError, Reason
+from functions.model.containers import Container
+from functions.model.media import MediaError, Reason
 
 _CUT = {  # what ffmpeg says of a video that lost its end, only to exit with 0
     Container.MP4: "partial file|Packet corrupt",

@@ -7,7 +7,8 @@ from typing import Any
 
 from functions.convert import ffmpeg
 from functions.convert.jail import Jail, open_by, open_file
-from functions.model.media import Container, MediaError, Reason
+from functions.model.containers import Container
+from functions.model.media import MediaError, Reason
 from functions.model.source import Chapter, Source, Track
 
 LOOK_SECONDS = 60  # how long ffprobe may take

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
 from functions.convert import ffmpeg
-from functions.model.media import Container, MediaError, Reason
+from functions.model.containers import Container
+from functions.model.media import MediaError, Reason
 
 if TYPE_CHECKING:
     from functions.runtime.settings import Settings

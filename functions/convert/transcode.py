@@ -10,7 +10,8 @@ from functions.convert.tracks import Soundless
 from functions.convert.work import Result, Work
 from functions.convert.writer import Writer
 from functions.model.audio import Note
-from functions.model.media import Container, MediaError, Reason
+from functions.model.containers import Container
+from functions.model.media import MediaError, Reason
 from functions.model.options import Options
 
 

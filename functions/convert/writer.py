@@ -25,7 +25,7 @@ from functions.convert.sound import Span
 from functions.convert.work import Result, Work, pieces
 from functions.model.audio import Audio as Facts
 from functions.model.audio import Loudness, Note
-from functions.model.media import Container
+from functions.model.containers import Container
 from functions.model.options import Format, Keep, Split
 from functions.model.source import Chapter
 from functions.model.tags import Tags

@@ -1,16 +1,10 @@
-"""What counts as a video, what it and its audio are called, and why a video could not be converted."""
+"""What a video and its audio are called, and why a video could not be converted."""
 
 import re
 from enum import StrEnum
 
 from functions.model.encoding import Encoding
-from functions.model.mpeg_audio import id3_length, read_frame
 
-SNIFF_BYTES = 4096  # sniff() needs no more than this from the front of a file
-
-_IMAGE_BRANDS = {b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1", b"crx "}
-_BOXES = {b"moov", b"wide", b"free", b"skip", b"pnot"}  # what old QuickTime files may begin with, beside mdat
-_ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 # Control characters and line ends, lone surrogates, letters that nobody sees, and marks that turn the direction of
 # text. Joiners are kept, because some scripts and many emoji are written with them.
 _UNPRINTABLE = re.compile(
@@ -27,23 +21,6 @@ _SUFFIX = re.compile(
     r"opus|qt|rm|rmvb|spx|tod|trp|ts|vob|vro|w64|wav|wave|weba|webm|wma|wmv|wtv|xvid)\Z",
     re.ASCII | re.IGNORECASE,
 )
-
-
-class Container(StrEnum):
-    """The containers that we take. The value is the name of the one ffmpeg demuxer that may read such a file."""
-
-    MP4 = "mov"
-    MATROSKA = "matroska"
-    AVI = "avi"
-    WAV = "wav"
-    FLV = "flv"
-    MPEG_TS = "mpegts"
-    MPEG_PS = "mpeg"
-    OGG = "ogg"
-    ASF = "asf"
-    MP3 = "mp3"
-    FLAC = "flac"
-    AAC = "aac"
 
 
 class Reason(StrEnum):
@@ -92,11 +69,6 @@ class MediaError(Exception):
         self.reason = reason
         self.detail = detail
         self.say = say
-
-
-def sniff(head: bytes) -> Container | None:
-    """The container of a file, by its first SNIFF_BYTES, or by all of a shorter one. None where it is no media file."""
-    return _by_signature(head) or _by_sync(head)
 
 
 def printable(text: str) -> str:
@@ -156,75 +128,3 @@ def _split(name: str) -> tuple[str, str]:
 def _cut(name: str, most: int) -> str:
     """The first `most` bytes of a name, without a half character at their end."""
     return name.encode()[:most].decode(errors="ignore")
-
-
-def find_packets(head: bytes) -> tuple[int, int] | None:
-    """The offset of the first sync byte of an MPEG transport stream, and the bytes from each to the next.
-
-    A recording may begin anywhere within a packet of 188 bytes. Camcorders write a time before each packet (192 in
-    all), tuners parity behind it (204). None where `head` is no transport stream.
-    """
-    for step in (188, 192, 204):
-        for start in range(step):
-            packets = range(start, len(head) - 3, step)
-            if len(packets) >= 5 and all(head[at] == 0x47 and head[at + 3] & 0x30 for at in packets):
-                return start, step
-    return None
-
-
-def _by_signature(head: bytes) -> Container | None:
-    match head[:4], head[8:12]:
-        case b"\x1aE\xdf\xa3", _ if b"matroska" in head or b"webm" in head:
-            return Container.MATROSKA
-        case b"RIFF", b"AVI ":
-            return Container.AVI
-        case b"RIFF" | b"RF64", b"WAVE":
-            return Container.WAV
-        case b"FLV\x01", _:
-            return Container.FLV
-        case b"OggS", _:
-            return Container.OGG
-        case b"fLaC", _:
-            return Container.FLAC
-        case b"\x00\x00\x01\xba", _ if head[4:5] and (head[4] & 0xC4 == 0x44 or head[4] & 0xF1 == 0x21):
-            return Container.MPEG_PS
-    if head.startswith(_ASF):
-        return Container.ASF
-    return Container.MP4 if _is_mp4(head) else _after_id3(head)
-
-
-def _is_mp4(head: bytes) -> bool:
-    match head[4:8]:
-        case b"ftyp":
-            return head[8:12] not in _IMAGE_BRANDS
-        case b"mdat":
-            return True
-        case box:
-            # The size in front of such a box is below 150 MB. In text ("The free ...") a letter stands there.
-            return box in _BOXES and head[0] < 0x09
-
-
-def _after_id3(head: bytes) -> Container | None:
-    """An ID3v2 tag usually stands before MP3, but some writers put it before FLAC and AAC too."""
-    if not (tag := id3_length(head)):
-        return None
-    behind = head[tag:]
-    return Container.FLAC if behind.startswith(b"fLaC") else _by_sync(behind) or Container.MP3
-
-
-def _by_sync(head: bytes) -> Container | None:
-    """The formats that have no signature: a sync word that comes back at the distance that it gives tells them."""
-    if find_packets(head):
-        return Container.MPEG_TS
-    if (frame := read_frame(head)) and read_frame(head[frame.length :]):
-        return Container.MP3
-    if (length := _adts_frame(head)) and _adts_frame(head[length:]):
-        return Container.AAC
-    return None
-
-
-def _adts_frame(head: bytes) -> int:
-    """Bytes of the ADTS frame (raw AAC, ISO/IEC 13818-7) at the front of `head`; 0 where there is none."""
-    if len(head) < 7 or head[0] != 0xFF or head[1] & 0xF6 != 0xF0:
-        return 0
-    return (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from flask import Request
 
-from functions.model import media
+from functions.model import containers, media
 from functions.model.errors import BadRequest, RequestTimeout, TooLarge, Twice, Unprocessable, UnsupportedMedia
 from functions.model.options import NAMES, UPLOADED, Options
 from functions.runtime import web
@@ -41,10 +41,10 @@ class IncomingVideo:
         self._sha256 = hashlib.sha256()
         self._pieces, self._form, self._query, self._policy = pieces, form, query, policy
         self.options = self._asked()  # also to refuse what is wrong before the video is read
-        self._head = self._first(media.SNIFF_BYTES)
+        self._head = self._first(containers.SNIFF_BYTES)
         if not self._head:
             raise Unprocessable("the file is empty; choose a video", field=FIELD)
-        container = media.sniff(self._head)
+        container = containers.sniff(self._head)
         if container is None:
             raise UnsupportedMedia(
                 "the file does not begin like a video or audio file; upload MP4, MKV, WebM, MOV or AVI"

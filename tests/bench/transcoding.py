@@ -7,7 +7,7 @@ from pathlib import Path
 
 from functions.convert import transcode
 from functions.convert.jail import Jail, Limits, binary
-from functions.model.media import Container
+from functions.model.containers import Container
 from functions.model.options import Options
 from functions.runtime.settings import Settings
 from tests.bench import videos

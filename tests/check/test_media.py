@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
+from functions.model.containers import SNIFF_BYTES, Container, sniff
 from functions.model.encoding import MP3
-from functions.model.media import SNIFF_BYTES, Container, MediaError, Reason, audio_name, sniff, text, video_name
+from functions.model.media import MediaError, Reason, audio_name, text, video_name
 
 TS_PACKET = b"\x47\x40\x11\x10" + b"\xff" * 184
 MP3_FRAME = b"\xff\xfb\x90\x00" + b"\0" * 413  # MPEG-1 layer III, 128 kbit/s, 44100 Hz

@@ -8,7 +8,7 @@ import pytest
 from functions.convert import transcode
 from functions.convert.jail import Jail, Limits
 from functions.convert.work import Result
-from functions.model.media import SNIFF_BYTES, Container, sniff
+from functions.model.containers import SNIFF_BYTES, Container, sniff
 from functions.model.options import Options
 from functions.runtime.settings import Settings
 

@@ -11,7 +11,7 @@ import pytest
 from functions.convert import description, ffmpeg, transcode
 from functions.convert.description import read_report
 from functions.model import mpeg_audio
-from functions.model.media import Container, sniff
+from functions.model.containers import Container, sniff
 from functions.model.options import Options
 from functions.model.source import Chapter, Source, Track
 from tests import videos

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from functions.convert.container import check_end
 from functions.convert.jail import Limits
-from functions.model.media import SNIFF_BYTES, Container, MediaError, Reason, sniff
+from functions.model.containers import SNIFF_BYTES, Container, sniff
+from functions.model.media import MediaError, Reason
 from functions.runtime.settings import Settings
 from tests import videos
 from tests.convert.conftest import LIMITS, Convert, force

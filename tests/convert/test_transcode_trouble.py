@@ -13,7 +13,7 @@ import pytest
 
 from functions.convert import ffmpeg, transcode
 from functions.convert.ffmpeg import Interrupted
-from functions.model.media import Container
+from functions.model.containers import Container
 from functions.model.options import Options
 from tests import videos
 from tests.convert.conftest import LIMITS, Convert, jail
@@ -125,7 +125,7 @@ WORKER = """
 import sys, threading
 from pathlib import Path
 from functions.convert.transcode import describe, transcode
-from functions.model.media import Container
+from functions.model.containers import Container
 from functions.model.options import Options
 from tests.convert.conftest import jail
 from tests.convert.test_transcode_trouble import LONG

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from functions.convert import ffmpeg, transcode
 from functions.convert.jail import Jail, Limits, binary
-from functions.model.media import SNIFF_BYTES, MediaError, sniff
+from functions.model.containers import SNIFF_BYTES, sniff
+from functions.model.media import MediaError
 from functions.model.options import Options
 from functions.runtime.settings import Settings
 

@@ -19,7 +19,7 @@ import os, sys, threading
 from pathlib import Path
 from functions.convert import transcode
 from functions.convert.jail import Jail, Limits
-from functions.model.media import Container
+from functions.model.containers import Container
 from functions.model.options import Options
 from functions.runtime.settings import Settings
 from tests.emulator.test_privileges import rights
