@@ -4,6 +4,7 @@ What a size in a header says refuses nothing by itself: recorders and pipes leav
 """
 
 import re
+import struct
 from collections.abc import Callable
 from typing import BinaryIO
 
@@ -16,24 +17,30 @@ from functions.model.mpeg_audio import find_xing_header
 _UNKNOWN_SIZES = range(2_000_000_000, 2**32)
 _PADDING = {b"free", b"skip", b"wide"}
 _BOXES = _PADDING | {b"ftyp", b"moov", b"mdat", b"moof", b"mfra", b"styp", b"sidx", b"uuid", b"meta", b"pnot", b"PICT"}
+_CLUSTER = b"\x1f\x43\xb6\x75"
+_CODEC_ID = re.compile(rb"\x86([\x83-\xa0])(A_.{30})", re.DOTALL)  # the element, its length, and audio's name
 _SEGMENT = b"\x18\x53\x80\x67"
 _ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _SLACK = 12  # bytes by which a size may be wrong: some count the header too, or a pad byte that they do not write
 _READ = 2**20  # bytes at once
+_NOBODY_KNOWS = -1  # the end of a file that ends in the middle of something, without a word about how much was to come
 
 
-def check_end(file: BinaryIO, size: int, container: Container) -> None:
-    """Raises MediaError (truncated) where the file's own index promises more than its `size` bytes.
+def is_interrupted(file: BinaryIO, size: int, container: Container) -> bool:
+    """Whether the file ends in the middle of something, as the recordings of a recorder do that was stopped by force.
 
-    Formats and recordings without such an index pass, and so does a file with something else after the video's end.
-    Raises MediaError (damaged) for an MP4 of which a large part is no MP4.
+    Raises MediaError (truncated) where the file's own index promises more than its `size` bytes: then it is a part of
+    something that exists as a whole. Formats and recordings without such an index pass, and so does a file with
+    something else after the video's end. Raises MediaError (damaged) for an MP4 of which a large part is no MP4.
     """
-    if (find_end := _ENDS.get(container)) and (end := find_end(file, size)) > size:
+    end = find_end(file, size) if (find_end := _ENDS.get(container)) else size
+    if end > size:
         raise MediaError(Reason.TRUNCATED, f"{container} of {size} bytes should have {end}")
+    return end == _NOBODY_KNOWS
 
 
-def check_sound(file: BinaryIO, container: Container) -> None:
-    """Says why nobody finds sound in a file, if the file's own bytes tell.
+def check_sound(file: BinaryIO, container: Container, *, heard: bool) -> None:
+    """Says why there is no sound to be had from a file, if its own bytes tell; `heard` if it has tracks of audio.
 
     Raises MediaError: unsupported, if it is encrypted or of a codec with a name that ffmpeg does not know; damaged, if
     its index speaks of sound in a place where nobody can find it.
@@ -45,8 +52,10 @@ def check_sound(file: BinaryIO, container: Container) -> None:
             "encrypted",
             say="The video is encrypted (DRM), so nobody but its own player can read it. Upload one that is not.",
         )
-    if container is Container.MATROSKA and (codec := re.search(rb"A_[A-Z0-9_/]{2,24}", index)):
-        name = codec[0].decode()
+    if heard:
+        return
+    if container is Container.MATROSKA and (codec := _CODEC_ID.search(index)):
+        name = codec[2][: codec[1][0] & 0x7F].decode("ascii", "replace")
         raise MediaError(
             Reason.UNSUPPORTED,
             name,
@@ -65,6 +74,8 @@ _ENCRYPTED: dict[Container, tuple[bytes, ...]] = {
 
 def _index(file: BinaryIO, container: Container) -> bytes:
     """The bytes in which a container tells what it holds: an MP4's `moov`, the front of any other."""
+    if container is Container.MATROSKA:
+        return _read(file, 0, _READ).partition(_CLUSTER)[0]
     if container is not Container.MP4:
         return _read(file, 0, _READ)
     position = 0
@@ -89,7 +100,7 @@ def _mp4(file: BinaryIO, size: int) -> int:
     Bytes that are no box behind the index and the sound are something else after the video's end. Before that, or among
     the fragments of a recording, they are damage if they are more than a tenth of the file.
     """
-    position, seen = 0, set()
+    position, seen = 0, set[bytes]()
     while position + 8 <= size:
         head = _read(file, position, 16)
         length, kind = int.from_bytes(head[:4]), head[4:8]
@@ -106,6 +117,8 @@ def _mp4(file: BinaryIO, size: int) -> int:
         position += max(length, 8)
         if b"moov" in seen and kind in _PADDING:
             position = min(position, size)  # padding behind the index: nothing is lost with it
+    if b"moof" in seen and position > size:
+        return _NOBODY_KNOWS  # a fragment is cut off, and no index says how many there were to be
     return position if b"moov" in seen else max(position, size + 1)
 
 
@@ -171,7 +184,10 @@ def _sound_end(file: BinaryIO, position: int, size: int) -> int:
 
 
 def _flv(file: BinaryIO, size: int) -> int:
-    """The last four bytes hold the length of the tag before them; where they do not, walks the tags from the front."""
+    """The last four bytes hold the length of the tag before them; where they do not, walks the tags from the front.
+
+    A file that ends within a tag is cut off if its metadata say that it was to be longer; recorders do not know it.
+    """
     last = int.from_bytes(_read(file, size - 4, 4))
     if 11 <= last < size and int.from_bytes(_read(file, size - 4 - last + 1, 3)) + 11 == last:
         return size
@@ -181,26 +197,37 @@ def _flv(file: BinaryIO, size: int) -> int:
         if head[0] & 0x1F not in (8, 9, 18):  # audio, video, script
             return size
         position += 11 + int.from_bytes(head[1:4]) + 4
-    return position
+    promised = _flv_promise(_read(file, 0, 65536))
+    return position if promised is None or promised > size else _NOBODY_KNOWS
+
+
+def _flv_promise(head: bytes) -> float | None:
+    """The size of the whole file by its metadata (FLV, E.5); 0 where they give none, None where there are none."""
+    if b"onMetaData" not in head:
+        return None
+    found = re.search(rb"filesize\0(.{8})", head, re.DOTALL)
+    return float(struct.unpack(">d", found[1])[0]) if found else 0.0
 
 
 def _mpegts(file: BinaryIO, size: int) -> int:
-    """The last packet must be whole."""
+    """A recorder writes whole packets, but nothing says how many."""
     if not (packets := find_packets(_read(file, 0, SNIFF_BYTES))):
         return size
     start, step = packets
     last = start + (size - start) // step * step
-    return last + 188 if _read(file, last - step, 1) == _read(file, last, 1) == b"\x47" else size
+    is_part = _read(file, last - step, 1) == _read(file, last, 1) == b"\x47" and last + 188 > size
+    return _NOBODY_KNOWS if is_part else size
 
 
 def _ogg(file: BinaryIO, size: int) -> int:
-    """The last page must be whole."""
+    """The last page must be whole, but nothing says how many there were to be."""
     start = max(0, size - 65536)  # a page has at most 65307 bytes
     tail = _read(file, start, 65536)
     at = tail.rfind(b"OggS\0")
     if at < 0 or len(page := tail[at:]) < 27:
-        return size if at < 0 else size + 1
-    return start + at + 27 + page[26] + sum(page[27 : 27 + page[26]])
+        return size if at < 0 else _NOBODY_KNOWS
+    end = start + at + 27 + page[26] + sum(page[27 : 27 + page[26]])
+    return _NOBODY_KNOWS if end > size else end
 
 
 def _asf(file: BinaryIO, size: int) -> int:

@@ -17,6 +17,7 @@ _CUT = {  # what ffmpeg says of a video that lost its end, only to exit with 0
     Container.MATROSKA: "File ended prematurely",
 }
 _NOTHING = "received no packets|nothing was encoded|does not contain any stream|matches no streams"
+_OUTPUT = rf"{_NOTHING}|before EOF|^\[(?:aost|out)#"  # what it says of an output that it could not even begin
 _GAP = 0.1  # seconds
 _SLACK = 1.0  # seconds by which the sound may end later than the video says
 _ERROR = re.compile(r"\[(?:error|fatal)\]|Packet corrupt")
@@ -25,10 +26,23 @@ _INPUT_ERROR = re.compile(r"^\[in#0.*\[error\]", re.MULTILINE)
 
 def check_run(run: Run, seen: Description) -> None:
     """Raises tracks.Soundless where nothing came out, and what ffmpeg.explain() says of a run that failed."""
-    if run.status and re.search(_NOTHING, run.messages) and not _ERROR.search(_without(run.messages, _NOTHING)):
+    if run.status and re.search(_NOTHING, run.messages) and not _ERROR.search(_without(run.messages, _OUTPUT)):
         raise tracks.Soundless
-    if run.status or (seen.container in _CUT and re.search(_CUT[seen.container], run.messages)):
+    if run.status or (is_cut(run, seen) and not is_interrupted(run, seen)):
         raise ffmpeg.explain(run)
+
+
+def is_cut(run: Run, seen: Description) -> bool:
+    """Whether ffmpeg says that the video ends too soon."""
+    return seen.container in _CUT and re.search(_CUT[seen.container], run.messages) is not None
+
+
+def is_interrupted(run: Run, seen: Description) -> bool:
+    """Whether the video is a recording that was stopped by force: it ends too soon, and says of no end.
+
+    A Matroska that does say of one is refused before it is converted (container.py).
+    """
+    return seen.interrupted or (seen.container is Container.MATROSKA and is_cut(run, seen))
 
 
 def measured(measure: Callable[[BinaryIO], float], file: BinaryIO) -> float:
@@ -46,15 +60,30 @@ def check_length(run: Run, seconds: float, seen: Description, span: Span) -> Non
     """
     said = run.messages
     if seconds <= 0:
-        if _ERROR.search(_without(said, _NOTHING)):
+        if _ERROR.search(_without(said, _OUTPUT)):
             raise tracks.Soundless(Reason.DAMAGED, said[-500:])
         raise tracks.Soundless
     length = span.length(seen.duration) or 0.0
     if seen.container == Container.FLAC and span == Span() and run.done < length - 0.1:
         raise MediaError(Reason.TRUNCATED, f"it ends at {run.done:.2f} s of {length:.2f} s")
-    due = max(run.done, length) if _INPUT_ERROR.search(said) else run.done
+    due = run.done
+    if _INPUT_ERROR.search(said):
+        _check_demuxer(seen, said)
+        due = max(due, length)
     if seconds < (1 - ERROR_RATE) * due and _ERROR.search(said):
         raise MediaError(Reason.DAMAGED, f"{seconds:.2f} s of {due:.2f} s: {said[-500:]}")
+
+
+def _check_demuxer(seen: Description, said: str) -> None:
+    """A demuxer that gives up leaves all that comes behind. Raises MediaError where no length tells how much that is."""
+    if seen.container is Container.OGG and "Not yet implemented" in said:
+        raise MediaError(
+            Reason.UNSUPPORTED,
+            said[-500:],
+            say="The file holds several recordings of different kinds, one behind the other. Upload each by itself.",
+        )
+    if seen.duration is None:
+        raise MediaError(Reason.DAMAGED, said[-500:])
 
 
 def has_gaps(run: Run, seconds: float, seen: Description, span: Span) -> bool:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from functions.convert import ffmpeg
@@ -53,6 +53,12 @@ class Description:
     tags: Mapping[str, str]  # of the whole file
     chapters: tuple[Chapter, ...]  # by the video's clock, which begins at 0 here
     stream_tags: Mapping[int, Mapping[str, str]]  # of each stream, by its index
+    skip: int = 0  # bytes in front that are none of the container's
+    interrupted: bool = False  # whether it ends in the middle of something
+
+    def opened(self, name: str) -> list[str]:
+        """The words that open the file of that name as this video."""
+        return open_file(name, self.container, self.skip)
 
     @property
     def source(self) -> Source:
@@ -63,17 +69,20 @@ class Description:
         return Source(self.duration, tracks, self.chapters)
 
 
-def describe(jail: Jail, name: str, container: Container) -> Description:
-    """Looks at the video of that name. Raises MediaError where nothing can be read, and what Jail.run() raises."""
+def describe(jail: Jail, name: str, container: Container, skip: int = 0) -> Description:
+    """Looks at the video of that name, behind `skip` bytes that are none of it.
+
+    Raises MediaError where nothing can be read, and what Jail.probe() raises.
+    """
     words = ["-v", "warning", "-print_format", "json=compact=1", "-show_entries", ":".join(_ENTRIES)]
-    run = jail.probe([*words, *open_file(name, container)], LOOK_SECONDS)
+    run = jail.probe([*words, *open_file(name, container, skip)], LOOK_SECONDS)
     try:
         report = json.loads(run.output)
     except ValueError as error:
         raise MediaError(Reason.DAMAGED, f"a report of {len(run.output)} bytes cannot be read") from error
     if run.status or "format" not in report:
         raise ffmpeg.explain(run)
-    return read_report(report, container)
+    return replace(read_report(report, container), skip=skip)
 
 
 def length(jail: Jail, name: str, demuxer: str) -> float:

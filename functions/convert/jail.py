@@ -99,9 +99,12 @@ class Jail:
         return run
 
 
-def open_file(name: str, container: Container) -> list[str]:
-    """The words that open one file: as local files only, and through the one demuxer that sniffing has found."""
-    return open_by(name, container.value)
+def open_file(name: str, container: Container, skip: int = 0) -> list[str]:
+    """The words that open one file: as local files only, and through the one demuxer that sniffing has found.
+
+    `skip` bytes in front of it are none of the container's.
+    """
+    return [*(("-skip_initial_bytes", str(skip)) if skip else ()), *open_by(name, container.value)]
 
 
 def open_by(name: str, demuxer: str) -> list[str]:

@@ -3,12 +3,13 @@
 from dataclasses import replace
 
 from functions.convert import cover, description, tracks
-from functions.convert.container import check_end
+from functions.convert.container import check_sound, is_interrupted
 from functions.convert.description import Description
 from functions.convert.jail import Jail
 from functions.convert.tracks import Soundless
 from functions.convert.work import Result, Work
 from functions.convert.writer import Writer
+from functions.model import containers
 from functions.model.audio import Note
 from functions.model.containers import Container
 from functions.model.media import MediaError, Reason
@@ -23,8 +24,10 @@ def describe(jail: Jail, source: str, container: Container) -> Description:
     """
     path = jail.folder / source
     with path.open("rb") as file:
-        check_end(file, path.stat().st_size, container)
-    seen = description.describe(jail, source, container)
+        found = containers.find(file.read(containers.SNIFF_BYTES))
+        interrupted = is_interrupted(file, path.stat().st_size, container)
+    skip = found.offset if found and found.container is container else 0
+    seen = replace(description.describe(jail, source, container, skip), interrupted=interrupted)
     if (seen.duration or 0) > jail.limits.duration:
         raise MediaError(Reason.TOO_LONG, f"{seen.duration:.0f} s of at most {jail.limits.duration:.0f}")
     return seen
@@ -39,7 +42,11 @@ def transcode(
     or with 0.0 while the video's length is unknown. What it raises stops the work. Raises MediaError, Interrupted, and
     OSError where this machine fails (a full disk). Whatever is raised, nothing is left at `target`.
     """
-    candidates = tracks.candidates(seen, options)
+    try:
+        candidates = tracks.candidates(seen, options)
+    except MediaError:
+        _explain(jail, source, seen)
+        raise
     notes: tuple[Note, ...] = ()
     try:
         made = cover.make(jail, source, seen, options, picture)
@@ -48,6 +55,11 @@ def transcode(
     work = Work(jail, source, target, seen, options, made, notes)
     try:
         return _first_with_sound(work, candidates)
+    except MediaError as error:
+        work.path(target).unlink(missing_ok=True)
+        if error.reason in (Reason.NO_AUDIO, Reason.DAMAGED):
+            _explain(jail, source, seen)
+        raise
     except BaseException:
         work.path(target).unlink(missing_ok=True)
         raise
@@ -64,3 +76,9 @@ def _first_with_sound(work: Work, candidates: list[description.Audio]) -> Result
             refusal = refusal or error
     assert refusal  # noqa: S101 -- there is at least one candidate
     raise refusal
+
+
+def _explain(jail: Jail, source: str, seen: Description) -> None:
+    """Raises MediaError if the file itself says why it has no sound for us: it is encrypted, damaged, or too new."""
+    with (jail.folder / source).open("rb") as file:
+        check_sound(file, seen.container, heard=any(audio.codec for audio in seen.audio))

@@ -18,7 +18,7 @@ from functions.convert import (
 from functions.convert.archive import Archive
 from functions.convert.description import Audio
 from functions.convert.ffmpeg import Run
-from functions.convert.jail import open_by, open_file
+from functions.convert.jail import open_by
 from functions.convert.loudness import Measured
 from functions.convert.parts import Plan
 from functions.convert.sound import Span
@@ -64,6 +64,7 @@ class Writer:
     def __init__(self, work: Work, audio: Audio) -> None:
         self._work, self._audio, self._options = work, audio, work.options
         self._sound = sound.shape(audio, work.options, work.span)
+        self._interrupted = work.seen.interrupted
         found = {**work.seen.tags, **(work.seen.stream_tags[audio.index] if not work.seen.tags else {})}
         self._tags = Tags.of(found).asked(work.options)
         keeps = work.options.chapters is Keep.KEEP
@@ -114,7 +115,7 @@ class Writer:
         """The loudness of the sound that will be encoded."""
         work = self._work
         length = work.span.length(work.seen.duration)
-        words = [*loudness.QUIET, *arguments.TOLERATING, *open_file(work.source, work.seen.container)]
+        words = [*loudness.QUIET, *arguments.TOLERATING, *work.seen.opened(work.source)]
         words += arguments.measured(self._audio, loudness.chain(self._sound.filters), work.most)
         return loudness.read(work.jail.run(words, length, self._ticks((0.0, _MEASURING), length)))
 
@@ -159,7 +160,7 @@ class Writer:
         """Makes the waveform in a run of its own, in which nothing but a decoder works."""
         work = self._work
         length = work.span.length(work.seen.duration)
-        words = [*arguments.REPORTING, *arguments.TOLERATING, *open_file(work.source, work.seen.container)]
+        words = [*arguments.REPORTING, *arguments.TOLERATING, *work.seen.opened(work.source)]
         chain = waveform.sink(self._sound.filters, self._sound.sample_rate, length)
         words += arguments.measured(self._audio, chain, work.most)
         return work.jail.run(words, length, size=work.jail.limits.size)
@@ -193,6 +194,7 @@ class Writer:
             graph = waveform.branch(chain, shaped.sample_rate, length)
         run = self._run(file, arguments.encoded(self._audio, shaped, graph, self._options))
         damage.check_run(run, self._work.seen)
+        self._interrupted |= damage.is_interrupted(run, self._work.seen)
         written = self._finish(file)
         damage.check_length(run, written.seconds, self._work.seen, file.span)
         return run, written
@@ -207,7 +209,7 @@ class Writer:
         length = file.span.length(work.seen.duration)
         seek = self._seek(file.span)
         words = [*arguments.REPORTING, *arguments.TOLERATING, *(("-ss", f"{seek:.6f}") if seek else ())]
-        words += open_file(work.source, work.seen.container)
+        words += work.seen.opened(work.source)
         tags, cover, inputs = self._described(file)
         words += [*inputs, *codec, *arguments.written(file.name, self._options, work.most, tags, cover)]
         return work.jail.run(words, length, self._ticks(file.progress, length), size=file.size)
@@ -258,7 +260,7 @@ class Writer:
             channels=self._sound.channels,
             sample_rate=self._sound.sample_rate,
             track=self._audio.index,
-            notes=(*work.notes, *notes),
+            notes=tuple(dict.fromkeys((*work.notes, *notes, *((Note.INCOMPLETE,) * self._interrupted)))),
         )
         return Result(written.front, path, facts, waveform.read(work.jail.folder))
 

@@ -183,8 +183,8 @@ def _follow(head: bytes, at: int, count: int, length: Callable[[bytes], int]) ->
 def find_packets(head: bytes) -> tuple[int, int] | None:
     """The offset of the first sync byte of an MPEG transport stream, and the bytes from each to the next.
 
-    A recording may begin anywhere within a packet of 188 bytes, and some packets may be damaged. Camcorders write a time
-    before each packet (192 in all), tuners parity behind it (204). None where `head` is no transport stream.
+    A recording may begin anywhere within a packet of 188 bytes, and some packets may be damaged. Camcorders write a
+    time before each packet (192 in all), tuners parity behind it (204). None where `head` is no transport stream.
     """
     for step in (188, 192, 204):
         for start in range(step):
