@@ -37,13 +37,14 @@ def make(jail: Jail, source: str, seen: Description, options: Options, given: by
 
 
 def _picture(jail: Jail, source: str, seen: Description, picture: Picture) -> bytes:
-    """The picture that the video brings. A JPEG of a fitting size is taken as it is."""
+    """The picture that the video brings. A JPEG of a fitting size is taken as it is.
+
+    The size is not known of every picture that ffmpeg can read: this ffprobe knows no PNG.
+    """
     taken = ["-map", f"0:{picture.index}", "-frames:v", "1"]
     if picture.codec == "mjpeg" and 0 < max(picture.width, picture.height) <= LARGEST:
         return _run(jail, [*seen.opened(source), *taken, "-c:v", "copy"])
-    if not picture.codec or not picture.width:
-        raise Unreadable
-    return _run(jail, [*_careful(), *seen.opened(source), *taken, "-vf", _filters(picture.codec)])
+    return _run(jail, [*_careful(), *seen.opened(source), *taken, "-vf", _filters(picture.codec or "")])
 
 
 def _frame(jail: Jail, source: str, seen: Description, at: float) -> bytes:

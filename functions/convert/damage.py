@@ -17,7 +17,7 @@ _CUT = {  # what ffmpeg says of a video that lost its end, only to exit with 0
     Container.MATROSKA: "File ended prematurely",
 }
 _NOTHING = "received no packets|nothing was encoded|does not contain any stream|matches no streams"
-_OUTPUT = rf"{_NOTHING}|before EOF|^\[(?:aost|out)#"  # what it says of an output that it could not even begin
+_OUTPUT = rf"{_NOTHING}|before EOF|^\[(?:aost|out|fc)#|^\[graph_"
 _GAP = 0.1  # seconds
 _SLACK = 1.0  # seconds by which the sound may end later than the video says
 _ERROR = re.compile(r"\[(?:error|fatal)\]|Packet corrupt")
@@ -66,6 +66,8 @@ def check_length(run: Run, seconds: float, seen: Description, span: Span) -> Non
     length = span.length(seen.duration) or 0.0
     if seen.container == Container.FLAC and span == Span() and run.done < length - 0.1:
         raise MediaError(Reason.TRUNCATED, f"it ends at {run.done:.2f} s of {length:.2f} s")
+    if is_interrupted(run, seen):
+        return  # the end is missing, and with it some of what came before
     due = run.done
     if _INPUT_ERROR.search(said):
         _check_demuxer(seen, said)
@@ -75,7 +77,7 @@ def check_length(run: Run, seconds: float, seen: Description, span: Span) -> Non
 
 
 def _check_demuxer(seen: Description, said: str) -> None:
-    """A demuxer that gives up leaves all that comes behind. Raises MediaError where no length tells how much that is."""
+    """A demuxer that gives up leaves all that is behind. Raises MediaError where no length tells how much that is."""
     if seen.container is Container.OGG and "Not yet implemented" in said:
         raise MediaError(
             Reason.UNSUPPORTED,

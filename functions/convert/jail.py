@@ -18,6 +18,9 @@ from functions.model.media import MediaError, Reason
 if TYPE_CHECKING:
     from functions.runtime.settings import Settings
 
+# Of streams without an index the first bytes tell what is in them, and sound may begin late.
+_UNINDEXED = (Container.MPEG_TS, Container.MPEG_PS)
+_PATIENT = ("-probesize", "50000000", "-analyzeduration", "60000000")  # bytes and microseconds
 OPEN_FILES = 64  # at most, of one run
 
 
@@ -104,7 +107,11 @@ def open_file(name: str, container: Container, skip: int = 0) -> list[str]:
 
     `skip` bytes in front of it are none of the container's.
     """
-    return [*(("-skip_initial_bytes", str(skip)) if skip else ()), *open_by(name, container.value)]
+    return [
+        *(("-skip_initial_bytes", str(skip)) if skip else ()),
+        *(_PATIENT if container in _UNINDEXED else ()),
+        *open_by(name, container.value),
+    ]
 
 
 def open_by(name: str, demuxer: str) -> list[str]:

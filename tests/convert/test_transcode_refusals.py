@@ -10,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from functions.convert.container import check_end
+from functions.convert.container import is_interrupted
 from functions.convert.jail import Limits
+from functions.model.audio import Note
 from functions.model.containers import SNIFF_BYTES, Container, sniff
 from functions.model.media import MediaError, Reason
 from functions.runtime.settings import Settings
@@ -19,10 +20,9 @@ from tests import videos
 from tests.convert.conftest import LIMITS, Convert, force
 
 #: Formats whose own index, or ffmpeg's word, tells a cut; a program stream and raw AAC have none.
-WITH_AN_END = [
-    *("plain", "streamable", "fragmented", "mov", "matroska", "live_matroska", "webm", "ogg", "avi", "flv", "wmv"),
-    *("wav", "mp3", "flac"),
-]
+WITH_AN_END = ["plain", "streamable", "mov", "matroska", "avi", "flv", "wmv", "wav", "mp3", "flac"]
+#: Formats in which nothing tells a cut from a recording that was stopped by force.
+WITHOUT_AN_END = ["fragmented", "live_matroska", "webm", "ogg", "mpeg_ts", "m2ts"]
 #: Formats in which half a video of noise is told from half a video of silence.
 WITH_CHECKS = [
     *("plain", "streamable", "fragmented", "matroska", "live_matroska", "webm", "ogg", "mpeg_ts", "m2ts", "mpeg_ps"),
@@ -47,12 +47,20 @@ def test_a_video_without_its_end_is_truncated(
     assert reason(videos.cut(videos.WHOLE[kind](shelf), share), convert, tmp_path) is Reason.TRUNCATED
 
 
-@pytest.mark.parametrize("kind", ["mpeg_ts", "m2ts"])
-def test_a_transport_stream_that_ends_inside_a_packet_is_truncated(
-    kind: str, shelf: Path, tmp_path: Path, convert: Convert
+@pytest.mark.parametrize("share", [0.5, 0.87])
+@pytest.mark.parametrize("kind", WITHOUT_AN_END)
+def test_a_recording_that_was_stopped_by_force_is_converted_as_far_as_it_goes(
+    kind: str, share: float, shelf: Path, convert: Convert
 ) -> None:
-    """It has no index, but recorders write whole packets."""
-    assert reason(videos.cut(videos.WHOLE[kind](shelf), 0.3), convert, tmp_path) is Reason.TRUNCATED
+    """What is there is worth having. Where a cut-off download looks just the same, that is converted too."""
+    facts = convert(videos.cut(videos.WHOLE[kind](shelf), share)).facts
+    assert 1 < facts.duration < videos.SECONDS - 0.3
+    assert facts.notes == (Note.INCOMPLETE,)
+
+
+@pytest.mark.parametrize("kind", videos.WHOLE)
+def test_a_whole_video_is_not_called_incomplete(kind: str, shelf: Path, convert: Convert) -> None:
+    assert convert(videos.WHOLE[kind](shelf)).facts.notes == ()
 
 
 @pytest.mark.parametrize("kind", WITH_CHECKS)
@@ -181,4 +189,4 @@ def test_the_walk_through_a_container_survives_any_end(kind: str, length: int, s
     container = sniff(whole[:SNIFF_BYTES])
     assert container
     with suppress(MediaError):
-        check_end(BytesIO(whole[:length]), length, container)
+        is_interrupted(BytesIO(whole[:length]), length, container)
