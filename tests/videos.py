@@ -156,7 +156,7 @@ def talkative(directory: Path) -> Path:
 
 def covered(directory: Path, suffix: str = "mp4", picture: str = "mjpeg") -> Path:
     """A cover picture (mjpeg or png): a stream in MP4, an attachment in Matroska."""
-    image = _make(
+    image = make(
         directory / f"cover.{picture}", "-f", "lavfi", "-i", "color=red:s=64x64", "-frames:v", "1", "-f", "image2"
     )
     video = directory / f"covered-{picture}.{suffix}"
@@ -209,14 +209,14 @@ def silent(directory: Path) -> Path:
 def long(directory: Path, hours: int = 10) -> Path:
     """Hours of silence in next to no bytes (80 kB for ten): FLAC in MP4."""
     silence = ("-f", "lavfi", "-i", f"anullsrc=r=8000:cl=mono:d={hours * 3600}:nb_samples=65535")
-    return _make(directory / f"long-{hours}.mp4", *silence, "-c:a", "flac", "-strict", "-2", "-frame_size", "65535")
+    return make(directory / f"long-{hours}.mp4", *silence, "-c:a", "flac", "-strict", "-2", "-frame_size", "65535")
 
 
 def lying(directory: Path) -> Path:
     """A Matroska video of 30 s whose header says 1 s."""
     path = directory / "lying.mkv"
     if not path.exists():
-        honest = _make(directory / "honest.mkv", "-f", "lavfi", "-i", "sine=440:d=30", *_AAC).read_bytes()
+        honest = make(directory / "honest.mkv", "-f", "lavfi", "-i", "sine=440:d=30", *_AAC).read_bytes()
         at = honest.index(b"\x44\x89\x88") + 3
         path.write_bytes(honest[:at] + struct.pack(">d", 1000.0) + honest[at + 8 :])
     return path
@@ -328,10 +328,10 @@ def _video(
     # noise with a tone: a plain sine packs so well that cutting the file would cut no sound
     sound = ("-f", "lavfi", "-i", f"aevalsrc=0.3*sin(880*PI*t)+0.1*random(0)|0.3*sin(660*PI*t):s=44100:d={SECONDS}")
     mapped = ("-map", "0:v", "-map", "1:a") if "-an" not in words else ("-map", "0:v")
-    return _make(path, *picture, *sound, *inputs, *mapped, *video, *audio, *words)
+    return make(path, *picture, *sound, *inputs, *mapped, *video, *audio, *words)
 
 
-def _make(path: Path, *words: str) -> Path:
+def make(path: Path, *words: str) -> Path:
     if not path.exists():
         part = path.with_stem(f"{path.stem}.part")  # so that a maker that was stopped leaves no half video
         subprocess.run([get_ffmpeg_exe(), "-nostdin", "-v", "error", "-y", *words, str(part)], check=True)

@@ -51,6 +51,7 @@ def force(
     folder: Path,
     limits: Limits = LIMITS,
     progress: Callable[[float], None] = lambda _: None,
+    picture: bytes | None = None,
     **options: Any,
 ) -> Result:
     """Converts a video to folder/audio.mp3, as if sniffing had found that container."""
@@ -58,7 +59,7 @@ def force(
     (folder / "source").symlink_to(video)
     jailed = jail(folder, limits, progress)
     seen = transcode.describe(jailed, "source", container)
-    result = transcode.transcode(jailed, "source", "audio.mp3", seen, Options(**options))
+    result = transcode.transcode(jailed, "source", "audio.mp3", seen, Options(**options), picture)
     (folder / "whole").write_bytes(b"".join(result.pieces()))
     (folder / "whole").replace(folder / "audio.mp3")
     return replace(result, front=b"")
