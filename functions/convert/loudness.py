@@ -19,14 +19,16 @@ from functions.model.media import MediaError
 from functions.model.options import SPOKEN, Options
 
 PEAK = -1.0  # dBTP, at most (EBU R 128)
-ATTEMPTS = 3  # at most; the second reaches it nearly always
+CORRECTIONS = 2  # at most; most sound needs none
 _MONO_PODCAST = -19.0  # LUFS: one channel that two speakers play is as loud as two at -16
 _HEADROOM = 0.6  # dB below PEAK for the limiter: fewer samples have higher peaks between them, and so has what is lossy
 _MARGIN = 0.2  # dB by which a correction goes further than what it corrects
+_LAST_MARGIN = 0.8  # dB; what an encoder makes of noise differs by as much from one attempt to the next (measured)
 _NEAR = 0.4  # LU off what is wanted are near enough
 _HARD = 3.0  # dB that a limiter takes off; where it has to take more, more gain makes nothing louder but its distortion
 _QUIETEST, _LOUDEST = -69.0, 100.0  # LUFS; BS.1770's absolute gate is at -70; beyond the other no number is a sound's
 _GATE = 10.0  # LU below the mean, where BS.1770 no longer counts what is quiet
+_LOWEST_CEILING = -24.0  # dBTP, as low as ffmpeg's limiter goes
 _OVERSAMPLED = 192_000  # Hz
 _SUMMARY = re.compile(r"Integrated loudness:\s+I:\s+(\S+) LUFS.*?True peak:\s+Peak:\s+(\S+) dBFS", re.DOTALL)
 # What ffmpeg says beside warnings, and the further lines of it: a video's tags, for the most part.
@@ -62,19 +64,24 @@ class Change:
         limiter = f"alimiter=level=disabled:attack=5:release=50:latency=1:limit={_amplitude(self.ceiling):.6f}"
         return (gain, f"aresample={_OVERSAMPLED}", limiter, f"aresample={sound.sample_rate}")
 
-    def corrected(self, after: Measured, wanted: float) -> "Change | None":
-        """The change to make instead, where this one has led to `after`; None where that is as it should be."""
+    def corrected(self, after: Measured, wanted: float, *, last: bool) -> "Change | None":
+        """The change to make instead, where this one has led to `after`; None where that is as it should be.
+
+        A lower ceiling may not be enough, for some sounds peak higher the more they are limited. The last attempt makes
+        all of the sound quieter.
+        """
         excess = -inf if after.dbtp is None else after.dbtp - PEAK
         missing = 0.0 if after.lufs is None else wanted - after.lufs
         if self.peak > self.ceiling + _HARD or abs(missing) <= _NEAR:
             missing = 0.0
         if excess <= 0 and not missing:
             return None
-        ceiling = min(self.ceiling, self.peak) - excess - _MARGIN if excess > 0 else self.ceiling
-        return Change(self.gain + missing, max(ceiling, _LOWEST_CEILING), self.peak + missing)
-
-
-_LOWEST_CEILING = -24.0  # dBTP, as low as ffmpeg's limiter goes
+        ceiling = self.ceiling
+        if excess > 0:
+            ceiling = max(min(self.ceiling, self.peak) - excess - _MARGIN, _LOWEST_CEILING)
+            if last:
+                missing = -excess - _LAST_MARGIN
+        return Change(self.gain + missing, ceiling, self.peak + missing)
 
 
 def target(options: Options, sound: Sound) -> float | None:

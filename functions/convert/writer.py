@@ -106,12 +106,15 @@ class Writer:
         change = loudness.change(before, wanted)
         result = self._encode(change.filters(self._sound) if change else (), _ENCODING)
         after = self._measure_result(result)
-        begun, attempts = _ENCODING[1], 1
-        while change and attempts < loudness.ATTEMPTS and (change := change.corrected(after, wanted)):
+        begun = _ENCODING[1]
+        for left in reversed(range(loudness.CORRECTIONS)):
+            change = change and change.corrected(after, wanted, last=left == 0)
+            if change is None:
+                break
             ended = (1.0 + begun) / 2
             result = self._encode(change.filters(self._sound), (begun, ended))
             after = self._measure_result(result)
-            begun, attempts = ended, attempts + 1
+            begun = ended
         reached = Loudness(before.lufs, before.dbtp, after.lufs, after.dbtp)
         return replace(result, facts=replace(result.facts, loudness=reached))
 

@@ -1,5 +1,6 @@
 """Jobs: their owner lists them, looks at one, cancels it, deletes it, tries it again, or makes another of its video."""
 
+from hashlib import sha256
 from uuid import UUID
 
 from flask import Request, Response
@@ -7,7 +8,7 @@ from flask import Request, Response
 from functions.jobs import again, listing
 from functions.model.errors import Conflict, NotFound
 from functions.model.jobs import Job, State
-from functions.runtime import announcement, responses, web, wiring
+from functions.runtime import announcement, preconditions, responses, web, wiring
 
 services = wiring.Services("jobs")
 
@@ -44,7 +45,7 @@ def jobs(request: Request) -> Response:
         case "DELETE", *_:
             return _delete(id_, owner)
         case _, "waveform":
-            return _waveform(id_, owner)
+            return _waveform(request, id_, owner)
     return responses.json(_own(id_, owner).public())
 
 
@@ -76,16 +77,22 @@ def _retry(id_: UUID, owner: UUID) -> Response:
     return responses.accepted(job, replayed=False)
 
 
-def _waveform(id_: UUID, owner: UUID) -> Response:
-    """The peaks of the audio, from 0 to 1, and how long each lasts. It never changes as long as the audio does not."""
+def _waveform(request: Request, id_: UUID, owner: UUID) -> Response:
+    """The peaks of the audio, from 0 to 1, and how long each lasts. They change only when the audio does."""
     job = _own(id_, owner)
     if job.state != State.DONE:
         raise Conflict(f"the job is {job.state}; there is a waveform once it is done", reason=job.state)
     peaks = services.jobs.waveform(id_)
     if peaks is None:
-        raise NotFound("this job's audio was made before there were waveforms")
-    seconds = (job.duration or 0.0) / len(peaks)
-    return responses.json({"peaks": [round(peak / 255, 3) for peak in peaks], "seconds_per_peak": round(seconds, 6)})
+        raise NotFound("there is no waveform of this job's audio: it was made before there were any")
+    shown = [round(peak / 255, 3) for peak in peaks]
+    seconds = round((job.duration or 0.0) / len(peaks), 6)
+    answer = responses.json({"peaks": shown, "seconds_per_peak": seconds}, Cache_Control="private, no-cache")
+    answer.set_etag(sha256(answer.get_data()).hexdigest()[:32])
+    if not preconditions.wanted(request.headers, preconditions.Representation(answer.get_etag()[0] or "")):
+        answer.status_code = 304
+        answer.set_data(b"")
+    return answer
 
 
 def _own(id_: UUID, owner: UUID) -> Job:
