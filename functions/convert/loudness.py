@@ -19,7 +19,7 @@ from functions.model.media import MediaError
 from functions.model.options import SPOKEN, Options
 
 PEAK = -1.0  # dBTP, at most (EBU R 128)
-CORRECTIONS = 2  # at most; most sound needs none
+CORRECTIONS = 3  # at most; most sound needs none
 _MONO_PODCAST = -19.0  # LUFS: one channel that two speakers play is as loud as two at -16
 _HEADROOM = 0.6  # dB below PEAK for the limiter: fewer samples have higher peaks between them, and so has what is lossy
 _MARGIN = 0.2  # dB by which a correction goes further than what it corrects

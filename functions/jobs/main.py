@@ -1,14 +1,13 @@
 """Jobs: their owner lists them, looks at one, cancels it, deletes it, tries it again, or makes another of its video."""
 
-from hashlib import sha256
 from uuid import UUID
 
 from flask import Request, Response
 
-from functions.jobs import again, listing
+from functions.jobs import again, listing, waveform
 from functions.model.errors import Conflict, NotFound
 from functions.model.jobs import Job, State
-from functions.runtime import announcement, preconditions, responses, web, wiring
+from functions.runtime import announcement, responses, web, wiring
 
 services = wiring.Services("jobs")
 
@@ -45,7 +44,7 @@ def jobs(request: Request) -> Response:
         case "DELETE", *_:
             return _delete(id_, owner)
         case _, "waveform":
-            return _waveform(request, id_, owner)
+            return waveform.answer(services, request, _own(id_, owner))
     return responses.json(_own(id_, owner).public())
 
 
@@ -75,24 +74,6 @@ def _retry(id_: UUID, owner: UUID) -> Response:
         raise Conflict(f"a job that is {found.state} cannot be tried again; only one that failed or was cancelled can")
     announcement.announce(services, job)
     return responses.accepted(job, replayed=False)
-
-
-def _waveform(request: Request, id_: UUID, owner: UUID) -> Response:
-    """The peaks of the audio, from 0 to 1, and how long each lasts. They change only when the audio does."""
-    job = _own(id_, owner)
-    if job.state != State.DONE:
-        raise Conflict(f"the job is {job.state}; there is a waveform once it is done", reason=job.state)
-    peaks = services.jobs.waveform(id_)
-    if peaks is None:
-        raise NotFound("there is no waveform of this job's audio: it was made before there were any")
-    shown = [round(peak / 255, 3) for peak in peaks]
-    seconds = round((job.duration or 0.0) / len(peaks), 6)
-    answer = responses.json({"peaks": shown, "seconds_per_peak": seconds}, Cache_Control="private, no-cache")
-    answer.set_etag(sha256(answer.get_data()).hexdigest()[:32])
-    if not preconditions.wanted(request.headers, preconditions.Representation(answer.get_etag()[0] or "")):
-        answer.status_code = 304
-        answer.set_data(b"")
-    return answer
 
 
 def _own(id_: UUID, owner: UUID) -> Job:

@@ -354,5 +354,21 @@ def test_the_waveform_of_the_audio_is_shown(client: FlaskClient, add: Make, jobs
     assert client.get(f"/{claimed.id}/waveform").json == {"peaks": [0.0, 0.2, 1.0], "seconds_per_peak": 0.5}
 
 
+def test_a_waveform_is_not_sent_twice(client: FlaskClient, add: Make, jobs: Jobs) -> None:
+    """Its tag changes with the peaks; no other cache than one's own may keep it."""
+    claimed = jobs.claim(add().id)
+    assert claimed
+    jobs_of_tests.finish(jobs, claimed, peaks=b"\x01")
+    first = client.get(f"/{claimed.id}/waveform")
+    assert first.headers["Cache-Control"] == "private, no-cache"
+    again = client.get(f"/{claimed.id}/waveform", headers={"If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, again.data) == (304, b"")
+    assert client.get(f"/{claimed.id}/waveform", headers={"If-None-Match": '"other"'}).status_code == 200
+
+
+def test_nobody_sees_another_s_waveform(function: Function, eve: Person, finish: Make) -> None:
+    problem(function("jobs").get(f"/{finish().id}/waveform", headers=eve.headers), 404, "not-found")
+
+
 def test_audio_of_earlier_releases_has_no_waveform(client: FlaskClient, finish: Make) -> None:
     problem(client.get(f"/{finish().id}/waveform"), 404, "not-found")
