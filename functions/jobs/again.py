@@ -49,6 +49,6 @@ def _earlier(services: Services, new: NewJob) -> Job:
     job = services.jobs.by_key(new.owner, new.idempotency_key) if new.idempotency_key else None
     if job is None:
         raise Conflict("the uploaded video is no longer kept; upload it again")
-    if (job.video_sha256, job.options) != (new.video_sha256, new.options):
+    if job.video_sha256 != new.video_sha256 or not new.options.is_repeat_of(job.options):
         raise Unprocessable(f"this {web.KEY} was used for something else; use a new one", field=web.KEY)
     return job
