@@ -13,7 +13,8 @@ help: ## list the targets
 
 run: override export VIDEO := $(value VIDEO)
 run: override export STATE := $(value STATE)
-run: .venv/local ## start the whole system; with VIDEO=video.mp4: make video.mp3 beside it and stop
+run: override export OPTIONS := $(value OPTIONS)
+run: .venv/local ## start the whole system; with VIDEO=video.mp4: make video.mp3 beside it and stop; OPTIONS='quality=voice&start=1:00'
 	@exec $(BIN)/python -m emulator
 
 # More than there are cores, for much of what tests do is waiting.

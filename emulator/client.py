@@ -49,13 +49,13 @@ class Client:
         token = self._request("POST", "/login", headers=basic).json()["access_token"]
         self._token = {"Authorization": f"Bearer {token}"}
 
-    def upload(self, video: Path) -> dict[str, Any]:
-        """Send the video. Returns its job, as GET /jobs/<id> answers it."""
+    def upload(self, video: Path, options: str = "") -> dict[str, Any]:
+        """Send the video, with options as a query has them. Returns its job, as GET /jobs/<id> answers it."""
         size = video.stat().st_size
         headers = {**self._token, "Content-Type": "application/octet-stream", "Content-Length": str(size)}
         with video.open("rb") as file, ProgressBar("uploading") as bar:
             # On a disk a name is bytes: of UTF-8 or, on an old one, of Windows' code page. Upload reads either.
-            path = f"/upload?{urlencode({'filename': os.fsencode(video.name)})}"
+            path = f"/upload?{urlencode({'filename': os.fsencode(video.name)})}{'&' if options else ''}{options}"
             body = bar.follow(iter(lambda: file.read(_PIECE), b""), size)
             return dict(self._request("POST", path, headers=headers, body=body).json())
 
@@ -74,7 +74,7 @@ class Client:
         return job
 
     def download(self, job: dict[str, Any], video: Path, *, force: bool) -> Path:
-        """Write the MP3 beside the video, under the name that the download gives it or the next one that is free.
+        """Write the audio beside the video, under the name that the download gives it or the next one that is free.
 
         With `force` it replaces a file of that name. Returns where it is.
         """
@@ -86,7 +86,7 @@ class Client:
                 pieces = bar.follow(answer.stream(_PIECE), job["mp3_size"])
                 written = audio.write(pieces, wanted, video=video, force=force)
         except OSError as error:
-            raise NotConverted(f"its MP3 cannot be written: {error}") from error
+            raise NotConverted(f"its audio cannot be written: {error}") from error
         if written != wanted:
             print(f"{wanted} is there already and stays as it is{'' if force else '; FORCE=1 replaces it'}")
         elif was_there:

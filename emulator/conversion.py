@@ -40,7 +40,7 @@ def run(video: Path, state: Path, environ: Mapping[str, str]) -> int:
         system.start()
         try:
             registering.result()
-            _convert(client, video, force=force)
+            _convert(client, video, environ.get("OPTIONS", ""), force=force)
         except NotConverted as failure:
             print(f"{video} was not converted: {failure}", file=sys.stderr)
             return 1
@@ -49,16 +49,18 @@ def run(video: Path, state: Path, environ: Mapping[str, str]) -> int:
     return 0
 
 
-def _convert(client: Client, video: Path, *, force: bool) -> None:
+def _convert(client: Client, video: Path, options: str, *, force: bool) -> None:
     """Raises NotConverted."""
-    job = client.await_end(client.upload(video))
+    job = client.await_end(client.upload(video, options))
     email = client.find_email()
     print(f"email        {email['Subject']}\n             {email['path']}")
     if job["state"] != "done":
         reason = job.get("reason", job["state"])
         raise NotConverted(f"{reason}. The email says:\n\n{indent(email['Text'], '    ')}")
     written = client.download(job, video, force=force)
-    print(f"MP3          {written}: {job['duration']:.2f} s, {job['mp3_size']:,} bytes")
+    for note in job["audio"]["notes"]:
+        print(f"note         {note['says']}")
+    print(f"{job['options']['format'].upper():12} {written}: {job['duration']:.2f} s, {job['mp3_size']:,} bytes")
 
 
 def _find_refusal(video: Path) -> str:

@@ -82,15 +82,18 @@ class Job:
             "size": self.video_size,
             "state": self.state,
             "options": self.options.as_json(),
+            "source": self.source and self.source.as_json(),
             "progress": round(self.progress, 3),
             "created_at": self.created_at.isoformat(),
         }
         if self.finished_at:
             seen["finished_at"] = self.finished_at.isoformat()
         if self.state == State.DONE:
-            seen |= {"mp3_size": self.audio_size, "duration": self.duration, "download": f"/download?fid={self.fid}"}
+            download = f"/download?fid={self.fid}"
+            seen |= {"mp3_size": self.audio_size, "duration": self.duration, "download": download}
+            seen["audio"] = self.facts and self.facts.public(download)
         if self.state == State.FAILED and self.reason:
-            seen |= {"reason": self.reason, "detail": Reason(self.reason).sentence}
+            seen |= {"reason": self.reason, "detail": self.detail or Reason(self.reason).sentence}
         return seen
 
 

@@ -13,11 +13,16 @@ from functions.model.errors import MailRefused
 from functions.model.jobs import State
 from functions.model.media import Reason
 from functions.model.notifications import Notification
+from functions.model.options import Options
 
 READY = """\
 <p>Your {format} of <b>{video}</b> is ready.</p>
 <p><a href="{link}">Download {audio}</a></p>
+<p>{more}</p>
 <p>The link opens without a login until it expires. Whoever has it can download the {format}.</p>"""
+DEFAULTS = Options()
+# The options that an email speaks of: those by which its owner tells one conversion of a video from another.
+SPOKEN_OF = ("quality", "bitrate", "channels", "sample_rate", "track", "start", "end", "split", "loudness")
 FAILED = """\
 <p><b>{video}</b> could not be converted.</p>
 <p>{why}</p>
@@ -61,8 +66,9 @@ def _phrase(name: str) -> str:
 def _text(owed: Notification, video: str, link: str) -> str:
     if owed.outcome == State.DONE:
         format_ = owed.options.encoding.name
+        more = f"{_more(owed)}\n\n" if _more(owed) else ""
         return (
-            f"your {format_} of {video} is ready:\n\n{link}\n\n"
+            f"your {format_} of {video} is ready:\n\n{link}\n\n{more}"
             f"The link opens without a login until it expires. Whoever has it can download the {format_}."
         )
     return f"{video} could not be converted.\n\n{_why(owed)}\n\nYour videos: {link}"
@@ -71,13 +77,25 @@ def _text(owed: Notification, video: str, link: str) -> str:
 def _page(owed: Notification, video: str, link: str) -> str:
     page = READY if owed.outcome == State.DONE else FAILED
     encoding = owed.options.encoding
-    audio = media.audio_name(video, encoding)
-    values = {"video": video, "link": link, "audio": audio, "format": encoding.name, "why": _why(owed)}
-    return page.format_map({name: escape(value) for name, value in values.items()})
+    is_split = owed.facts is not None and owed.facts.parts
+    audio = media.archive_name(video) if is_split else media.audio_name(video, encoding)
+    values = {"video": video, "link": link, "audio": audio, "format": encoding.name, "why": _why(owed), "more": _more(owed)}
+    return page.format_map({name: escape(value) for name, value in values.items()}).replace("<p></p>\n", "")
+
+
+def _more(owed: Notification) -> str:
+    """What was asked for beside the format, and what the owner should know of how it came out."""
+    asked = {name: value for name, value in owed.options.as_json().items() if value != getattr(DEFAULTS, name)}
+    wanted = ", ".join(f"{name} {media.printable(str(asked[name]))[:60]}" for name in SPOKEN_OF if asked.get(name))
+    sentences = [f"You asked for: {wanted}."] if wanted else []
+    if owed.facts and owed.facts.parts:
+        sentences.append(f"It is a zip of {len(owed.facts.parts)} files, one for each chapter.")
+    sentences += [note.sentence for note in owed.facts.notes] if owed.facts else []
+    return _inert(" ".join(sentences))
 
 
 def _why(owed: Notification) -> str:
-    return Reason(owed.reason).sentence if owed.reason else ""
+    return (owed.detail or Reason(owed.reason).sentence) if owed.reason else ""
 
 
 def _domain(sender: str) -> str:

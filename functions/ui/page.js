@@ -17,8 +17,8 @@ const STATES = {
   refused: { says: "not uploaded", can: ["remove"], figure: "!" },
   queued: { says: "waiting to be converted", can: ["cancel"], figure: "…", active: true },
   converting: { says: "converting", can: ["cancel"], active: true },
-  done: { says: "MP3 ready", can: ["play", "download", "remove"] },
-  failed: { says: "not converted", can: ["again", "remove"], figure: "!" },
+  done: { says: "ready", can: ["play", "download", "another", "remove"] },
+  failed: { says: "not converted", can: ["again", "another", "remove"], figure: "!" },
   cancelled: { says: "cancelled", can: ["again", "remove"], figure: "–" },
   expired: { says: "expired, its MP3 is no longer kept", can: ["remove"], figure: "–" },
 };
@@ -234,9 +234,16 @@ function upload(files) {
   for (const file of files) {
     const key = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
     const track = add({ id: key, filename: file.name, size: file.size, state: "waiting", progress: 0 }, file);
+    track.asked = asked(); // what is chosen now, though other uploads may come first
     if (file.size) enqueue(track);
     else change(track, { state: "refused", detail: "The file is empty." });
   }
+}
+
+// What is asked of a conversion. Nothing, where it is what the service does anyway.
+function asked() {
+  const chosen = { format: byId("format").value, quality: byId("quality").value };
+  return Object.fromEntries(Object.entries(chosen).filter(([name, value]) => value !== byId(name).options[0].value));
 }
 
 function enqueue(track) {
@@ -260,7 +267,7 @@ async function send(track) {
 function transfer(track) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest(); // fetch does not tell how much of a body has left
-    request.open("POST", new URL(`upload?${new URLSearchParams({ filename: track.file.name })}`, ROOT));
+    request.open("POST", new URL(`upload?${new URLSearchParams({ filename: track.file.name, ...track.asked })}`, ROOT));
     request.responseType = "json";
     // The key makes a second try safe: if the first arrived after all, the answer is its job.
     const headers = { ...authorization(), "Content-Type": "application/octet-stream", "Idempotency-Key": track.job.id };
@@ -373,7 +380,8 @@ function draw(track) {
   row.dataset.state = job.state;
   row.querySelector(".figure").textContent = moving ? `${Math.floor(job.progress * 100)}%` : figure ?? "";
   row.querySelector(".facts").textContent = facts(job, job.state === "done" ? clock(job.duration) : says).join(" · ");
-  row.querySelector(".problem").textContent = track.trouble ?? job.detail ?? job.reason ?? "";
+  const notes = (job.audio?.notes ?? []).map((note) => note.says).join(" ");
+  row.querySelector(".problem").textContent = track.trouble ?? job.detail ?? job.reason ?? notes;
   fill(row, "in", track.file ? job.progress : 1);
   fill(row, "out", job.state === "done" ? 1 : job.state === "converting" ? job.progress : 0);
   const progress = row.querySelector("progress");
@@ -381,6 +389,7 @@ function draw(track) {
   if (moving) progress.value = job.progress;
   else progress.removeAttribute("value");
   offer(row, can, job.filename);
+  listSources(row, can.includes("another") ? job.source?.tracks ?? [] : []);
   if (track === playing) follow();
   announce(track, moving ? `${says}, ${Math.floor(job.progress * 4) * 25} %` : says);
 }
@@ -389,6 +398,15 @@ function facts(job, says) {
   if (job.state !== "done") return [says, bytes(job.size)];
   const at = new Date(job.finished_at).toLocaleString([], { day: "numeric", month: "short", hour: "numeric", minute: "2-digit" });
   return [says, `${bytes(job.mp3_size)} from ${bytes(job.size)}`, at];
+}
+
+// The audio tracks that another conversion can take, if there is a choice.
+function listSources(row, sources) {
+  const select = row.querySelector(".sources");
+  select.hidden = sources.length < 2;
+  if (select.hidden || select.options.length === sources.length) return;
+  const named = ({ index, language, title, channels }) => [title, language, channels && `${channels} channels`].filter(Boolean).join(", ") || `track ${index}`;
+  select.replaceChildren(...sources.map((source) => new Option(named(source), source.index, source.default, source.default)));
 }
 
 // Shows the buttons of this state, and keeps the keyboard's place when the button it was on goes.
@@ -433,6 +451,12 @@ const ACTIONS = {
   async again(track) {
     if (track.file) return enqueue(track);
     put(await (await ask("POST", `jobs/${track.job.id}/retry`)).json());
+    return refresh();
+  },
+  async another(track) {
+    const select = track.row.querySelector(".sources");
+    const body = JSON.stringify({ source: track.job.id, ...asked(), ...(select.hidden ? {} : { track: select.value }) });
+    put(await (await ask("POST", "jobs", { body, headers: { "Content-Type": "application/json" } })).json());
     return refresh();
   },
   async remove(track) {

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from functions.model.audio import Audio, Note, Part
 from functions.model.jobs import State
 from functions.model.media import Reason
 from functions.model.notifications import Notification
@@ -25,7 +26,7 @@ HEADERS = ["Subject", "From", "To", "Message-ID", "Auto-Submitted", "MIME-Versio
 def email(**changes: Any) -> EmailMessage:
     owed: dict[str, Any] = {
         "job": UUID(int=7), "generation": 0, "outcome": State.DONE, "tries": 1, "fid": UUID(int=8),
-        "filename": "video.mp4", "reason": None, "options": Options(), "name": "Ada",
+        "filename": "video.mp4", "reason": None, "detail": None, "facts": None, "options": Options(), "name": "Ada",
         "email": "ada@example.org", "mails_this_hour": 0,
     }  # fmt: skip
     return emails.compose(Notification(**owed | changes), "Videos <videos@example.org>", LINK)
@@ -99,3 +100,27 @@ def test_a_name_in_any_script_arrives(name: str) -> None:
     message = message_from_bytes(email(filename=f"{name}.mp4", name=name).as_bytes())
     assert str(make_header(decode_header(message["Subject"]))) == f"Your MP3 is ready: {name}.mp4"
     assert str(make_header(decode_header(message["To"]))).startswith(name)
+
+
+def test_an_email_says_what_was_asked_for_and_how_it_came_out() -> None:
+    """Options by which one conversion of a video is told from another, how many parts there are, and what to know."""
+    parts = tuple(Part(str(at), f"{at}.opus", 0, 1, 1.0) for at in range(3))
+    facts = Audio(1.0, 64, 1, 48_000, 2, parts=parts, notes=(Note.INCOMPLETE,))
+    options = Options().asked({"format": "opus", "quality": "voice", "split": "chapters", "start": "1:00"})
+    message, text, page = arrived(options=options, facts=facts)
+    assert message["Subject"] == "Your Opus is ready: video.mp4"
+    for body in (text, page):
+        assert "You asked for: quality voice, bitrate 64, channels mono, start 60.0, split chapters." in body
+        assert "a zip of 3 files" in body
+        assert Note.INCOMPLETE.sentence in body
+    assert "video.zip" in page
+
+
+def test_an_email_of_which_nothing_was_asked_has_no_word_of_it() -> None:
+    assert all("asked" not in body for body in arrived()[1:])
+
+
+def test_the_detail_of_a_failure_is_told_where_there_is_one() -> None:
+    """It knows more than the reason's own sentence."""
+    told = arrived(outcome=State.FAILED, reason="no_such_track", detail="It has: 1 (eng).")
+    assert all("It has: 1 (eng)." in body for body in told[1:])
