@@ -97,6 +97,32 @@ def test_a_video_declared_too_large_is_refused_unread(upload: Served, ada: Perso
     assert (status, document["field"]) == (413, "file")
 
 
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"quality": "best"}, "quality"),
+        ({"quality": "high", "vbr": "0"}, "quality"),
+        ({"format": "wav", "bitrate": "128"}, "bitrate"),
+        ({"colour": "red"}, "colour"),
+    ],
+    ids=str,
+)
+def test_options_that_are_not_taken_cost_nobody_the_time_of_the_video(
+    options: dict[str, str], field: str, upload: Served, ada: Person, videos: Bucket
+) -> None:
+    """The answer is there while most of the video has not been sent, where they stand before it."""
+    parts = "".join(
+        f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{text}\r\n' for name, text in options.items()
+    )
+    head = parts.encode() + b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.mp4"\r\n\r\n' + VIDEO
+    lines = f"Content-Length: {LIMIT}", "Content-Type: multipart/form-data; boundary=x", "Connection: close"
+    with closing(talk(upload, ada, *lines)) as connection:
+        connection.sendall(head + bytes(300_000))
+        status, document = answered(connection)
+    assert (status, document["field"]) == (400 if field == "colour" else 422, field)
+    assert files(videos) == (0, 0)
+
+
 @pytest.mark.parametrize("rest", [b"zz\r\n", b"-5\r\nabc", b"5\r\nabcdefg\r\n0\r\n\r\n"])
 def test_a_body_that_breaks_the_rules_of_chunks_is_refused(
     rest: bytes, upload: Served, ada: Person, videos: Bucket
