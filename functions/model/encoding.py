@@ -54,7 +54,7 @@ class Encoding:
     def bytes_per_second(self, channels: int, hertz: int) -> int:
         """The most that a second of sound takes, not counting tags and cover."""
         exact = min(channels, self.max_channels) * self.nearest_rate(hertz) * self.sample_bytes
-        return exact or _BITRATES[-1] * 1000 // 8
+        return exact or _MOST * 1000 // 8
 
     def nearest_rate(self, hertz: int) -> int:
         """The lowest sample rate that the format has and that is not below `hertz`, or the highest one."""
@@ -63,6 +63,7 @@ class Encoding:
 
 _RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 _LOSSLESS_RATES = (*_RATES, 88200, 96000)
+_MOST = 320  # kbit/s
 _XIPH = "3.0|quad|5.0|5.1|6.1|7.1"  # RFC 7845, 5.1.1.2 and RFC 9639, 9.1.3
 _BY_BITRATE = {
     Quality.STANDARD: Meaning(192),
@@ -83,12 +84,12 @@ def _mp3_bitrates(hertz: int | None, _is_mono: bool) -> Sequence[int]:
 
 def _aac_bitrates(hertz: int | None, is_mono: bool) -> Sequence[int]:
     """ISO/IEC 14496-3, 4.5.3.3: at most 6,144 bits for each channel in each frame of 1,024 samples."""
-    return range(32, min(320, (6 if is_mono else 12) * (hertz or 48_000) // 1000) + 1)
+    return range(32, min(_MOST, (6 if is_mono else 12) * (hertz or 48_000) // 1000) + 1)
 
 
 def _opus_bitrates(_hertz: int | None, is_mono: bool) -> Sequence[int]:
     """libopus takes 256 kbit/s for each channel."""
-    return range(32, (256 if is_mono else 320) + 1)
+    return range(32, (256 if is_mono else _MOST) + 1)
 
 
 MP3 = Encoding(
