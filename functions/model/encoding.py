@@ -83,12 +83,12 @@ def _mp3_bitrates(hertz: int | None, _is_mono: bool) -> Sequence[int]:
 
 
 def _aac_bitrates(hertz: int | None, is_mono: bool) -> Sequence[int]:
-    """ISO/IEC 14496-3, 4.5.3.3: at most 6,144 bits for each channel in each frame of 1,024 samples."""
+    """At most 6,144 bits for each channel in each frame of 1,024 samples: where ffmpeg clamps (ISO/IEC 14496-3)."""
     return range(32, min(_MOST, (6 if is_mono else 12) * (hertz or 48_000) // 1000) + 1)
 
 
 def _opus_bitrates(_hertz: int | None, is_mono: bool) -> Sequence[int]:
-    """libopus takes 256 kbit/s for each channel."""
+    """ffmpeg refuses to open libopus for more than 256 kbit/s for each channel."""
     return range(32, (256 if is_mono else _MOST) + 1)
 
 
