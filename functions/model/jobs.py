@@ -42,6 +42,19 @@ class NewJob:
 
 
 @dataclass(frozen=True)
+class Again:
+    """What is new about a job that converts the video of another one again; it has the rest from there."""
+
+    id: UUID  # and the audio's too
+    owner: UUID
+    origin: UUID  # the other job
+    idempotency_key: str | None
+    options: Options
+    traceparent: str | None
+    correlationid: str | None
+
+
+@dataclass(frozen=True)
 class Job:
     """A job's row, without the columns that only SQL looks at; functions/stores/migrations says what each one means."""
 
@@ -53,6 +66,7 @@ class Job:
     video: UUID | None
     video_size: int
     video_sha256: str
+    origin: UUID | None  # the job whose video it converts again; None where the video came with it
     options: Options
     source: Source | None  # what convert found in the video; None until it has looked
     state: State

@@ -1,5 +1,6 @@
 """Jobs: their owner lists them, cancels, deletes and retries them; nobody else learns that they exist."""
 
+import hashlib
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +13,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from functions.jobs import cursor
+from functions.jobs.again import MOST
 from functions.model.jobs import Job, State
 from functions.model.media import Reason
 from functions.model.options import Options
@@ -20,7 +22,7 @@ from functions.stores.jobs import Jobs
 from functions.stores.postgres import Database
 from tests import jobs as jobs_of_tests
 from tests.events import harness
-from tests.functions.harness import Person, problem
+from tests.functions.harness import VIDEO, Person, problem
 
 Function = Callable[..., FlaskClient]
 Make = Callable[..., Job]
@@ -272,40 +274,81 @@ def test_a_video_is_converted_again_without_being_sent_again(
     again: Callable[..., TestResponse], finish: Make, jobs: Jobs, sink: harness.Function
 ) -> None:
     """A new job of the same video, with options of its own; the first one stays as it is."""
-    first = finish(filename="größe.mp4", options=Options(vbr=7))
+    first = finish(filename="größe.mp4", options=Options(vbr=7, title="Once"))
     answer = again(first, format="opus", start=1.5)
     job = jobs.find(UUID(answer.json["id"]))
     assert job
     assert (answer.status_code, answer.headers["Location"]) == (202, f"/jobs/{job.id}")
-    assert (job.state, job.id, job.fid, job.video, job.filename) == (
-        "queued",
-        job.fid,
-        job.id,
-        first.video,
-        "größe.mp4",
-    )
+    assert "Idempotent-Replayed" not in answer.headers
+    assert (job.state, job.fid, job.video, job.filename) == ("queued", job.id, first.video, "größe.mp4")
     assert job.options == Options().asked({"format": "opus", "start": 1.5})
     assert jobs.find(first.id) == first
-    (event,) = sink.asked
-    assert event.headers["ce-subject"] == f"jobs/{job.id}"
+    [announced] = [asked.event for asked in sink.asked]
+    assert (announced.job, announced.source, announced.correlationid) == (job.id, "/functions/jobs", job.correlationid)
 
 
-def test_a_cover_that_was_uploaded_goes_along(again: Callable[..., TestResponse], add: Make, jobs: Jobs) -> None:
-    """Unless another is asked for."""
+def test_what_is_not_asked_for_is_as_the_service_has_it(function: Function, finish: Make, ada: Person) -> None:
+    """As for an upload, and not as it was in the other job."""
+    client = function("jobs", MP3_QUALITY="6")
+    body = {"source": str(finish(options=Options(vbr=0, artist="Ada")).id)}
+    shown = client.post("/", json=body, headers=ada.headers).json["options"]
+    assert shown == Options(vbr=6).as_json()
+
+
+def test_converting_again_stands_though_nobody_takes_its_event(
+    again: Callable[..., TestResponse], finish: Make, sink: harness.Function, sql: Callable[..., Any]
+) -> None:
+    """Sweep sends it later."""
+    sink.behave = harness.answers(503)
+    assert again(finish()).status_code == 202
+    assert sql("SELECT hints FROM jobs WHERE state = 'queued'") == [(0,)]
+
+
+def test_the_cover_that_was_uploaded_can_be_asked_for(
+    again: Callable[..., TestResponse], add: Make, jobs: Jobs
+) -> None:
+    """It cannot be sent in JSON, and need not be."""
     first = add(cover=b"\xff\xd8\xff", options=Options(cover="upload"))
-    kept, stripped = again(first).json, again(first, cover="strip").json
-    assert (kept["options"]["cover"], jobs.cover(UUID(kept["id"]))) == ("upload", b"\xff\xd8\xff")
-    assert (stripped["options"]["cover"], jobs.cover(UUID(stripped["id"]))) == ("strip", None)
+    with_it, without = again(first, cover="upload", vbr=4).json, again(first).json
+    assert (with_it["options"]["cover"], jobs.cover(UUID(with_it["id"]))) == ("upload", b"\xff\xd8\xff")
+    assert (without["options"]["cover"], jobs.cover(UUID(without["id"]))) == ("keep", None)
+    problem(again(add(), cover="upload"), 422, "unprocessable", field="cover")
 
 
 def test_a_repeat_of_converting_again_makes_no_second_job(again: Callable[..., TestResponse], finish: Make) -> None:
-    """The key is for one source and one set of options."""
-    first = finish()
-    made, repeated = (again(first, "key", vbr=4) for _ in range(2))
+    """The key, of 255 characters at most, is for one source and one set of options."""
+    first, key = finish(), "k" * 255
+    made, repeated = (again(first, key, vbr=4) for _ in range(2))
     assert made.json["id"] == repeated.json["id"]
-    assert repeated.headers["Idempotent-Replayed"] == "true"
-    problem(again(first, "key", vbr=5), 422, "unprocessable", field="Idempotency-Key")
-    problem(again(finish(video_sha256="1" * 64), "key", vbr=4), 422, "unprocessable", field="Idempotency-Key")
+    assert (made.headers.get("Idempotent-Replayed"), repeated.headers["Idempotent-Replayed"]) == (None, "true")
+    problem(again(first, key, vbr=5), 422, "unprocessable", field="Idempotency-Key")
+    problem(again(finish(), key, vbr=4), 422, "unprocessable", field="Idempotency-Key")
+    problem(again(first, key + "k"), 400, "bad-request", field="Idempotency-Key")
+
+
+@pytest.mark.parametrize("lost", ["video", "job"])
+def test_a_repeat_is_answered_as_before_whatever_became_of_the_source(
+    lost: str, again: Callable[..., TestResponse], finish: Make, jobs: Jobs, sql: Callable[..., Any]
+) -> None:
+    """An answer that got lost must not turn into a refusal."""
+    first = finish()
+    made = again(first, "key")
+    if lost == "video":
+        sql("UPDATE jobs SET video = NULL")
+    else:
+        jobs.delete(first.id, first.owner)
+    assert again(first, "key").json == made.json
+
+
+def test_the_key_of_an_upload_is_for_no_other_request(
+    again: Callable[..., TestResponse], finish: Make, function: Function, ada: Person
+) -> None:
+    """Nor is the key of a conversion for an upload, even of the same bytes."""
+    problem(again(finish(idempotency_key="upload"), "upload"), 422, "unprocessable", field="Idempotency-Key")
+    again(finish(video_sha256=hashlib.sha256(VIDEO).hexdigest()), "again")
+    headers = {**ada.headers, "Idempotency-Key": "again"}
+    answer = function("upload").post("/", data=VIDEO, headers=headers)
+    problem(answer, 422, "unprocessable", field="Idempotency-Key")
 
 
 def test_a_video_that_is_no_longer_kept_is_not_converted_again(
@@ -313,31 +356,74 @@ def test_a_video_that_is_no_longer_kept_is_not_converted_again(
 ) -> None:
     """The answer says what to do."""
     first = finish()
-    expiry.take_old_videos(0, 100)
-    assert "upload it again" in problem(again(first), 409, "conflict")["detail"]
+    expiry.take_old_videos(-1, 100)
+    assert "upload it again" in problem(again(first), 409, "conflict", field="source")["detail"]
 
 
-@pytest.mark.parametrize(
-    ("body", "status", "field"),
-    [
-        ({}, 400, "source"),
-        ({"source": 5}, 400, "source"),
-        ({"source": "x"}, 404, None),
-        ({"source": str(UNKNOWN)}, 404, "source"),
-        ({"source": str(UNKNOWN), "bitrat": 128}, 400, "bitrat"),
-    ],
-    ids=str,
-)
-def test_what_cannot_be_converted_again_is_told(
-    body: dict[str, Any], status: int, field: str | None, client: FlaskClient
+def test_a_job_that_was_deleted_is_not_converted_again(
+    again: Callable[..., TestResponse], finish: Make, jobs: Jobs
 ) -> None:
-    slug = {400: "bad-request", 404: "not-found"}[status]
-    assert problem(client.post("/", json=body), status, slug).get("field") == field
+    first = finish()
+    jobs.delete(first.id, first.owner)
+    problem(again(first), 404, "not-found", field="source")
 
 
-def test_options_that_are_not_taken_are_refused_here_too(again: Callable[..., TestResponse], finish: Make) -> None:
-    problem(again(finish(), bitrate=128, quality="max"), 422, "unprocessable", field="quality")
-    problem(again(finish(), vbr=10), 422, "unprocessable", field="vbr")
+def test_nobody_has_hundreds_of_conversions_waiting_that_cost_them_nothing(
+    again: Callable[..., TestResponse], add: Make, sql: Callable[..., Any]
+) -> None:
+    """What somebody uploads takes them time; this takes a hundred bytes."""
+    first = add()
+    made = [again(first).status_code for _ in range(MOST + 1)]
+    assert made == [202] * MOST + [429]
+    refused = again(first)
+    problem(refused, 429, "throttled")
+    assert refused.headers["Retry-After"] == "60"
+    sql("UPDATE jobs SET state = 'cancelled', finished_at = now() WHERE id <> %s", first.id)
+    assert again(first).status_code == 202
+
+
+MALFORMED = {
+    "no source": ({}, 400, "source"),
+    "null": ({"source": None}, 400, "source"),
+    "a number": ({"source": 5}, 422, "source"),
+    "a list": ({"source": [str(UNKNOWN)]}, 422, "source"),
+    "no id": ({"source": "x"}, 422, "source"),
+    "nobody's job": ({"source": str(UNKNOWN)}, 404, "source"),
+    "a word that is none": ({"source": str(UNKNOWN), "bitrat": 128}, 400, "bitrat"),
+    "another member of the job": ({"source": str(UNKNOWN), "filename": "a.mp4"}, 400, "filename"),
+    "a value that is none": ({"source": str(UNKNOWN), "vbr": 10}, 422, "vbr"),
+    "options that exclude each other": ({"source": str(UNKNOWN), "bitrate": 128, "quality": "max"}, 422, "quality"),
+}
+
+
+@pytest.mark.parametrize(("body", "status", "field"), MALFORMED.values(), ids=MALFORMED)
+def test_what_cannot_be_converted_again_is_told(
+    body: dict[str, Any], status: int, field: str, client: FlaskClient
+) -> None:
+    """With the part that is wrong."""
+    slug = {400: "bad-request", 404: "not-found", 422: "unprocessable"}[status]
+    problem(client.post("/", json=body), status, slug, field=field)
+
+
+def test_a_misspelt_option_is_told_the_nearest(again: Callable[..., TestResponse], finish: Make) -> None:
+    assert "`bitrate`" in problem(again(finish(), bitrat=128), 400, "bad-request", field="bitrat")["detail"]
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b'"x"', b"\xff", b'{"source": "a", "source": "b"}'])
+def test_a_body_that_is_no_object_is_refused(body: bytes, client: FlaskClient) -> None:
+    problem(client.post("/", data=body), 400, "bad-request")
+
+
+def test_options_are_not_taken_from_the_query(client: FlaskClient, finish: Make) -> None:
+    """Here they are in the body; ignored, they would be missed in the audio."""
+    answer = client.post("/?format=opus", json={"source": str(finish().id)})
+    problem(answer, 400, "bad-request", field="format")
+
+
+@pytest.mark.parametrize("text", ["\0", "\ud800", "\u202e", "a\0b", "\U0010ffff"])
+def test_no_text_breaks_a_row(text: str, again: Callable[..., TestResponse], finish: Make) -> None:
+    """JSON can say what Postgres cannot store."""
+    assert again(finish(), title=text, key="k").status_code in (202, 422)
 
 
 def test_nobody_converts_another_s_video(function: Function, eve: Person, finish: Make) -> None:
