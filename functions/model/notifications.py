@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
+from functions.model.audio import Audio
 from functions.model.jobs import State
 from functions.model.options import Options
 
@@ -18,7 +19,9 @@ class Notification:
     fid: UUID
     filename: str
     reason: str | None
+    detail: str | None  # as in Job
     options: Options
+    facts: Audio | None  # as in Job
     name: str
     email: str
     mails_this_hour: int  # how many emails went to this address within the last hour, whichever job they were about

@@ -13,15 +13,16 @@ from functions.model.errors import MailRefused
 from functions.model.jobs import State
 from functions.model.media import Reason
 from functions.model.notifications import Notification
+from functions.notify import wishes
 
 READY = """\
 <p>Your {format} of <b>{video}</b> is ready.</p>
 <p><a href="{link}">Download {audio}</a></p>
-<p>The link opens without a login until it expires. Whoever has it can download the {format}.</p>"""
+{more}<p>The link opens without a login until it expires. Whoever has it can download the {format}.</p>"""
 FAILED = """\
 <p><b>{video}</b> could not be converted.</p>
 <p>{why}</p>
-<p><a href="{link}">Your videos</a></p>"""
+{more}<p><a href="{link}">Your videos</a></p>"""
 
 
 def compose(owed: Notification, sender: str, link: str) -> EmailMessage:
@@ -59,25 +60,41 @@ def _phrase(name: str) -> str:
 
 
 def _text(owed: Notification, video: str, link: str) -> str:
+    format_ = owed.options.encoding.name
     if owed.outcome == State.DONE:
-        format_ = owed.options.encoding.name
-        return (
-            f"your {format_} of {video} is ready:\n\n{link}\n\n"
-            f"The link opens without a login until it expires. Whoever has it can download the {format_}."
-        )
-    return f"{video} could not be converted.\n\n{_why(owed)}\n\nYour videos: {link}"
+        first = f"your {format_} of {video} is ready:\n\n{link}"
+        last = f"The link opens without a login until it expires. Whoever has it can download the {format_}."
+    else:
+        first = f"{video} could not be converted.\n\n{_why(owed)}"
+        last = f"Your videos: {link}"
+    return "\n\n".join((first, *_more(owed), last))
 
 
 def _page(owed: Notification, video: str, link: str) -> str:
     page = READY if owed.outcome == State.DONE else FAILED
-    encoding = owed.options.encoding
-    audio = media.audio_name(video, encoding)
-    values = {"video": video, "link": link, "audio": audio, "format": encoding.name, "why": _why(owed)}
-    return page.format_map({name: escape(value) for name, value in values.items()})
+    audio = media.archive_name(video) if _parts(owed) else media.audio_name(video, owed.options.encoding)
+    values = {"video": video, "link": link, "audio": audio, "format": owed.options.encoding.name, "why": _why(owed)}
+    escaped = {name: escape(value) for name, value in values.items()}
+    return page.format_map(escaped | {"more": "".join(f"<p>{escape(each)}</p>\n" for each in _more(owed))})
+
+
+def _more(owed: Notification) -> list[str]:
+    """What else there is to say, a paragraph each: how many files it is, what is odd about it, what was asked for."""
+    asked = wishes.told(owed.options)
+    return [
+        *([f"It is a zip of {_parts(owed)} files, one for each chapter."] if _parts(owed) else []),
+        *(note.sentence for note in (owed.facts.notes if owed.facts else ())),
+        *([f"You asked for: {asked}."] if asked else []),
+    ]
+
+
+def _parts(owed: Notification) -> int:
+    return len(owed.facts.parts) if owed.facts else 0
 
 
 def _why(owed: Notification) -> str:
-    return Reason(owed.reason).sentence if owed.reason else ""
+    """What is wrong and what to do; it may quote the video, for instance the names of its tracks."""
+    return media.printable(owed.detail or (Reason(owed.reason).sentence if owed.reason else ""))
 
 
 def _domain(sender: str) -> str:

@@ -4,6 +4,7 @@ from dataclasses import fields
 from typing import Any
 from uuid import UUID
 
+from functions.model.audio import Audio
 from functions.model.jobs import Job, State
 from functions.model.notifications import Notification, NotificationCount
 from functions.model.options import Options
@@ -25,7 +26,12 @@ class Notifications:
         if row is None or row["email"] is None:
             return None
         columns = {field.name: row[field.name] for field in fields(Notification)}
-        return Notification(**columns | {"outcome": State(row["outcome"]), "options": Options.of(row["options"])})
+        typed = {
+            "outcome": State(row["outcome"]),
+            "options": Options.of(row["options"]),
+            "facts": row["facts"] and Audio.of(row["facts"]),
+        }
+        return Notification(**columns | typed)
 
     def sent(self, notification: Notification) -> None:
         """Notes that the email was sent, and to which address."""

@@ -17,7 +17,7 @@ SET state = CASE WHEN u.email IS NULL THEN 'unwanted' ELSE 'claimed' END, tries 
 FROM jobs j JOIN users u ON u.id = j.owner
 WHERE n.job = %(job)s AND j.id = n.job AND n.outcome = j.state AND n.generation = j.generation AND j.deleted_at IS NULL
   AND (n.state = 'owed' OR (n.state = 'claimed' AND n.lease_until < now()))
-RETURNING n.job, n.generation, n.outcome, n.tries, j.fid, j.filename, j.reason, j.options,
+RETURNING n.job, n.generation, n.outcome, n.tries, j.fid, j.filename, j.reason, j.detail, j.options, j.facts,
     u.name, u.email,
     (SELECT count(*) FROM notifications s
      WHERE s.state = 'sent' AND s.sent_at > now() - interval '1 hour' AND s.sent_to = lower(u.email))::integer AS mails_this_hour;
