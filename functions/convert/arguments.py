@@ -8,6 +8,7 @@ ERROR_RATE = 0.1  # the share of the sound that may be lost to damage
 # Lines of progress on stdout, and every message with its level on stderr.
 REPORTING = ("-loglevel", "level+warning", "-nostats", "-progress", "pipe:1", "-stats_period", "0.5")
 TOLERATING = ("-max_error_rate", str(ERROR_RATE))
+_FRONT_COVER = ("-metadata:s:v", "comment=Cover (front)")  # as ffmpeg's writer of FLAC wants it said
 _OPUS_MOST = 256  # kbit/s for each channel (RFC 6716, 2.1.1 has 510 for two)
 # The codecs that lose nothing, and may have more than 16 bits. Other sound in 24 would only be larger.
 _EXACT = ("pcm_", "flac", "alac", "wavpack", "tta", "ape", "mlp", "truehd", "dts", "als", "shorten", "tak", "dsd_")
@@ -20,7 +21,7 @@ def written(target: str, options: Options, most: float, tags: int | None = None,
     wanted of that is among the tags.
     """
     encoding = options.encoding
-    picture = ("-map", f"{cover}:v", "-c:v", "copy", "-disposition:v", "attached_pic")
+    picture = ("-map", f"{cover}:v", "-c:v", "copy", "-disposition:v", "attached_pic", *_FRONT_COVER)
     described = "-1" if tags is None else str(tags)
     return [
         *(("-vn",) if cover is None else picture),

@@ -13,7 +13,7 @@ from functions.model.media import MediaError, Reason
 from functions.model.mpeg_audio import find_xing_header
 
 # Sizes that are written by who does not know the size yet: nothing, all ones, and everything near the two limits of 31
-# and 32 bits, such as 0x7fffffff, 0x7ffff024, 0x80000024 and 2,000,000,036 (field notes of this project, measured).
+# and 32 bits, such as 0x7fffffff, 0x7ffff024, 0x80000024 and 2,000,000,036 (docs/facts.md).
 _UNKNOWN_SIZES = range(2_000_000_000, 2**32)
 _PADDING = {b"free", b"skip", b"wide"}
 _BOXES = _PADDING | {b"ftyp", b"moov", b"mdat", b"moof", b"mfra", b"styp", b"sidx", b"uuid", b"meta", b"pnot", b"PICT"}

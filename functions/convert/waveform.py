@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from math import ceil
 from pathlib import Path
 
-PEAKS = 1000  # at most
+PEAKS = 1000  # about
 UNKNOWN = 0.1  # seconds to a peak while nobody knows how long the sound is
 _FILE = "peaks"
 _LEVEL = re.compile(r"^lavfi\.astats\.Overall\.Peak_level=(\S+)$", re.MULTILINE)
@@ -37,13 +37,14 @@ def _peaks(sample_rate: int, seconds: float | None) -> str:
 
 
 def read(folder: Path) -> bytes:
-    """The peaks that a run has written down: one byte each, 255 for full scale. At most PEAKS of them."""
+    """The peaks that a run has written down: one byte each, 255 for full scale."""
     file = folder / _FILE
     if not file.exists():
         return b""
     levels = [_amplitude(text) for text in _LEVEL.findall(file.read_text(encoding="ascii"))]
     file.unlink()
-    step = -(-len(levels) // PEAKS) or 1  # more than expected, where the length was not known or was a lie
+    # A few more than expected where the sound is a little longer than the file says; many, where that was a lie.
+    step = ceil(len(levels) / (PEAKS * 1.1)) or 1
     return bytes(_merged(levels, step))
 
 

@@ -219,9 +219,13 @@ class Writer:
         work, format_ = self._work, self._options.format
         if format_ is Format.MP3:
             return None, None, []
-        in_tag = work.cover if format_ is Format.OPUS else None
         chapters = sound.chapters(file.chapters, self._audio, file.span, self._length(file.span))
-        work.path(ffmetadata.NAME).write_text(ffmetadata.write(file.tags, chapters, in_tag), encoding="utf-8")
+        tags = file.tags.items()
+        if format_ is Format.OPUS and work.cover:
+            tags.append(ffmetadata.picture_as_tag(work.cover))
+        if format_ is Format.FLAC:
+            tags += ffmetadata.chapters_as_tags(chapters)
+        work.path(ffmetadata.NAME).write_text(ffmetadata.write(tags, chapters), encoding="utf-8")
         words = open_by(ffmetadata.NAME, "ffmetadata")
         if work.cover is None or format_ not in (Format.M4A, Format.FLAC):
             return 1, None, words

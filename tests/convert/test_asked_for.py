@@ -29,6 +29,7 @@ from tests.convert.conftest import Convert, force
 FORMATS = [*ENCODINGS]
 CODECS = {"mp3": "mp3", "m4a": "aac", "opus": "opus", "flac": "flac", "wav": "pcm_s16le"}
 HERTZ = 8000  # of what is decoded to be looked at
+WORDS = "a=b;c#d\\\nline two"
 Ask = Callable[..., Path]
 
 
@@ -66,10 +67,24 @@ def clock(directory: Path, suffix: str = "mp4", *words: str) -> Path:
     tone = "0.5*sin(2*PI*(200+50*floor(t))*t)"
     return videos.make(
         directory / f"clock.{suffix}",
-        *("-f", "lavfi", "-i", "color=s=32x32:r=5:d=60", "-f", "lavfi", "-i", f"aevalsrc={tone}:s=44100:d=60"),
-        *("-map", "0:v", "-map", "1:a", "-c:v", "mpeg2video" if suffix in ("ts", "mpg") else "mpeg4"),
+        *("-f", "lavfi", "-i", "color=s=32x32:r=5:d=60", "-f", "lavfi", "-i", f"aevalsrc={tone}|{tone}:s=44100:d=60"),
+        *(
+            "-map",
+            "0:v",
+            "-map",
+            "1:a",
+            "-c:v",
+            {"ts": "mpeg2video", "mpg": "mpeg2video", "flv": "flv1"}.get(suffix, "mpeg4"),
+        ),
         *("-c:a", {"avi": "mp3", "mpg": "mp2"}.get(suffix, "aac"), *words),
     )
+
+
+def attached(directory: Path) -> tuple[str, ...]:
+    """The words that give a Matroska the cover of videos.covered()."""
+    videos.covered(directory, "mkv")
+    picture = ("-attach", str(directory / "cover.mjpeg"))
+    return (*picture, "-metadata:s:t", "mimetype=image/jpeg", "-metadata:s:t", "filename=cover.jpg")
 
 
 def second_at(samples: NDArray[np.float32], at: float) -> float:
@@ -98,38 +113,37 @@ def test_tags_chapters_and_cover_are_read_by_others(format_: str, shelf: Path, a
     )
     video = shelf / "tags.mkv"
     if not video.exists():
-        source = videos.covered(shelf, "mkv")
-        videos.make(video, "-i", str(source), "-i", str(chapters), "-map", "0", "-map_metadata", "1", "-c", "copy")
-    asked = {
-        "title": "Größe 映画 🎬",
-        "year": "2026",
-        "genre": "Jazz",
-        "comment": "a=b;c#d\\\nline two",
-        "copy": "never",
-    }
-    path = ask(video, format=format_, **asked)
+        words = ("-i", str(videos.plain(shelf)), "-i", str(chapters), "-map", "0", "-map_metadata", "1", "-c", "copy")
+        videos.make(video, *words, *attached(shelf))
+    asked = {"title": "Größe 映画 🎬", "year": "2026", "genre": "Jazz", "comment": WORDS}
+    path = ask(video, format=format_, copy="never", **asked)
     read = TinyTag.get(path, image=True)
     assert (read.title, read.artist, read.genre) == ("Größe 映画 🎬", "Jemand", "Jazz")
     assert str(read.year).startswith("2026")
-    assert read.comment == "a=b;c#d\\\nline two"
+    assert read.comment == WORDS
     assert read.images.front_cover
     assert read.images.front_cover.data == (shelf / "cover.mjpeg").read_bytes()
-    assert "La\nla" in str(mutagen.File(path).tags.pprint() if format_ != "wav" else mutagen.File(path).tags)
-    if format_ != "wav":
+    assert "La\nla" in mutagen.File(path).tags.pprint()
+    tags = mutagen.File(path).tags
+    if format_ == "wav":
+        assert [str(tags[f"CHAP:ch{at}"].sub_frames["TIT2"]) for at in (0, 1)] == ["Eins", "二"]
+    elif format_ == "flac":
+        assert (tags["CHAPTER000NAME"], tags["CHAPTER001"], tags["CHAPTER001NAME"]) == (
+            ["Eins"],
+            ["00:00:02.000"],
+            ["二"],
+        )
+    else:
         found = [(each["start_time"][:3], each["tags"]["title"]) for each in probe(path)["chapters"]]
         assert found == [("0.0", "Eins"), ("2.0", "二")]
-    else:
-        assert [str(mutagen.File(path).tags[f"CHAP:ch{at}"].sub_frames["TIT2"]) for at in (0, 1)] == ["Eins", "二"]
 
 
 def test_id3_has_frames_of_their_own_for_comment_lyrics_and_cover(shelf: Path, ask: Ask) -> None:
     """COMM, USLT, APIC of type 3, and ID3v2.3; ffmpeg would write TXXX."""
-    source = videos.covered(shelf, "mkv")
-    video = videos.make(
-        shelf / "words.mkv", "-i", str(source), "-map", "0", "-c", "copy", "-metadata", "comment=Hello",
-        "-metadata", "lyrics=La la", "-metadata", "date=2024-05-06", "-metadata", "location=+52.5+13.4/",
-        "-metadata", "com.apple.quicktime.model=iPhone", "-metadata", "encoder=secret",
-    )  # fmt: skip
+    said = {"comment": "Hello", "lyrics": "La la", "date": "2024-05-06", "location": "+52.5+13.4/", "encoder": "secret"}
+    said["com.apple.quicktime.model"] = "iPhone"
+    words = [word for name, value in said.items() for word in ("-metadata", f"{name}={value}")]
+    video = videos.make(shelf / "words.mkv", "-i", str(videos.plain(shelf)), *attached(shelf), "-c", "copy", *words)
     tags = mutagen.File(ask(video)).tags
     assert tags.version == (2, 3, 0)
     assert sorted(name[:4] for name in tags) == ["APIC", "COMM", "TDRC", "USLT"]
@@ -140,8 +154,7 @@ def test_id3_has_frames_of_their_own_for_comment_lyrics_and_cover(shelf: Path, a
 
 def test_tags_chapters_and_cover_can_be_left_out(shelf: Path, ask: Ask) -> None:
     source = videos.make(
-        shelf / "rich.mkv", "-i", str(videos.covered(shelf, "mkv")), "-i", str(videos.chaptered(shelf)),
-        "-map", "0", "-map_chapters", "1", "-c", "copy", "-metadata", "title=T",
+        shelf / "rich.mkv", "-i", str(videos.chaptered(shelf)), *attached(shelf), "-c", "copy", "-metadata", "title=T",
     )  # fmt: skip
     assert mutagen.File(ask(source, tags="strip", chapters="strip", cover="strip")).tags is None
     kept = mutagen.File(ask(source, title="")).tags
@@ -166,13 +179,15 @@ def test_the_bitrate_is_what_was_asked_for(
     asked: dict[str, str], kbits: int, channels: int, shelf: Path, ask: Ask
 ) -> None:
     """By the bytes of the file; the noise in it leaves no encoder room to save any."""
-    path = ask(clock(shelf), **asked, copy="never", cover="strip")
+    sound = ("-f", "lavfi", "-i", "anoisesrc=d=20:a=0.5:seed=1", "-f", "lavfi", "-i", "anoisesrc=d=20:a=0.5:seed=2")
+    video = videos.make(shelf / "noise.mkv", *sound, "-filter_complex", "amerge", "-c:a", "flac")
+    path = ask(video, **asked, copy="never")
     found = probe(path)
     assert found["audio"]["channels"] == channels
     if asked.get("format") is None:
         assert int(found["audio"]["bit_rate"]) == kbits * 1000
     else:
-        assert path.stat().st_size * 8 / 60_000 == pytest.approx(kbits, rel=0.35)
+        assert path.stat().st_size * 8 / 20_000 == pytest.approx(kbits, rel=0.15)
 
 
 @pytest.mark.parametrize(("vbr", "other"), [("0", "4"), ("4", "9")])
@@ -337,18 +352,18 @@ def test_a_video_without_chapters_is_not_split(shelf: Path, convert: Convert) ->
     assert (facts.parts, facts.notes) == ((), (Note.NO_CHAPTERS,))
 
 
-def packets(path: Path, codec: str) -> list[str]:
+def packets(path: Path, *words: str) -> list[str]:
     """The digests of the packets of a file's first audio track."""
-    command = [get_ffmpeg_exe(), "-v", "error", "-i", str(path), "-map", "0:a:0", "-c", "copy", "-f", "framehash", "-"]
-    said = subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout
-    assert codec in said
-    return re.findall(r"([0-9a-f]{64})$", said, re.MULTILINE)
+    command = [get_ffmpeg_exe(), "-v", "error", "-i", str(path), "-map", "0:a:0", "-c", "copy", *words]
+    said = subprocess.run([*command, "-f", "framehash", "-"], capture_output=True, encoding="utf-8", check=True).stdout
+    return [line.split(",")[5].strip() for line in said.splitlines() if not line.startswith("#")]
 
 
 @pytest.mark.parametrize(
     ("format_", "codec", "suffix"),
     [
-        ("mp3", "libmp3lame", "mp4"), ("mp3", "libmp3lame", "mkv"), ("mp3", "libmp3lame", "avi"), ("mp3", "libmp3lame", "flv"),
+        ("mp3", "libmp3lame", "mp4"), ("mp3", "libmp3lame", "mkv"), ("mp3", "libmp3lame", "avi"),
+        ("mp3", "libmp3lame", "flv"),
         ("mp3", "libmp3lame", "mp3"), ("m4a", "aac", "mp4"), ("m4a", "aac", "ts"), ("m4a", "aac", "mkv"),
         ("opus", "libopus", "webm"), ("opus", "libopus", "mkv"), ("flac", "flac", "mkv"), ("flac", "flac", "flac"),
     ],
@@ -362,7 +377,8 @@ def test_sound_that_has_the_format_already_is_copied(
     options = Options().asked({"format": format_})
     result = convert(video, **{name: getattr(options, name) for name in vars(options)})
     assert result.facts.copied
-    assert packets(tmp_path / "audio.mp3", CODECS[format_]) == packets(video, CODECS[format_])
+    bare = ("-bsf:a", "aac_adtstoasc") if suffix == "ts" else ()  # MP4 has no headers within its packets
+    assert packets(tmp_path / "audio.mp3") == packets(video, *bare)
     assert result.facts.duration == pytest.approx(5, abs=0.06)
     assert len(decode(tmp_path / "audio.mp3")) / HERTZ == pytest.approx(5, abs=0.06)
     assert len(result.peaks) > 900
@@ -433,11 +449,16 @@ def test_an_uploaded_cover_is_the_cover(shelf: Path, tmp_path: Path) -> None:
 def test_the_waveform_shows_where_it_is_loud(shelf: Path, convert: Convert) -> None:
     """Two seconds of silence, one of a tone at half of full scale, two of silence."""
     video = videos.make(
-        shelf / "burst.m4a", "-f", "lavfi", "-i", "aevalsrc='0.5*sin(2*PI*440*t)*between(t\\,2\\,3)':d=5", "-c:a", "flac",
-        "-strict", "-2", "-f", "mp4",
-    )  # fmt: skip
+        shelf / "burst.mkv",
+        "-f",
+        "lavfi",
+        "-i",
+        "aevalsrc='0.5*sin(2*PI*440*t)*between(t\\,2\\,3)':d=5",
+        "-c:a",
+        "flac",
+    )
     peaks = convert(video).peaks
-    assert 900 < len(peaks) <= 1000
+    assert 900 < len(peaks) <= 1100
     at = [number / len(peaks) * 5 for number, peak in enumerate(peaks) if peak > 10]
     assert (at[0], at[-1]) == pytest.approx((2, 3), abs=0.02)
     assert max(peaks) == pytest.approx(255 * 0.5, abs=3)
@@ -445,4 +466,4 @@ def test_the_waveform_shows_where_it_is_loud(shelf: Path, convert: Convert) -> N
 
 def test_very_short_sound_has_fewer_peaks(shelf: Path, convert: Convert) -> None:
     video = videos.make(shelf / "short.wav", "-f", "lavfi", "-i", "sine=440:d=0.01")
-    assert 0 < len(convert(video).peaks) <= 1000
+    assert 0 < len(convert(video).peaks) <= 1100
