@@ -74,7 +74,7 @@ def test_a_client_that_hangs_up_leaves_nothing(
 def test_a_chunked_video_arrives(upload: Served, ada: Person) -> None:
     """Nobody said how long it would be."""
     answer = requests.post(upload.url, data=iter([VIDEO, VIDEO]), headers=ada.headers, timeout=PATIENCE)
-    assert (answer.status_code, answer.json()["size"]) == (202, 2 * len(VIDEO))
+    assert (answer.status_code, answer.json()["source"]["size_bytes"]) == (202, 2 * len(VIDEO))
 
 
 def test_a_chunked_body_is_refused_once_it_passes_the_limit(upload: Served, ada: Person, videos: Bucket) -> None:
