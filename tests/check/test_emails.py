@@ -131,7 +131,7 @@ def test_every_option_that_can_be_asked_for_is_told() -> None:
     assert wishes.told(Options().asked({"album": "x", "year": "1999", "genre": "y"})).count("“") == 3
 
 
-@pytest.mark.parametrize("asked", [{}, {"format": "flac"}, {"quality": "standard"}, {"vbr": "2"}], ids=str)
+@pytest.mark.parametrize("asked", [{}, {"format": "flac"}, {"quality": "standard"}], ids=str)
 def test_where_nothing_was_asked_for_nothing_is_told(asked: dict[str, str]) -> None:
     assert "asked" not in arrived(options=Options().asked(asked))[1]
     assert "asked" not in arrived(options=Options(vbr=5).asked({}))[1]  # MP3_QUALITY
