@@ -28,24 +28,31 @@ def jobs(request: Request) -> Response:
     web.note(user=owner)
     text, *action = request.path.strip("/").split("/")
     if not text and request.method == "POST":
-        job, is_new = again.add(services, request, owner)
-        announcement.announce(services, job)
-        return responses.accepted(job, replayed=not is_new)
+        return _again(request, owner)
     if not text:
         return listing.page(services, web.query(request, "limit", "cursor"), owner)
     web.query(request)
     id_ = web.parse_id(text, "job")
     web.note(job=id_)
     match request.method, *action:
-        case "POST", "cancel":
+        case _, "cancel":
             return _cancel(id_, owner)
-        case "POST", "retry":
+        case _, "retry":
             return _retry(id_, owner)
-        case "DELETE", *_:
-            return _delete(id_, owner)
         case _, "waveform":
             return waveform.answer(services, request, _own(id_, owner))
+        case "DELETE", *_:
+            return _delete(id_, owner)
     return responses.json(_own(id_, owner).public())
+
+
+def _again(request: Request, owner: UUID) -> Response:
+    """A new job, or that of an earlier request with the same Idempotency-Key."""
+    web.query(request)
+    job, is_new = again.add(services, request, owner)
+    web.note(job=job.id)
+    announcement.announce(services, job)  # also for a repeat: a doubled event finds nothing to do
+    return responses.accepted(job, replayed=not is_new)
 
 
 def _cancel(id_: UUID, owner: UUID) -> Response:
@@ -66,6 +73,7 @@ def _delete(id_: UUID, owner: UUID) -> Response:
 
 
 def _retry(id_: UUID, owner: UUID) -> Response:
+    """The job, queued again."""
     job = services.jobs.retry(id_, owner)
     if job is None:
         found = _own(id_, owner)
