@@ -1,4 +1,7 @@
-"""People who upload, look, cancel, delete, retry and download; when the server breaks they do what HTTP allows."""
+"""People who upload, look, cancel, delete, retry, convert again and download.
+
+When the server breaks they do what HTTP allows.
+"""
 
 import time
 from collections import Counter
@@ -16,7 +19,17 @@ from tests.acceptance.person import Person
 
 PATIENCE = 90  # seconds somebody tries again
 TRY_AGAIN = {408, 429, 503}
-CHOICES = ("leave", "leave", "again", "cancel", "cancel and retry", "delete", "delete early", "download")
+CHOICES = (
+    "leave",
+    "leave",
+    "again",
+    "cancel",
+    "cancel and retry",
+    "delete",
+    "delete early",
+    "download",
+    "convert again",
+)
 
 
 @dataclass(frozen=True)
@@ -88,10 +101,8 @@ class Client(Thread):
         what = self._random.choice(CHOICES)
         self._record.counts[what] += 1
         match what:
-            case "again" if key:
-                again = self._upload(sample, key)
-                if again and again["id"] != job["id"]:
-                    self._record.surprises.append(f"one key made two jobs: {job['id']} and {again['id']}")
+            case "again":
+                self._repeat(job["id"], sample, key)
             case "cancel" | "cancel and retry":
                 self._over.wait(self._random.uniform(0, 3))
                 accepted.cancelled = True
@@ -104,10 +115,26 @@ class Client(Thread):
                     self._ask("DELETE", f"/jobs/{job['id']}", expected=(204, 404))
             case "delete early":
                 self._over.wait(self._random.uniform(0, 3))
-                accepted.cancelled = accepted.deleted = True  # it may have ended by then
-                self._ask("DELETE", f"/jobs/{job['id']}", expected=(204, 404))
+                self._delete(job["id"])
             case "download":
                 self._download(job["id"])
+            case "convert again":
+                self._convert_again(job["id"], sample, key)
+            case "convert again and delete":
+                self._convert_again(job["id"], sample, key)
+                self._delete(job["id"])
+
+    def _repeat(self, id_: str, sample: Sample, key: str | None) -> None:
+        """The same upload with the same key is the same job."""
+        again = self._upload(sample, key) if key else None
+        if again and again["id"] != id_:
+            self._record.surprises.append(f"one key made two jobs: {id_} and {again['id']}")
+
+    def _delete(self, id_: str) -> None:
+        """In whatever state it is by then."""
+        accepted = self._record.accepted[id_]
+        accepted.cancelled = accepted.deleted = True
+        self._ask("DELETE", f"/jobs/{id_}", expected=(204, 404))
 
     def _upload(self, sample: Sample, key: str | None) -> dict[str, Any] | None:
         """The job, once accepted; without a key nobody knows whether to send it again, so nobody does."""
@@ -125,6 +152,16 @@ class Client(Thread):
             self._record.accepted.setdefault(job["id"], Accepted(sample))
             return job
         return None
+
+    def _convert_again(self, id_: str, sample: Sample, key: str | None) -> None:
+        """Another job of its video, which must end as the first would, whatever becomes of that one."""
+        headers = {"Idempotency-Key": f"{key} again"} if key else {}
+        until = time.monotonic() + (PATIENCE if key else 0)
+        answer = self._ask("POST", "/jobs", expected=(202,), until=until, json={"source": id_}, headers=headers)
+        if answer is None:
+            self._record.counts["unanswered"] += 1
+        else:
+            self._record.accepted.setdefault(answer.json()["id"], Accepted(sample))
 
     def _await(self, id_: str) -> dict[str, Any] | None:
         until = time.monotonic() + PATIENCE
