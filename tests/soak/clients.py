@@ -20,15 +20,8 @@ from tests.acceptance.person import Person
 PATIENCE = 90  # seconds somebody tries again
 TRY_AGAIN = {408, 429, 503}
 CHOICES = (
-    "leave",
-    "leave",
-    "again",
-    "cancel",
-    "cancel and retry",
-    "delete",
-    "delete early",
-    "download",
-    "convert again",
+    *("leave", "leave", "again", "cancel", "cancel and retry", "delete", "delete early", "download"),
+    *("convert again", "convert again and delete"),
 )
 
 
@@ -97,32 +90,33 @@ class Client(Thread):
         job = self._upload(sample, key)
         if job is None:
             return
-        accepted = self._record.accepted[job["id"]]
         what = self._random.choice(CHOICES)
         self._record.counts[what] += 1
+        self._go_on(what, job["id"], sample, key)
+
+    def _go_on(self, what: str, id_: str, sample: Sample, key: str | None) -> None:
         match what:
             case "again":
-                self._repeat(job["id"], sample, key)
-            case "cancel" | "cancel and retry":
-                self._over.wait(self._random.uniform(0, 3))
-                accepted.cancelled = True
-                self._ask("POST", f"/jobs/{job['id']}/cancel", expected=(200, 409))  # it may have ended by then
-                if what == "cancel and retry":
-                    self._ask("POST", f"/jobs/{job['id']}/retry", expected=(202, 409))
+                self._repeat(id_, sample, key)
+            case "cancel":
+                self._cancel(id_)
+            case "cancel and retry":
+                self._cancel(id_)
+                self._ask("POST", f"/jobs/{id_}/retry", expected=(202, 409))  # it may have ended by then
             case "delete":
-                if self._await(job["id"]):
-                    accepted.deleted = True
-                    self._ask("DELETE", f"/jobs/{job['id']}", expected=(204, 404))
+                if self._await(id_):
+                    self._record.accepted[id_].deleted = True
+                    self._ask("DELETE", f"/jobs/{id_}", expected=(204, 404))
             case "delete early":
                 self._over.wait(self._random.uniform(0, 3))
-                self._delete(job["id"])
+                self._discard(id_)
             case "download":
-                self._download(job["id"])
+                self._download(id_)
             case "convert again":
-                self._convert_again(job["id"], sample, key)
+                self._convert_again(id_, sample, key)
             case "convert again and delete":
-                self._convert_again(job["id"], sample, key)
-                self._delete(job["id"])
+                self._convert_again(id_, sample, key)
+                self._discard(id_)
 
     def _repeat(self, id_: str, sample: Sample, key: str | None) -> None:
         """The same upload with the same key is the same job."""
@@ -130,7 +124,12 @@ class Client(Thread):
         if again and again["id"] != id_:
             self._record.surprises.append(f"one key made two jobs: {id_} and {again['id']}")
 
-    def _delete(self, id_: str) -> None:
+    def _cancel(self, id_: str) -> None:
+        self._over.wait(self._random.uniform(0, 3))
+        self._record.accepted[id_].cancelled = True
+        self._ask("POST", f"/jobs/{id_}/cancel", expected=(200, 409))  # it may have ended by then
+
+    def _discard(self, id_: str) -> None:
         """In whatever state it is by then."""
         accepted = self._record.accepted[id_]
         accepted.cancelled = accepted.deleted = True
