@@ -37,7 +37,7 @@ def add(services: Services, request: Request, owner: UUID) -> tuple[Job, bool]:
     if job := services.jobs.add_again(new, MOST):
         return job, True
     if job := services.jobs.by_key(owner, key) if key else None:
-        if (job.origin, job.options) != (new.origin, new.options):
+        if job.origin != new.origin or not new.options.is_repeat_of(job.options):
             raise Unprocessable(f"this {web.KEY} was used for something else; use a new one", field=web.KEY)
         return job, False
     raise _refusal(new, services.jobs.find_own(new.origin, owner))

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from flask import Request, Response
 
-from functions.jobs import again, listing
+from functions.jobs import again, listing, waveform
 from functions.model.errors import Conflict, NotFound
 from functions.model.jobs import Job, State
 from functions.runtime import announcement, responses, web, wiring
@@ -40,7 +40,7 @@ def jobs(request: Request) -> Response:
         case _, "retry":
             return _retry(id_, owner)
         case _, "waveform":
-            return _waveform(id_, owner)
+            return waveform.answer(services, _own(id_, owner))
         case "DELETE", *_:
             return _delete(id_, owner)
     return responses.json(_own(id_, owner).public())
@@ -82,18 +82,6 @@ def _retry(id_: UUID, owner: UUID) -> Response:
         raise Conflict(f"a job that is {found.state} cannot be tried again; only one that failed or was cancelled can")
     announcement.announce(services, job)
     return responses.accepted(job, replayed=False)
-
-
-def _waveform(id_: UUID, owner: UUID) -> Response:
-    """The peaks of the audio, from 0 to 1, and how long each lasts. It never changes as long as the audio does not."""
-    job = _own(id_, owner)
-    if job.state != State.DONE:
-        raise Conflict(f"the job is {job.state}; there is a waveform once it is done", reason=job.state)
-    peaks = services.jobs.waveform(id_)
-    if peaks is None:
-        raise NotFound("this job's audio was made before there were waveforms")
-    seconds = (job.duration or 0.0) / len(peaks)
-    return responses.json({"peaks": [round(peak / 255, 3) for peak in peaks], "seconds_per_peak": round(seconds, 6)})
 
 
 def _own(id_: UUID, owner: UUID) -> Job:

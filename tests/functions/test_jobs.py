@@ -4,7 +4,7 @@ import hashlib
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -14,9 +14,13 @@ from werkzeug.test import TestResponse
 
 from functions.jobs import cursor
 from functions.jobs.again import MOST
+from functions.model.audio import Loudness, Note, Part
+from functions.model.containers import Container
+from functions.model.encoding import ENCODINGS
 from functions.model.jobs import Job, State
 from functions.model.media import Reason
 from functions.model.options import Options
+from functions.model.source import Chapter, Source, Track
 from functions.stores.expiry import Expiry
 from functions.stores.jobs import Jobs
 from functions.stores.postgres import Database
@@ -55,38 +59,213 @@ def fail(jobs: Jobs, add: Make) -> Callable[[Reason], Job]:
 
 
 def test_a_queued_job_is_shown(client: FlaskClient, add: Make) -> None:
-    """Nothing that is only for operators is among its members."""
-    job = add(filename="größe.mp4")
+    """Every member has its place from the start; nothing that is only for operators is among them."""
+    job = add(filename="größe.mp4", video_sha256="ab" * 32)
     shown = client.get(f"/{job.id}").json
     assert shown == {
-        "id": str(job.id), "fid": str(job.fid), "filename": "größe.mp4", "size": job.video_size, "state": "queued",
-        "options": job.options.as_json(), "source": None, "progress": 0.0, "created_at": job.created_at.isoformat(),
+        "id": str(job.id), "fid": str(job.fid), "state": "queued", "created_at": written(job.created_at),
+        "queued_at": written(job.queued_at), "started_at": None, "finished_at": None,
+        "source": {
+            "filename": "größe.mp4", "size_bytes": job.video_size, "digest": "sha256:" + "ab" * 32, "container": "mp4",
+            "duration_seconds": None, "tracks": None, "chapters": None,
+        },
+        "options": job.options.as_json(), "progress": {"phase": "waiting", "percent": 0.0}, "audio": None,
+        "error": None,
+        "links": {"self": f"/jobs/{job.id}", "cancel": f"/jobs/{job.id}/cancel", "again": "/jobs"},
     }  # fmt: skip
 
 
-def test_a_running_job_shows_its_progress(client: FlaskClient, add: Make, jobs: Jobs) -> None:
-    """Rounded, as its worker last renewed it."""
+def written(time: datetime) -> str:
+    """As RFC 3339 has it, in UTC, to the millisecond."""
+    return f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{time.microsecond // 1000:03}Z"
+
+
+def test_times_are_in_utc_to_the_millisecond(add: Make) -> None:
+    """Whatever the clock and the time zone of the connection are."""
+    odd = datetime(2026, 11, 26, 1, 2, 3, 999_999, timezone(timedelta(hours=5, minutes=30)))
+    shown = replace(add(), created_at=odd, started_at=odd.replace(microsecond=0)).public()
+    assert (shown["created_at"], shown["started_at"]) == ("2026-11-25T19:32:03.999Z", "2026-11-25T19:32:03.000Z")
+
+
+@pytest.mark.parametrize("container", Container)
+def test_a_container_is_called_as_people_call_it(container: Container, add: Make) -> None:
+    """Not as ffmpeg calls what reads it: "mov", "wv", "rm"."""
+    word = replace(add(), container=container.value).public()["source"]["container"]
+    assert word == container.name.lower().replace("_", "-")
+
+
+SOURCE = Source(
+    12.34567,
+    (
+        Track(1, "deu", "Kommentar", "aac", 2, "stereo", 48_000, True),
+        Track(2, None, None, None, None, None, None, False),
+    ),
+    (Chapter(0, 5.0004, "Anfang"), Chapter(5.0004, 12.34567, None)),
+)
+
+
+def test_what_was_found_in_the_video_is_shown_whatever_comes_of_it(client: FlaskClient, add: Make, jobs: Jobs) -> None:
+    """So that somebody whose track is not there sees those that are."""
     claimed = jobs.claim(add().id)
     assert claimed
-    jobs.renew(claimed, 0.51234)
+    jobs.note_source(claimed, SOURCE)
+    jobs.fail(claimed, "no_such_track", "", "Choose 1 or 2.")
     shown = client.get(f"/{claimed.id}").json
-    assert (shown["state"], shown["progress"]) == ("converting", 0.512)
+    assert shown["error"] == {"reason": "no_such_track", "detail": "Choose 1 or 2."}
+    assert shown["source"]["duration_seconds"] == 12.346
+    assert shown["source"]["tracks"] == [
+        {"index": 1, "language": "deu", "title": "Kommentar", "codec": "aac", "channels": 2, "channel_layout": "stereo",
+         "sample_rate_hz": 48_000, "default": True},
+        {"index": 2, "language": None, "title": None, "codec": None, "channels": None, "channel_layout": None,
+         "sample_rate_hz": None, "default": False},
+    ]  # fmt: skip
+    assert shown["source"]["chapters"] == [
+        {"start_seconds": 0, "end_seconds": 5.0, "title": "Anfang"},
+        {"start_seconds": 5.0, "end_seconds": 12.346, "title": None},
+    ]
 
 
-def test_a_finished_job_shows_where_its_mp3_is(client: FlaskClient, finish: Make) -> None:
-    """And how long it plays."""
-    job = finish()
+def test_a_running_job_shows_its_progress(client: FlaskClient, add: Make, jobs: Jobs) -> None:
+    """As its worker last renewed it. It is not 100 before the audio can be fetched, and does not fall when it fails."""
+    claimed = jobs.claim(add().id)
+    assert claimed
+    seen = []
+    for progress in (0.0, 0.51234, 0.3, 0.9999, 1.0):
+        jobs.renew(claimed, progress)
+        shown = client.get(f"/{claimed.id}").json
+        assert (shown["state"], shown["progress"]["phase"], shown["audio"]) == ("converting", "converting", None)
+        assert shown["started_at"] >= shown["queued_at"]
+        seen.append(shown["progress"]["percent"])
+    assert seen == [0, 51.2, 51.2, 99.9, 99.9]
+    jobs.fail(claimed, "damaged", "")
+    assert client.get(f"/{claimed.id}").json["progress"] == {"phase": None, "percent": 99.9}
+
+
+@pytest.mark.parametrize("leave", ["hand back", "retry"])
+def test_a_job_that_waits_for_another_attempt_begins_anew(
+    leave: str, client: FlaskClient, add: Make, jobs: Jobs
+) -> None:
+    """What the last attempt had reached is lost with it."""
+    claimed = jobs.claim(add().id)
+    assert claimed
+    jobs.renew(claimed, 0.5)
+    if leave == "retry":
+        jobs.fail(claimed, "timed_out", "")
+        assert client.get(f"/{claimed.id}").json["progress"]["percent"] == 50
+        jobs.retry(claimed.id, claimed.owner)
+    else:
+        jobs.hand_back(claimed, "the disk is full", refund=True)
+    assert client.get(f"/{claimed.id}").json["progress"] == {"phase": "waiting", "percent": 0}
+
+
+def test_a_finished_job_shows_its_audio(client: FlaskClient, finish: Make) -> None:
+    """Where it is, what it is called, and what is known of it."""
+    job = finish(filename="größe.mov")
     shown = client.get(f"/{job.id}").json
-    assert (shown["state"], shown["progress"], shown["duration"], shown["mp3_size"]) == ("done", 1, 1.5, job.audio_size)
-    assert shown["download"] == f"/download?fid={job.fid}"
-    assert shown["finished_at"]
+    assert (shown["state"], shown["progress"]) == ("done", {"phase": None, "percent": 100})
+    assert shown["audio"] == {
+        "url": f"/download?fid={job.fid}", "filename": "größe.mp3", "mime_type": "audio/mpeg",
+        "size_bytes": job.audio_size, "duration_seconds": 1.5, "bitrate_kbps": 190, "channels": 2,
+        "sample_rate_hz": 44_100, "track": 1, "copied": False, "loudness_lufs": None, "true_peak_dbtp": None,
+        "measured_loudness_lufs": None, "measured_true_peak_dbtp": None, "parts": [], "notes": [],
+    }  # fmt: skip
+    assert job.finished_at
+    assert (shown["finished_at"], shown["error"]) == (written(job.finished_at), None)
+
+
+@pytest.mark.parametrize(("format_", "mime_type"), {each: ENCODINGS[each].mime_type for each in ENCODINGS}.items())
+def test_name_and_type_of_the_audio_follow_its_format(format_: str, mime_type: str, finish: Make) -> None:
+    audio = finish(options=Options().asked({"format": format_})).public()["audio"]
+    assert (audio["filename"], audio["mime_type"]) == (f"video.{format_}", mime_type)
+
+
+def test_loudness_parts_and_notes_of_the_audio_are_shown(client: FlaskClient, add: Make, jobs: Jobs) -> None:
+    """Loudness as it was and as it is, each part with its own address, and each note as a word and a sentence."""
+    claimed = jobs.claim(add().id)
+    assert claimed
+    jobs_of_tests.finish(
+        jobs, claimed, loudness=Loudness(-23.4, -5.1, -16.02, -1.3), copied=True, notes=(Note.INCOMPLETE,),
+        parts=(Part("Anfang", "01 Anfang.mp3", 40, 3, 1.00049), Part("Ende", "02 Ende.mp3", 80, 2, 0.5)),
+    )  # fmt: skip
+    shown = client.get(f"/{claimed.id}").json["audio"]
+    url_1, url_2 = (f"/download?fid={claimed.fid}&part={number}" for number in (1, 2))
+    reached, measured = ("loudness_lufs", "true_peak_dbtp"), ("measured_loudness_lufs", "measured_true_peak_dbtp")
+    assert [shown[name] for name in (*reached, *measured)] == [-16.02, -1.3, -23.4, -5.1]
+    assert (shown["filename"], shown["mime_type"], shown["copied"]) == ("video.zip", "application/zip", True)
+    assert shown["notes"] == [{"note": "incomplete", "says": Note.INCOMPLETE.sentence}]
+    assert shown["parts"] == [
+        {"title": "Anfang", "filename": "01 Anfang.mp3", "size_bytes": 3, "duration_seconds": 1.0, "url": url_1},
+        {"title": "Ende", "filename": "02 Ende.mp3", "size_bytes": 2, "duration_seconds": 0.5, "url": url_2},
+    ]  # fmt: skip
+
+
+def test_the_audio_of_an_earlier_release_is_shown_as_far_as_it_is_known(finish: Make) -> None:
+    """Such a row has no facts, and its `fid` is an id of its own."""
+    job = replace(finish(fid=UNKNOWN), facts=None)
+    shown = job.public()
+    audio = shown["audio"]
+    assert (audio["url"], audio["duration_seconds"], audio["size_bytes"]) == (
+        f"/download?fid={UNKNOWN}",
+        1.5,
+        job.audio_size,
+    )
+    assert (audio["bitrate_kbps"], audio["copied"], audio["parts"], audio["notes"]) == (None, False, [], [])
+    assert "waveform" not in shown["links"]
+
+
+LINKS = {
+    State.QUEUED: ["self", "cancel", "again"],
+    State.CONVERTING: ["self", "cancel", "again"],
+    State.DONE: ["self", "audio", "waveform", "again"],
+    State.FAILED: ["self", "retry", "again"],
+    State.CANCELLED: ["self", "retry", "again"],
+    State.EXPIRED: ["self", "again"],
+}
+
+
+@pytest.mark.parametrize("state", State)
+def test_links_lead_only_where_the_job_can_go(
+    state: State, client: FlaskClient, add: Make, jobs: Jobs, sql: Callable[..., Any]
+) -> None:
+    """Each is answered with a success; what depends on the video is not offered once that is gone."""
+    claimed = jobs.claim(add().id)
+    job = claimed and jobs_of_tests.finish(jobs, claimed, peaks=b"\x01")
+    assert job
+    lease = "lease_until = CASE %s WHEN 'converting' THEN now() END"
+    sql(f"UPDATE jobs SET state = %s, {lease}, reason = CASE %s WHEN 'failed' THEN 'damaged' END", state, state, state)
+    shown = client.get(f"/{job.id}").json
+    assert list(shown["links"]) == LINKS[state]
+    assert (shown["progress"]["percent"] == 100) == (shown["audio"] is not None) == (state is State.DONE)
+    sql("UPDATE jobs SET video = NULL")
+    kept = client.get(f"/{job.id}").json["links"]
+    assert list(kept) == [name for name in LINKS[state] if name not in ("retry", "again")]
+    sql("UPDATE jobs SET video = %s", str(job.video))
+    assert client.get(shown["links"]["self"].removeprefix("/jobs")).json == shown
+    if "waveform" in shown["links"]:
+        assert client.get(shown["links"]["waveform"].removeprefix("/jobs")).status_code == 200
+    assert client.post("/", json={"source": str(job.id)}).status_code == 202
+    for name in {"cancel", "retry"} & shown["links"].keys():
+        assert client.post(shown["links"][name].removeprefix("/jobs")).status_code in (200, 202)
 
 
 def test_a_failed_job_shows_its_reason(client: FlaskClient, fail: Callable[[Reason], Job]) -> None:
     """As a stable word for programs and as a sentence; what ffmpeg said is for the log."""
     shown = client.get(f"/{fail(Reason.NO_AUDIO).id}")
-    assert (shown.json["reason"], shown.json["detail"]) == ("no_audio", Reason.NO_AUDIO.sentence)
+    assert shown.json["error"] == {"reason": "no_audio", "detail": Reason.NO_AUDIO.sentence}
+    assert shown.json["audio"] is None
     assert "ffmpeg" not in shown.text
+
+
+def test_one_document_for_one_thing(client: FlaskClient, add: Make, fail: Callable[[Reason], Job]) -> None:
+    """The list, the job itself, and whatever moves it show the same."""
+    job = fail(Reason.TIMED_OUT)
+    add()
+    assert client.get("/").json["jobs"][1] == client.get(f"/{job.id}").json
+    assert client.post(f"/{job.id}/retry").json == client.get(f"/{job.id}").json
+    assert client.post(f"/{job.id}/cancel").json == client.get(f"/{job.id}").json
+    made = client.post("/", json={"source": str(job.id), "format": "wav"}).json
+    assert made == client.get(f"/{made['id']}").json
+    assert made["id"] == made["fid"] != str(job.id)
 
 
 def follow(client: FlaskClient, address: str | None) -> list[list[str]]:
