@@ -38,6 +38,45 @@ def test_a_job_that_nobody_was_told_about_is_announced(harness: Harness, person:
     harness.until_swept(lambda: harness.is_told_once(job))
 
 
+def test_a_conversion_that_was_asked_for_again_is_made_once(harness: Harness, person: Person, upload: Upload) -> None:
+    """Break: jobs dies once the row stands. Symptom: 503, and a job that nobody was told about.
+    Recovery: the client asks once more with its key and gets that job; sweep sends its event if nobody asks.
+    """
+    first = upload(videos.bunny())
+    until(lambda: harness.is_told_once(first))
+    asked = {"json": {"source": first["id"], "vbr": 9}, "headers": {"Idempotency-Key": "again"}}
+    harness.crash_at("jobs.add_again")
+    answer = person.ask("POST", "/jobs", **asked)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    job, _ = person.ask("GET", "/jobs").json()["jobs"]
+    harness.until_swept(lambda: harness.is_told_once(job))
+    repeated = person.ask("POST", "/jobs", **asked)
+    assert (repeated.status_code, repeated.json()["id"]) == (202, job["id"])
+    assert harness.row(job)["video"] == harness.row(first)["video"]
+
+
+def test_a_shared_video_outlives_a_sweep_that_died_and_goes_with_its_last_job(
+    harness: Harness, person: Person, upload: Upload
+) -> None:
+    """Break: sweep dies once it has taken a deleted job's video off its row. Symptom: none, for another job names it;
+    when that is deleted too, a file that no job names. Recovery: sweep removes it by its age.
+    """
+    first = upload(videos.bunny())
+    until(lambda: harness.is_told_once(first))
+    second = person.ask("POST", "/jobs", json={"source": first["id"]}).json()
+    until(lambda: harness.is_told_once(second))
+    video = harness.row(first)["video"]
+    for job, left in ((first, set()), (second, {video})):
+        assert person.ask("DELETE", f"/jobs/{job['id']}").status_code == 204
+        harness.let_pass(2 * 3600)
+        crash_point = harness.crash_at("expiry.remove_deleted")
+        harness.sweep()
+        assert not crash_point.exists()
+        assert video in harness.files()
+        assert harness.orphans() & {video} == left
+    harness.until_swept(lambda: not harness.orphans())
+
+
 def test_an_upload_does_not_wait_for_the_ingress(harness: Harness, upload: Upload) -> None:
     """Break: the ingress is silent. Symptom: the job waits, though its upload is answered 202 in all that silence.
     Recovery: sweep sends its event.

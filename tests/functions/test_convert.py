@@ -126,6 +126,58 @@ def test_a_job_is_converted_as_its_row_says(function: Function, video: bytes, ad
     assert before_options == usual
 
 
+@pytest.fixture
+def convert_again(function: Function, client: FlaskClient, ada: Person, jobs: Jobs, sink: harness.Function) -> Any:
+    """Asks for another conversion of a job's video, carries its event to convert, and gives the job as it ended."""
+
+    def run(job: Job, **options: Any) -> Job:
+        sink.asked.clear()
+        asked = function("jobs").post("/", json={"source": str(job.id), **options}, headers=ada.headers)
+        assert asked.status_code == 202, asked.text
+        [announced] = [each.event for each in sink.asked]
+        replied(deliver(client, announced))
+        ended = jobs.find(announced.job)
+        assert ended
+        assert str(ended.id) == asked.json["id"]
+        return ended
+
+    return run
+
+
+def test_a_video_is_converted_again_and_what_was_made_of_it_before_stays(
+    client: FlaskClient, convert_again: Callable[..., Job], video: bytes, add: Make, jobs: Jobs, mp3s: Bucket
+) -> None:
+    """In another format, in part, and from a conversion that was itself another's: each has audio of its own."""
+    first = add(video, options=Options(vbr=9))
+    replied(tell(client, first))
+    before = current(jobs, first)
+    assert before.audio
+    content = b"".join(mp3s.read(before.audio))
+    part = convert_again(first, start=1, end="0:03")
+    opus = convert_again(part, format="opus")
+    assert current(jobs, first) == before
+    assert b"".join(mp3s.read(before.audio)) == content
+    assert part.audio
+    assert opus.audio
+    assert len({before.audio, part.audio, opus.audio}) == files(mp3s)[0] == 3
+    assert b"".join(mp3s.read(part.audio))[:2] == b"\xff\xfb"  # a frame of MPEG 1, layer III
+    assert b"".join(mp3s.read(opus.audio))[:4] == b"OggS"
+    assert part.duration == pytest.approx(2, abs=0.1)
+    assert opus.duration == pytest.approx(makers.SECONDS, abs=0.1)
+
+
+def test_what_failed_for_what_was_asked_succeeds_when_something_else_is(
+    client: FlaskClient, convert_again: Callable[..., Job], video: bytes, add: Make, jobs: Jobs
+) -> None:
+    """To be tried again as it was would not have helped; the first job stays failed."""
+    first = add(video, options=Options(track="7"))
+    replied(tell(client, first))
+    assert (failed := current(jobs, first)).reason == "no_such_track"
+    assert convert_again(first).state == State.DONE
+    assert convert_again(first, track="fr").reason == "no_such_track"
+    assert current(jobs, first) == failed
+
+
 def test_a_video_that_is_too_long_is_refused(function: Function, video: bytes, add: Make) -> None:
     """By its own index, before any sound is converted."""
     event = replied(tell(function("convert", MAX_DURATION_SECONDS="2"), add(video)))

@@ -10,8 +10,10 @@ import pytest
 from flask.testing import FlaskClient
 
 from events.contract import AUDIO_CONVERTED, CONVERSION_FAILED, VIDEO_UPLOADED
-from functions.model.jobs import Job, State
+from functions.model.jobs import Again, Job, State
+from functions.model.options import Options
 from functions.runtime import announcement
+from functions.stores.expiry import Expiry
 from functions.stores.gridfs import Bucket
 from functions.stores.jobs import Jobs
 from functions.stores.notifications import Notifications
@@ -216,6 +218,66 @@ def test_a_deleted_job_s_files_go_after_the_longest_transfer(
     sql("UPDATE jobs SET deleted_at = now() - interval '61 minutes'")
     assert sweep() == {"videos_removed": 1, "audios_removed": 1}
     assert (files(videos), files(mp3s), sql("SELECT * FROM jobs")) == ((0, 0), (0, 0), [])
+
+
+@pytest.fixture
+def again(jobs: Jobs) -> Callable[[Job], Job]:
+    """Another job of that one's video."""
+
+    def make(job: Job) -> Job:
+        new = Again(uuid4(), job.owner, job.id, None, Options(), None, None)
+        made = jobs.add_again(new, 100)
+        assert made
+        return made
+
+    return make
+
+
+def test_a_video_goes_with_the_last_of_its_jobs(
+    sweep: Callable[..., dict[str, int]],
+    finish: Make,
+    again: Callable[[Job], Job],
+    jobs: Jobs,
+    ada: Person,
+    videos: Bucket,
+    sql: Sql,
+) -> None:
+    """One is too old, one is deleted, and one waits however long: only when that has ended, too, it goes."""
+    first = finish()
+    deleted, waiting = again(first), again(first)
+    jobs.delete(deleted.id, ada.id)
+    old = "UPDATE jobs SET finished_at = now() - interval '25 hours', deleted_at = deleted_at - interval '2 hours'"
+    sql(f"{old} WHERE finished_at IS NOT NULL")
+    assert sweep(ORPHAN_SECONDS="0", ORPHAN_PASS_SECONDS="0") == {}
+    assert [row[0] for row in sql("SELECT id FROM jobs WHERE video IS NOT NULL")] == [waiting.id]
+    assert b"".join(videos.read(waiting.video or uuid4())) == VIDEO
+    jobs.cancel(waiting.id, ada.id)
+    assert sweep() == {}
+    sql(f"{old} WHERE id = %s", waiting.id)
+    assert sweep() == {"videos_removed": 1}
+    assert files(videos) == (0, 0)
+
+
+def test_what_a_sweep_that_died_took_goes_by_age_once_nobody_names_it(
+    sweep: Callable[..., dict[str, int]],
+    finish: Make,
+    again: Callable[[Job], Job],
+    jobs: Jobs,
+    postgres: Database,
+    videos: Bucket,
+    sql: Sql,
+) -> None:
+    """It had taken the names off the rows, and removed nothing yet."""
+    second = again(finish())
+    Expiry(postgres).take_old_videos(-1, 100)
+    passes = {"ORPHAN_SECONDS": "0", "ORPHAN_PASS_SECONDS": "0"}
+    assert sweep(**passes) == {}
+    jobs.cancel(second.id, second.owner)
+    Expiry(postgres).take_old_videos(-1, 100)
+    assert sql("SELECT video FROM jobs") == [(None,), (None,)]
+    assert files(videos)[0] == 1
+    assert sweep(**passes) == {"orphan_videos": 1}
+    assert files(videos) == (0, 0)
 
 
 def test_old_keys_and_attempts_are_forgotten(sweep: Callable[..., dict[str, int]], add: Make, sql: Sql) -> None:

@@ -59,8 +59,9 @@ def audit(harness: Harness, record: Record, directory: Path) -> Findings:
             found.lost.append(f"{id_} {wrong}")
         elif id_ not in rows:
             found.states["deleted by its owner"] += 1
-    for column in ("audio", "video", "fid"):
-        named = Counter(row[column] for row in rows.values() if row[column])
+    uploaded = [row for row in rows.values() if row["origin"] is None]  # the others share their origin's video
+    for column, named_by in (("audio", rows.values()), ("video", uploaded), ("fid", rows.values())):
+        named = Counter(row[column] for row in named_by if row[column])
         found.doubled += [f"{times} jobs have {column} {id_}" for id_, times in named.items() if times > 1]
     found.orphans += map(str, harness.orphans())
     found.repeated_mails = sum(mails.values()) - len(mails)

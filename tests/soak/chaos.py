@@ -17,6 +17,7 @@ POINTS = (
     *("jobs.add", "jobs.claim", "jobs.renew", "jobs.finish", "jobs.fail", "jobs.hand_back", "jobs.note_hint"),
     *("jobs.cancel", "jobs.delete", "jobs.retry", "jobs.free_lapsed", "jobs.take_owed", "sink.send", "mailer.send"),
     *("notifications.claim", "notifications.sent", "notifications.take_owed", "expiry.remove_deleted"),
+    *("jobs.add_again", "expiry.take_old_videos", "expiry.orphans"),
 )
 
 

@@ -1,4 +1,7 @@
-"""People who upload, look, cancel, delete, retry and download; when the server breaks they do what HTTP allows."""
+"""People who upload, look, cancel, delete, retry, convert again and download.
+
+When the server breaks they do what HTTP allows.
+"""
 
 import time
 from collections import Counter
@@ -16,7 +19,10 @@ from tests.acceptance.person import Person
 
 PATIENCE = 90  # seconds somebody tries again
 TRY_AGAIN = {408, 429, 503}
-CHOICES = ("leave", "leave", "again", "cancel", "cancel and retry", "delete", "delete early", "download")
+CHOICES = (
+    *("leave", "leave", "again", "cancel", "cancel and retry", "delete", "delete early", "download"),
+    *("convert again", "convert again and delete"),
+)
 
 
 @dataclass(frozen=True)
@@ -84,30 +90,50 @@ class Client(Thread):
         job = self._upload(sample, key)
         if job is None:
             return
-        accepted = self._record.accepted[job["id"]]
         what = self._random.choice(CHOICES)
         self._record.counts[what] += 1
+        self._go_on(what, job["id"], sample, key)
+
+    def _go_on(self, what: str, id_: str, sample: Sample, key: str | None) -> None:
         match what:
-            case "again" if key:
-                again = self._upload(sample, key)
-                if again and again["id"] != job["id"]:
-                    self._record.surprises.append(f"one key made two jobs: {job['id']} and {again['id']}")
-            case "cancel" | "cancel and retry":
-                self._over.wait(self._random.uniform(0, 3))
-                accepted.cancelled = True
-                self._ask("POST", f"/jobs/{job['id']}/cancel", expected=(200, 409))  # it may have ended by then
-                if what == "cancel and retry":
-                    self._ask("POST", f"/jobs/{job['id']}/retry", expected=(202, 409))
+            case "again":
+                self._repeat(id_, sample, key)
+            case "cancel":
+                self._cancel(id_)
+            case "cancel and retry":
+                self._cancel(id_)
+                self._ask("POST", f"/jobs/{id_}/retry", expected=(202, 409))  # it may have ended by then
             case "delete":
-                if self._await(job["id"]):
-                    accepted.deleted = True
-                    self._ask("DELETE", f"/jobs/{job['id']}", expected=(204, 404))
+                if self._await(id_):
+                    self._record.accepted[id_].deleted = True
+                    self._ask("DELETE", f"/jobs/{id_}", expected=(204, 404))
             case "delete early":
                 self._over.wait(self._random.uniform(0, 3))
-                accepted.cancelled = accepted.deleted = True  # it may have ended by then
-                self._ask("DELETE", f"/jobs/{job['id']}", expected=(204, 404))
+                self._discard(id_)
             case "download":
-                self._download(job["id"])
+                self._download(id_)
+            case "convert again":
+                self._convert_again(id_, sample, key)
+            case "convert again and delete":
+                self._convert_again(id_, sample, key)
+                self._discard(id_)
+
+    def _repeat(self, id_: str, sample: Sample, key: str | None) -> None:
+        """The same upload with the same key is the same job."""
+        again = self._upload(sample, key) if key else None
+        if again and again["id"] != id_:
+            self._record.surprises.append(f"one key made two jobs: {id_} and {again['id']}")
+
+    def _cancel(self, id_: str) -> None:
+        self._over.wait(self._random.uniform(0, 3))
+        self._record.accepted[id_].cancelled = True
+        self._ask("POST", f"/jobs/{id_}/cancel", expected=(200, 409))  # it may have ended by then
+
+    def _discard(self, id_: str) -> None:
+        """In whatever state it is by then."""
+        accepted = self._record.accepted[id_]
+        accepted.cancelled = accepted.deleted = True
+        self._ask("DELETE", f"/jobs/{id_}", expected=(204, 404))
 
     def _upload(self, sample: Sample, key: str | None) -> dict[str, Any] | None:
         """The job, once accepted; without a key nobody knows whether to send it again, so nobody does."""
@@ -125,6 +151,16 @@ class Client(Thread):
             self._record.accepted.setdefault(job["id"], Accepted(sample))
             return job
         return None
+
+    def _convert_again(self, id_: str, sample: Sample, key: str | None) -> None:
+        """Another job of its video, which must end as the first would, whatever becomes of that one."""
+        headers = {"Idempotency-Key": f"{key} again"} if key else {}
+        until = time.monotonic() + (PATIENCE if key else 0)
+        answer = self._ask("POST", "/jobs", expected=(202,), until=until, json={"source": id_}, headers=headers)
+        if answer is None:
+            self._record.counts["unanswered"] += 1
+        else:
+            self._record.accepted.setdefault(answer.json()["id"], Accepted(sample))
 
     def _await(self, id_: str) -> dict[str, Any] | None:
         until = time.monotonic() + PATIENCE

@@ -74,6 +74,23 @@ def test_a_page_of_jobs_reads_little_more_than_itself(
     assert max(met(plan)) < 60
 
 
+def test_converting_again_reads_a_few_rows(explain: Callable[[str, dict[str, Any]], dict[str, Any]]) -> None:
+    """Its limit counts what has not ended, and finds that by an index."""
+    new = {"id": str(uuid4()), "owner": ADA, "origin": str(uuid4()), "idempotency_key": "k", "traceparent": None}
+    values = new | {"correlationid": None, "options": '{"cover": "upload"}', "most": 100}
+    assert max(met(explain("add_job_again", values))) < 10
+
+
+@pytest.mark.parametrize("count", [0, 1, 200])
+def test_a_file_s_name_is_found_by_an_index(
+    count: int, explain: Callable[[str, dict[str, Any]], dict[str, Any]]
+) -> None:
+    """Of as many files as a run of sweep asks about at most."""
+    plan = explain("find_orphans", {"files": [str(uuid4()) for _ in range(count)]})
+    assert plan["Actual Rows"] == count
+    assert max(met(plan)) <= max(count, 1)
+
+
 def met(plan: dict[str, Any]) -> Iterator[int]:
     """For the step and each one below it: the rows it returned and those it filtered out."""
     yield plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)
