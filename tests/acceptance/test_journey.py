@@ -1,6 +1,7 @@
 """What the system is for: a video goes in and an MP3 comes out, with no part replaced."""
 
 import re
+from email import message_from_bytes, policy
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,27 @@ def test_one_command_takes_a_video_through_the_system(tmp_path: Path) -> None:
     assert "Your MP3 is ready" in Path(email).read_text(encoding="utf-8")
     assert "Traceback" not in done.stderr
     assert running_below(tmp_path) == []
+
+
+def test_one_command_takes_options(tmp_path: Path) -> None:
+    """As in a query; what comes out is named after the format."""
+    video = videos.bilingual(tmp_path)
+    done = emulate(tmp_path, VIDEO=str(video), OPTIONS="format=opus&track=en&start=0:01&title=100%25 A%26B")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert videos.play(video.with_suffix(".opus")) == pytest.approx(2, abs=0.05)
+    assert f"audio        {video.with_suffix('.opus')}: 2.0" in done.stdout
+    (email,) = re.findall(r"\S+\.eml", done.stdout)
+    said = message_from_bytes(Path(email).read_bytes(), policy=policy.default).get_body(("plain",))
+    assert said
+    assert "You asked for: track en, start 0:01, title “100% A&B”." in said.get_content()
+
+
+def test_one_command_says_which_option_is_not_taken(tmp_path: Path) -> None:
+    """As the API says it, and nothing is written."""
+    done = emulate(tmp_path, VIDEO=str(videos.bunny()), OPTIONS="bitrate=128&vbr=2")
+    assert done.returncode == 1
+    assert "`bitrate` and `vbr` do not go together" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_one_command_says_why_a_video_cannot_be_converted(tmp_path: Path) -> None:

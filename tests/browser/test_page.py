@@ -360,7 +360,8 @@ def test_nothing_needs_scrolling_sideways(visitor: Visitor, system: System, tmp_
         "Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=width < 500
     )
     assert visitor.run("return document.documentElement.scrollWidth <= innerWidth")
-    visitor.register(secrets.token_hex(100))
+    visitor.username = secrets.token_hex(100)
+    visitor.register(visitor.username)
     visitor.await_that(lambda: visitor.sees("#address"))
     assert visitor.run("return document.documentElement.scrollWidth <= innerWidth")
     add_jobs(visitor, system.functions["jobs"].env["DATABASE_URL"], 1)
