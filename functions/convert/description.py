@@ -1,7 +1,7 @@
 """What is in a video, as ffprobe reports it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ LOOK_SECONDS = 60  # how long ffprobe may take
 _ENTRIES = (
     "format=start_time,duration,bit_rate:format_tags",
     "stream=index,codec_type,codec_name,codec_tag_string,sample_rate,channels,channel_layout,start_time,duration,bit_rate",
-    "stream=width,height:stream_tags:stream_disposition=default,attached_pic",
+    "stream_tags:stream_disposition=default,attached_pic",
     "chapter=start_time,end_time:chapter_tags",
 )
 
@@ -32,12 +32,10 @@ class Audio(Track):
 
 @dataclass(frozen=True)
 class Picture:
-    """A still picture that the container marks as attached: a cover."""
+    """A still picture that the video brings beside its sound: a cover, or one of something else."""
 
     index: int  # among all streams of the file
-    codec: str | None
-    width: int
-    height: int
+    is_file: bool  # attached to the video as a whole file
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ class Description:
     start: float  # seconds; where the video's own clock begins
     duration: float | None  # seconds; None where the file does not say
     audio: tuple[Audio, ...]
-    pictures: tuple[Picture, ...]
+    pictures: tuple[Picture, ...]  # the cover first
     video: int | None  # the index of its first moving picture
     tags: Mapping[str, str]  # of the whole file
     chapters: tuple[Chapter, ...]  # by the video's clock, which begins at 0 here
@@ -98,22 +96,41 @@ def read_report(report: Mapping[str, Any], container: Container) -> Description:
     """Reads ffprobe's report of its input."""
     streams = report.get("streams", [])
     whole = report.get("format", {})
-    pictures = [each for each in streams if each.get("disposition", {}).get("attached_pic")]
-    moving = [each for each in streams if each.get("codec_type") == "video" and each not in pictures]
+    moving = [each for each in streams if each.get("codec_type") == "video" and not _is_attached(each)]
     start = _seconds(whole.get("start_time")) or 0.0
     return Description(
         container=container,
         start=start,
         duration=_seconds(whole.get("duration")),
         audio=tuple(_audio(each, start) for each in streams if each.get("codec_type") == "audio"),
-        pictures=tuple(
-            Picture(each["index"], _codec(each), each.get("width", 0), each.get("height", 0)) for each in pictures
-        ),
+        pictures=tuple(_pictures(streams)),
         video=next((each["index"] for each in moving), None),
         tags=whole.get("tags", {}),
         chapters=tuple(_chapter(each, start) for each in report.get("chapters", [])),
         stream_tags={each["index"]: each.get("tags", {}) for each in streams},
     )
+
+
+def _pictures(streams: Iterable[Mapping[str, Any]]) -> list[Picture]:
+    """The pictures among the streams, the front cover first; icons and thumbnails last.
+
+    ID3, FLAC and ASF say what a picture shows, and ffprobe reports that as a comment. Matroska says it by the names of
+    attached files (https://www.matroska.org/technical/attachments.html). A picture of a kind that ffmpeg does not
+    know is a file like any other.
+    """
+    found = []
+    for stream in streams:
+        tags = {name.lower(): value.lower() for name, value in stream.get("tags", {}).items()}
+        is_file = stream.get("codec_type") == "attachment" and tags.get("mimetype", "").startswith("image/")
+        if is_file or _is_attached(stream):
+            front = tags.get("comment") == "cover (front)" or tags.get("filename", "").startswith("cover.")
+            small = "icon" in tags.get("comment", "") or tags.get("filename", "").startswith("small_")
+            found.append((small - front, Picture(stream["index"], is_file)))
+    return [picture for _, picture in sorted(found, key=lambda each: each[0])]
+
+
+def _is_attached(stream: Mapping[str, Any]) -> bool:
+    return bool(stream.get("disposition", {}).get("attached_pic"))
 
 
 def _audio(stream: Mapping[str, Any], start: float) -> Audio:
