@@ -44,7 +44,7 @@ class Encoding:
     demuxer: str  # ffmpeg's reader of it
     sample_rates: tuple[int, ...]  # Hz, rising
     max_channels: int
-    sample_bytes: int  # at most, of each sample of a channel; lossy ones have less than this at their best
+    sample_bytes: int  # of each sample of a channel, where nothing is lost; 0 where a bitrate is kept
     copied: tuple[str, ...]  # the codecs, in ffmpeg's words, of which a track is copied into such a file
     meanings: Mapping[Quality, Meaning]
     bitrates: Callable[
@@ -55,7 +55,8 @@ class Encoding:
 
     def bytes_per_second(self, channels: int, hertz: int) -> int:
         """The most that a second of sound takes, not counting tags and cover."""
-        return min(channels, self.max_channels) * self.nearest_rate(hertz) * self.sample_bytes
+        exact = min(channels, self.max_channels) * self.nearest_rate(hertz) * self.sample_bytes
+        return exact or _BITRATES[-1] * 1000 // 8
 
     def nearest_rate(self, hertz: int) -> int:
         """The lowest sample rate that the format has and that is not below `hertz`, or the highest one."""
@@ -93,7 +94,7 @@ MP3 = Encoding(
     demuxer="mp3",
     sample_rates=_RATES,
     max_channels=2,
-    sample_bytes=1,
+    sample_bytes=0,
     copied=("mp3",),
     meanings={
         Quality.STANDARD: Meaning(vbr=2),
@@ -115,7 +116,7 @@ M4A = Encoding(
     demuxer="mov",
     sample_rates=_RATES,
     max_channels=8,
-    sample_bytes=1,
+    sample_bytes=0,
     copied=("aac",),
     meanings=_BY_BITRATE,
     bitrates=lambda _hertz: _BITRATES,
@@ -131,7 +132,7 @@ OPUS = Encoding(
     demuxer="ogg",
     sample_rates=(8000, 12000, 16000, 24000, 48000),  # RFC 6716, 2
     max_channels=8,
-    sample_bytes=1,
+    sample_bytes=0,
     copied=("opus",),
     meanings=_BY_BITRATE,
     bitrates=lambda _hertz: _BITRATES,

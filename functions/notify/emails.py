@@ -79,7 +79,14 @@ def _page(owed: Notification, video: str, link: str) -> str:
     encoding = owed.options.encoding
     is_split = owed.facts is not None and owed.facts.parts
     audio = media.archive_name(video) if is_split else media.audio_name(video, encoding)
-    values = {"video": video, "link": link, "audio": audio, "format": encoding.name, "why": _why(owed), "more": _more(owed)}
+    values = {
+        "video": video,
+        "link": link,
+        "audio": audio,
+        "format": encoding.name,
+        "why": _why(owed),
+        "more": _more(owed),
+    }
     return page.format_map({name: escape(value) for name, value in values.items()}).replace("<p></p>\n", "")
 
 

@@ -32,9 +32,10 @@ ADDRESSES = {
     "ui": {path: {"GET"} for path in ("/", "/page.css", "/page.js", "/icon.svg")},
     "validate": {"/": {"GET", "POST"}, "/validate": {"GET", "POST"}},
     "jobs": {
-        "/": {"GET"},
+        "/": {"GET", "POST"},
         **{path: {"GET", "DELETE"} for path in (f"/{ID}", f"/{ID}/")},
         **{path: {"POST"} for path in (f"/{ID}/cancel", f"/{ID}/retry")},
+        f"/{ID}/waveform": {"GET"},
     },
     "download": {"/": {"GET"}},
     "account": {"/": {"GET", "PATCH"}},

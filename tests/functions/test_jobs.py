@@ -58,7 +58,7 @@ def test_a_queued_job_is_shown(client: FlaskClient, add: Make) -> None:
     shown = client.get(f"/{job.id}").json
     assert shown == {
         "id": str(job.id), "fid": str(job.fid), "filename": "größe.mp4", "size": job.video_size, "state": "queued",
-        "options": job.options.as_json(), "progress": 0.0, "created_at": job.created_at.isoformat(),
+        "options": job.options.as_json(), "source": None, "progress": 0.0, "created_at": job.created_at.isoformat(),
     }  # fmt: skip
 
 
