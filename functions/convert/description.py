@@ -1,6 +1,7 @@
 """What is in a video, as ffprobe reports it."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -58,6 +59,17 @@ class Description:
         """The words that open the file of that name as this video."""
         return open_file(name, self.container, self.skip)
 
+    def tags_with(self, audio: Audio) -> Mapping[str, str]:
+        """The tags of what that track is the sound of.
+
+        Ogg has tags for each stream and none for the whole. Elsewhere those of a stream describe that stream, as in
+        "English, 5.1".
+        """
+        if self.container is not Container.OGG:
+            return self.tags
+        others = {name: text for tags in self.stream_tags.values() for name, text in tags.items()}
+        return {**others, **self.stream_tags[audio.index], **self.tags}
+
     @property
     def source(self) -> Source:
         """What the owner may know of it."""
@@ -83,13 +95,24 @@ def describe(jail: Jail, name: str, container: Container, skip: int = 0) -> Desc
     return replace(read_report(report, container), skip=skip)
 
 
-def length(jail: Jail, name: str, demuxer: str) -> float:
-    """The seconds that a file of ours plays, as its container says; 0 for an empty one."""
-    words = ["-v", "error", "-print_format", "json", "-show_entries", "format=duration", *open_by(name, demuxer)]
-    run = jail.probe(words, LOOK_SECONDS)
+def length(jail: Jail, name: str, demuxer: str, packet: int | None = None) -> float:
+    """The seconds that a file of ours plays, as its container says; 0 for an empty one.
+
+    That of a file whose packets have gaps between them says when the last one ends. With the samples that each `packet`
+    has, gaps are not counted.
+    """
+    counted = ("-count_packets",) if packet else ()
+    entries = "format=duration:stream=sample_rate,nb_read_packets"
+    words = ["-v", "error", "-print_format", "json", *counted, "-select_streams", "a", "-show_entries", entries]
+    run = jail.probe([*words, *open_by(name, demuxer)], LOOK_SECONDS)
     if run.status:
         return 0.0
-    return _seconds(json.loads(run.output).get("format", {}).get("duration")) or 0.0
+    report = json.loads(run.output)
+    said = _seconds(report.get("format", {}).get("duration")) or 0.0
+    if packet is None or not report.get("streams"):
+        return said
+    stream = report["streams"][0]
+    return min(said, int(stream["nb_read_packets"]) * packet / int(stream["sample_rate"]))
 
 
 def read_report(report: Mapping[str, Any], container: Container) -> Description:
@@ -137,6 +160,7 @@ def _audio(stream: Mapping[str, Any], start: float) -> Audio:
     tags = {name.lower(): value for name, value in stream.get("tags", {}).items()}
     language = tags.get("language")
     tag = stream.get("codec_tag_string", "")
+    begins = (_seconds(stream.get("start_time")) or start) - start
     return Audio(
         index=stream["index"],
         language=language if language not in ("und", "") else None,
@@ -147,10 +171,18 @@ def _audio(stream: Mapping[str, Any], start: float) -> Audio:
         sample_rate=int(stream.get("sample_rate", 0)) or None,
         default=bool(stream.get("disposition", {}).get("default")),
         tag=None if tag.startswith("[") else tag,
-        start=(_seconds(stream.get("start_time")) or start) - start,
-        duration=_seconds(stream.get("duration")),
+        start=begins,
+        duration=_seconds(stream.get("duration")) or _until(tags.get("duration"), begins),
         bit_rate=int(stream.get("bit_rate", 0)) or None,
     )
+
+
+def _until(clock: str | None, begins: float) -> float | None:
+    """The seconds from there to a time such as 00:00:02.023000000, by which Matroska's writers tell a track's end."""
+    found = re.fullmatch(r"(\d+):(\d\d):(\d\d\.\d+)", clock or "")
+    if found is None:
+        return None
+    return max(0.0, int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3]) - begins)
 
 
 def _codec(stream: Mapping[str, Any]) -> str | None:

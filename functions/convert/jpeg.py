@@ -1,6 +1,6 @@
 """JPEG as a cover is made of: its picture alone, without what a camera or a program has written around it.
 
-Exif, XMP and IPTC tell where a picture was taken, with which device and by whose account, and a phone hides a film
+Exif, XMP and IPTC tell where a picture was taken, with which device and by whose account, and phones hide a video
 behind it. Markers and segments are those of ITU-T T.81, B.1.
 """
 

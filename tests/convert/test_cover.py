@@ -205,7 +205,7 @@ def test_a_jpeg_loses_what_is_said_about_it_and_nothing_else(
         )
     )
     path = tmp_path / "talking.jpg"
-    path.write_bytes(whole[:20] + said + whole[20:] + b"SECRET film")
+    path.write_bytes(whole[:20] + said + whole[20:] + b"SECRET video")
     convert(attach((path, "image/jpeg", "cover.jpg")))
     assert made().data == whole
     assert b"SECRET" not in (tmp_path / "audio.mp3").read_bytes()
@@ -310,7 +310,7 @@ def test_a_frame_of_high_definition_keeps_its_colours(
 
 
 def test_a_frame_is_turned_as_a_player_turns_it(shelf: Path, convert: Convert, made: Callable[[], Picture]) -> None:
-    """A phone that is held upright films lying and says so."""
+    """A phone that is held upright records lying and says so."""
     video = shelf / "upright.mp4"
     if not video.exists():
         lying = videos.make(
