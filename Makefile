@@ -12,9 +12,9 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name what; do printf '  make %-15s%s\n' "$$name" "$$what"; done
 
 run: override export VIDEO := $(value VIDEO)
-run: override export STATE := $(value STATE)
 run: override export OPTIONS := $(value OPTIONS)
-run: .venv/local ## start the whole system; with VIDEO=video.mp4: make video.mp3 beside it and stop; OPTIONS='quality=voice&start=1:00'
+run: override export STATE := $(value STATE)
+run: .venv/local ## start the whole system; with VIDEO=video.mp4: make video.mp3 beside it and stop; OPTIONS=format=opus
 	@exec $(BIN)/python -m emulator
 
 # More than there are cores, for much of what tests do is waiting.

@@ -1,4 +1,4 @@
-"""Writes the MP3 beside its video, whole or not at all.
+"""Writes the audio beside its video, whole or not at all.
 
 Nothing that was there before is lost, unless the person wants it replaced.
 """

@@ -1,12 +1,11 @@
-"""A client of the system: it does over HTTP what a person does who wants an MP3."""
+"""A client of the system: it does over HTTP what a person does who wants the sound of a video."""
 
 import os
-import re
 import secrets
 import time
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote_to_bytes, urlencode
+from urllib.parse import parse_qsl, urlencode
 
 import urllib3
 
@@ -19,7 +18,7 @@ _EMAIL_TIMEOUT = 30.0  # seconds
 
 
 class NotConverted(Exception):
-    """The video did not become an MP3; the message says why, in words for people."""
+    """The video did not become audio; the message says why, in words for people."""
 
 
 class Client:
@@ -50,12 +49,13 @@ class Client:
         self._token = {"Authorization": f"Bearer {token}"}
 
     def upload(self, video: Path, options: str = "") -> dict[str, Any]:
-        """Send the video, with options as a query has them. Returns its job, as GET /jobs/<id> answers it."""
+        """Send the video, with options as they stand in a query. Returns its job, as GET /jobs/<id> answers it."""
         size = video.stat().st_size
         headers = {**self._token, "Content-Type": "application/octet-stream", "Content-Length": str(size)}
         with video.open("rb") as file, ProgressBar("uploading") as bar:
             # On a disk a name is bytes: of UTF-8 or, on an old one, of Windows' code page. Upload reads either.
-            path = f"/upload?{urlencode({'filename': os.fsencode(video.name)})}{'&' if options else ''}{options}"
+            query = [(b"filename", os.fsencode(video.name)), *parse_qsl(os.fsencode(options), keep_blank_values=True)]
+            path = f"/upload?{urlencode(query)}"
             body = bar.follow(iter(lambda: file.read(_PIECE), b""), size)
             return dict(self._request("POST", path, headers=headers, body=body).json())
 
@@ -66,24 +66,25 @@ class Client:
         """
         with ProgressBar("converting") as bar:
             while job["state"] in ("queued", "converting"):
-                bar.show(job["progress"])
+                bar.show(job["progress"]["percent"])
                 time.sleep(0.1)
                 self._system.watch()
                 job = self._request("GET", f"/jobs/{job['id']}", headers=self._token).json()
-            bar.show(job["progress"])
+            bar.show(job["progress"]["percent"])
         return job
 
     def download(self, job: dict[str, Any], video: Path, *, force: bool) -> Path:
-        """Write the audio beside the video, under the name that the download gives it or the next one that is free.
+        """Write the audio beside the video, under the name that its job gives it or the next one that is free.
 
         With `force` it replaces a file of that name. Returns where it is.
         """
-        answer = self._request("GET", job["download"], headers=self._token, preload_content=False)
-        wanted = video.with_name(_file_name(answer))
+        made = job["audio"]
+        answer = self._request("GET", made["url"], headers=self._token, preload_content=False)
+        wanted = video.with_name(os.fsdecode(made["filename"].encode()))  # as names on this machine are encoded
         was_there = wanted.exists()
         try:
             with ProgressBar("downloading") as bar:
-                pieces = bar.follow(answer.stream(_PIECE), job["mp3_size"])
+                pieces = bar.follow(answer.stream(_PIECE), made["size_bytes"])
                 written = audio.write(pieces, wanted, video=video, force=force)
         except OSError as error:
             raise NotConverted(f"its audio cannot be written: {error}") from error
@@ -109,11 +110,3 @@ class Client:
         if answer.status >= 400:
             raise NotConverted(answer.json()["detail"])
         return answer
-
-
-def _file_name(answer: urllib3.BaseHTTPResponse) -> str:
-    """The name under which a browser would save it, encoded as names on this machine are. Raises NotConverted."""
-    named = re.search(r"filename\*=UTF-8''([^;]+)", answer.headers.get("Content-Disposition", ""))
-    if not named:
-        raise NotConverted("the download says no name for it")
-    return os.fsdecode(unquote_to_bytes(named[1]))

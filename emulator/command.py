@@ -13,9 +13,9 @@ from emulator.processes import PartFailed
 from emulator.system import System
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-USAGE = "use: make run, or make run VIDEO=video.mp4"
+USAGE = "use: make run, or make run VIDEO=video.mp4, or make run VIDEO=video.mp4 OPTIONS='format=opus&start=1:00'"
 _TRY = """
-Everything is ready. Videos go in and MP3s come out at {gateway}/
+Everything is ready. Videos go in and their sound comes out at {gateway}/
 The emails that are sent are at {mailbox}/
 
 Or paste these lines:
@@ -33,9 +33,9 @@ Logs and data are in {directory}. Ctrl-C stops everything; the next start goes o
 def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     """Returns the exit code.
 
-    GATEWAY_PORT (8002), AUTH_PORT (8001) and STATE (.local) say where the system is, VIDEO names the video, and FORCE=1
-    replaces an MP3 that is there. DATABASE_URL, MONGO_URI, MONGO_MP3_URI and AMQP_URL name servers to use in place of
-    ours. The settings of the parts are in settings.py.
+    GATEWAY_PORT (8002), AUTH_PORT (8001) and STATE (.local) say where the system is. VIDEO names the video, OPTIONS has
+    what is asked of its conversion, as in a query, and FORCE=1 replaces audio that is there. DATABASE_URL, MONGO_URI,
+    MONGO_MP3_URI and AMQP_URL name servers to use in place of ours. The settings of the parts are in settings.py.
     """
     terminal.accept_everything()
     try:

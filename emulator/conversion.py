@@ -1,4 +1,4 @@
-"""The conversion of one video by the whole system: `make run VIDEO=video.mp4` writes the MP3 beside it."""
+"""The conversion of one video by the whole system: `make run VIDEO=video.mp4` writes its audio beside it."""
 
 import sys
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from emulator.system import System
 def run(video: Path, state: Path, environ: Mapping[str, str]) -> int:
     """Start a system, convert the video with it, and stop it.
 
-    Returns the exit code: 0 if the MP3 lies beside the video, 1 after printing why it does not. Raises PartFailed.
+    Returns the exit code: 0 if its audio lies beside the video, 1 after printing why it does not. Raises PartFailed.
 
     The system has a directory of its own below `state`, and free ports, so that it runs beside a `make run` and beside
     other conversions. What it keeps, such as the emails, is still there afterwards.
@@ -55,12 +55,13 @@ def _convert(client: Client, video: Path, options: str, *, force: bool) -> None:
     email = client.find_email()
     print(f"email        {email['Subject']}\n             {email['path']}")
     if job["state"] != "done":
-        reason = job.get("reason", job["state"])
+        reason = (job["error"] or {}).get("reason", job["state"])
         raise NotConverted(f"{reason}. The email says:\n\n{indent(email['Text'], '    ')}")
-    written = client.download(job, video, force=force)
-    for note in job["audio"]["notes"]:
+    written, made = client.download(job, video, force=force), job["audio"]
+    parts = f"{len(made['parts'])} parts, " if made["parts"] else ""
+    print(f"audio        {written}: {parts}{made['duration_seconds']:.2f} s, {made['size_bytes']:,} bytes")
+    for note in made["notes"]:
         print(f"note         {note['says']}")
-    print(f"{job['options']['format'].upper():12} {written}: {job['duration']:.2f} s, {job['mp3_size']:,} bytes")
 
 
 def _find_refusal(video: Path) -> str:
@@ -72,7 +73,7 @@ def _find_refusal(video: Path) -> str:
     try:
         audio.require_room(video.parent)
     except OSError as error:
-        return f"the MP3 of {video} cannot be written beside it: {error.strerror}"
+        return f"the audio of {video} cannot be written beside it: {error.strerror}"
     return ""
 
 

@@ -17,9 +17,9 @@ class ProgressBar:
         self._shown = -1  # percent
         self._full, self._empty = _shades(sys.stdout.encoding)
 
-    def show(self, fraction: float) -> None:
-        """Draw it at that fraction, from 0 to 1, of the step."""
-        percent = int(100 * min(fraction, 1))
+    def show(self, percent: float) -> None:
+        """Draw it at so many percent of the step."""
+        percent = int(min(percent, 100))
         if sys.stdout.isatty() and percent != self._shown:
             self._shown = percent
             done = _WIDTH * percent // 100
@@ -32,7 +32,7 @@ class ProgressBar:
         for piece in pieces:
             yield piece
             passed += len(piece)
-            self.show(passed / max(size, 1))
+            self.show(100 * passed / max(size, 1))
 
     def __enter__(self) -> Self:
         return self

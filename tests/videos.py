@@ -178,6 +178,22 @@ def two_tracks(directory: Path) -> Path:
     )
 
 
+def bilingual(directory: Path) -> Path:
+    """Three seconds in German and, on the second track, in English; two chapters, One and Two."""
+    chapters = directory / "two-chapters.txt"
+    chapter = "[CHAPTER]\nTIMEBASE=1/1000\nSTART={}\nEND={}\ntitle={}\n"
+    chapters.write_text(
+        ";FFMETADATA1\n" + chapter.format(0, 1500, "One") + chapter.format(1500, 3000, "Two"), encoding="utf-8"
+    )
+    return make(
+        directory / "bilingual.mp4",
+        *("-f", "lavfi", "-i", "testsrc=s=64x48:r=5:d=3", "-f", "lavfi", "-i", "sine=440:d=3"),
+        *("-f", "lavfi", "-i", "sine=880:d=3", "-i", str(chapters), "-map_metadata", "3"),
+        *("-map", "0", "-map", "1", "-map", "2", "-metadata:s:a:0", "language=deu", "-metadata:s:a:1", "language=eng"),
+        *("-c:v", "libx264", "-c:a", "aac"),
+    )
+
+
 def mono(directory: Path) -> Path:
     return _video(directory / "mono.mp4", "-ac", "1")
 

@@ -12,6 +12,7 @@ from zipfile import ZIP_STORED, ZipFile, ZipInfo
 from functions.convert.parts import Plan
 from functions.model.audio import Part
 
+_PIECE = 2**20  # bytes
 _MODE = 0o644 << 16  # what a part may be used for, where the zip is unpacked on Unix
 
 
@@ -46,3 +47,14 @@ class Archive:
             for piece in pieces:
                 stored.write(piece)
         self.parts.append(Part(part.title, part.filename, offset, entry.file_size, duration))
+
+
+def extract(zipped: Path, part: Part, path: Path) -> None:
+    """Writes the file of one part of a zip to that path."""
+    with zipped.open("rb") as file, path.open("wb") as out:
+        file.seek(part.offset)
+        left = part.size
+        while left:
+            piece = file.read(min(left, _PIECE))
+            out.write(piece)
+            left -= len(piece)

@@ -3,15 +3,20 @@
 ffmpeg finds them while it converts, in a branch beside the encoder. In the encoder's own chain the same filters make a
 conversion last a quarter longer; in an output of their own they hang ffmpeg 9.0.2 in 3 of 100 runs on a busy machine;
 in a branch they cost 3 % more CPU and no time (measured).
+
+How many samples make a peak has to be said before anybody knows how long the sound is. So it follows from what the
+file says, and where that was nothing, or a lie, the waveform is drawn once more.
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from math import ceil
 from pathlib import Path
 
-PEAKS = 1000  # about
+PEAKS = 1000  # at most
+SHORTEST = 0.001  # seconds to a peak; sound of less than a second has fewer of them
 UNKNOWN = 0.1  # seconds to a peak while nobody knows how long the sound is
+_MOST = 10 * PEAKS  # that are written down, however long the sound turns out to be
 _FILE = "peaks"
 _LEVEL = re.compile(r"^lavfi\.astats\.Overall\.Peak_level=(\S+)$", re.MULTILINE)
 _SILENT = -120.0  # dBFS
@@ -28,31 +33,39 @@ def sink(filters: Iterable[str], sample_rate: int, seconds: float | None) -> str
 
 
 def _peaks(sample_rate: int, seconds: float | None) -> str:
-    samples = ceil(sample_rate * (seconds / PEAKS if seconds else UNKNOWN))
+    samples = ceil(sample_rate * (max(SHORTEST, seconds / PEAKS) if seconds else UNKNOWN))
     return (
-        f"asetnsamples=n={samples}:p=0,"
+        f"atrim=end_sample={samples * _MOST},asetnsamples=n={samples}:p=0,"
         "astats=metadata=1:reset=1:measure_perchannel=none:measure_overall=Peak_level,"
         f"ametadata=mode=print:key=lavfi.astats.Overall.Peak_level:file={_FILE}"
     )
 
 
 def read(folder: Path) -> bytes:
-    """The peaks that a run has written down: one byte each, 255 for full scale."""
+    """All the peaks that a run has written down: one byte each, 255 for full scale."""
     file = folder / _FILE
     if not file.exists():
         return b""
-    levels = [_amplitude(text) for text in _LEVEL.findall(file.read_text(encoding="ascii"))]
+    levels = bytes(map(_amplitude, _LEVEL.findall(file.read_text(encoding="ascii"))))
     file.unlink()
-    # A few more than expected where the sound is a little longer than the file says; many, where that was a lie.
-    step = ceil(len(levels) / (PEAKS * 1.1)) or 1
-    return bytes(_merged(levels, step))
+    return levels
 
 
-def _merged(levels: list[int], step: int) -> Iterator[int]:
-    for at in range(0, len(levels), step):
-        yield max(levels[at : at + step])
+def suits(levels: bytes, seconds: float) -> bool:
+    """Whether what was written down shows sound of that length: all of it, and with the detail that it can have."""
+    return min(PEAKS, seconds / SHORTEST) / 2 <= len(levels) < _MOST
+
+
+def merge(levels: bytes) -> bytes:
+    """The same, of at most PEAKS peaks that last equally long."""
+    count = len(levels)
+    if count <= PEAKS:
+        return levels
+    return bytes(max(levels[at * count // PEAKS : (at + 1) * count // PEAKS]) for at in range(PEAKS))
 
 
 def _amplitude(decibels: str) -> int:
-    level = float(decibels)  # "-inf" for silence
-    return min(255, round(255 * 10 ** (level / 20))) if level > _SILENT else 0
+    level = float(decibels)  # "-inf" for silence, and "nan" or "inf" for samples that are no numbers
+    if level >= 0:
+        return 255
+    return round(255 * 10 ** (level / 20)) if level > _SILENT else 0

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from functions.convert import (
+    archive,
     arguments,
     copying,
     damage,
@@ -15,7 +16,6 @@ from functions.convert import (
     tracks,
     waveform,
 )
-from functions.convert.archive import Archive
 from functions.convert.description import Audio
 from functions.convert.ffmpeg import Run
 from functions.convert.jail import open_by
@@ -35,6 +35,7 @@ _FAR = 30.0  # seconds; from there on it pays not to read what comes before
 _RUN_UP = 10.0  # seconds that are read before the wanted ones, so that the decoder has found its way
 _MEASURING = 0.2  # the share of the time that it takes to measure loudness
 _WITHOUT_GAPS = "asetpts=N/SR/TB"
+_ENCODING = (_MEASURING, 0.8)  # and of the first attempt; those that correct it share the rest
 _PART, _COVER = "part", "picture"
 
 
@@ -78,11 +79,11 @@ class Writer:
             except copying.Damaged:
                 pass  # a decoder makes the best of it
         wanted = loudness.target(self._options, self._sound)
-        return self._encode((), 0.0) if wanted is None else self._make_loud(wanted)
+        return self._encode((), (0.0, 1.0)) if wanted is None else self._make_loud(wanted)
 
     def _copy(self) -> Result:
         """Raises copying.Damaged where the track has to be decoded after all."""
-        file = self._whole(0.0)
+        file = self._whole((0.0, 1.0))
         run = self._run(file, arguments.copied(self._audio), self._audio.start)
         if run.status or "[error]" in run.messages:
             raise copying.Damaged(run.messages[-200:])
@@ -90,11 +91,11 @@ class Writer:
         copying.check_length(run, written.seconds)
         if self._options.format is Format.MP3:
             copying.check_frames(self._work.path(file.name))
-        drawn = self._draw()  # which decodes it
+        drawn, peaks = self._draw((), written.seconds)  # which decodes it
         if "[error]" in drawn.messages:
             raise copying.Damaged("it cannot be decoded without errors")
         copying.check_length(run, drawn.done)
-        result = self._result(written, ())
+        result = self._result(written, (), peaks)
         audio = self._audio
         return replace(
             result,
@@ -103,78 +104,97 @@ class Writer:
 
     def _make_loud(self, wanted: float) -> Result:
         before = self._measure()
-        filters = loudness.filters(before, wanted, self._sound)
-        result = self._encode(filters, _MEASURING)
+        change = loudness.change(before, wanted)
+        result = self._encode(change.filters(self._sound) if change else (), _ENCODING)
         after = self._measure_result(result)
-        if after.dbtp is not None and after.dbtp > loudness.PEAK:  # the encoder has overshot
-            filters = loudness.filters(before, wanted, self._sound, after.dbtp - loudness.PEAK)
-            result = self._encode(filters, _MEASURING)
+        begun, attempts = _ENCODING[1], 1
+        while change and attempts < loudness.ATTEMPTS and (change := change.corrected(after, wanted)):
+            ended = (1.0 + begun) / 2
+            result = self._encode(change.filters(self._sound), (begun, ended))
             after = self._measure_result(result)
+            begun, attempts = ended, attempts + 1
         reached = Loudness(before.lufs, before.dbtp, after.lufs, after.dbtp)
         return replace(result, facts=replace(result.facts, loudness=reached))
 
     def _measure(self) -> Measured:
-        """The loudness of the sound that will be encoded."""
+        """The loudness of the sound that will be encoded. Raises what an encoding run of such a video would."""
         work = self._work
         length = work.span.length(work.seen.duration)
-        words = [*loudness.QUIET, *arguments.TOLERATING, *work.seen.opened(work.source)]
-        words += arguments.measured(self._audio, loudness.chain(self._sound.filters), work.most)
-        return loudness.read(work.jail.run(words, length, self._ticks((0.0, _MEASURING), length)))
+        seek = self._seek(work.span)
+        shaped = sound.shape(self._audio, self._options, work.span, seek=seek)
+        words = [*loudness.QUIET, *self._opened(seek)]
+        words += arguments.measured(self._audio, loudness.chain(shaped.filters), work.most)
+        run = work.jail.run(words, length, self._ticks((0.0, _MEASURING), length))
+        damage.check_run(loudness.troubles(run), work.seen)
+        return loudness.read(run)
 
     def _measure_result(self, result: Result) -> Measured:
-        """The loudness that was reached; that of parts is not measured."""
-        if result.facts.parts:
-            return Measured(None, None)
-        demuxer = self._options.encoding.demuxer
-        return loudness.measure_file(self._work.jail, self._work.target, demuxer, result.facts.duration)
+        """The loudness that was reached; that of parts by measuring each."""
+        jail, demuxer, parts = self._work.jail, self._options.encoding.demuxer, result.facts.parts
+        if not parts:
+            return loudness.measure_file(jail, self._work.target, demuxer, result.facts.duration)
+        measured = []
+        for part in parts:
+            archive.extract(result.file, part, self._work.path(_PART))
+            measured.append((loudness.measure_file(jail, _PART, demuxer, part.duration), part.duration))
+        return loudness.together(measured)
 
-    def _encode(self, filters: tuple[str, ...], begun: float) -> Result:
+    def _encode(self, filters: tuple[str, ...], progress: tuple[float, float]) -> Result:
         plans = []
         if self._options.split is Split.CHAPTERS:
             plans = parts.plan(self._work.seen.chapters, self._work.span, self._options.encoding)
         if plans:
-            return self._encode_parts(plans, filters, begun)
+            return self._encode_parts(plans, filters, progress)
         notes = (Note.NO_CHAPTERS,) if self._options.split is Split.CHAPTERS else ()
-        file = self._whole(begun)
-        return self._result(self._encode_file(file, filters), notes)
+        file = self._whole(progress)
+        written = self._encode_file(file, filters)
+        peaks = waveform.read(self._work.jail.folder)
+        if not waveform.suits(peaks, written.seconds):
+            _, peaks = self._draw(filters, written.seconds)
+        return self._result(written, notes, peaks)
 
-    def _encode_parts(self, plans: list[Plan], filters: tuple[str, ...], begun: float) -> Result:
+    def _encode_parts(self, plans: list[Plan], filters: tuple[str, ...], progress: tuple[float, float]) -> Result:
         """A zip of parts; a chapter without any sound has none. Raises tracks.Soundless where none has."""
         work = self._work
         seconds, most = 0.0, work.jail.limits.size
-        with Archive(work.path(work.target)) as archive:
+        with archive.Archive(work.path(work.target)) as zipped:
             for plan in plans:
-                file = self._part(plan, begun, most - archive.size)
+                file = self._part(plan, progress, most - zipped.size)
                 try:
                     written = self._encode_file(file, filters)
                 except tracks.Soundless:
                     continue
-                archive.add(plan, pieces(written.front, work.path(_PART)), written.seconds)
+                zipped.add(plan, pieces(written.front, work.path(_PART)), written.seconds)
                 seconds += written.seconds
-        if not archive.parts:
+        if not zipped.parts:
             raise tracks.Soundless
-        result = self._result(Written(b"", seconds), ())
-        self._draw()
-        facts = replace(result.facts, parts=tuple(archive.parts))
-        return replace(result, facts=facts, peaks=waveform.read(work.jail.folder))
+        _, peaks = self._draw(filters, seconds)
+        result = self._result(Written(b"", seconds), (), peaks)
+        return replace(result, facts=replace(result.facts, parts=tuple(zipped.parts)))
 
-    def _draw(self) -> Run:
-        """Makes the waveform in a run of its own, in which nothing but a decoder works; gaps take no time in it."""
+    def _draw(self, filters: tuple[str, ...], seconds: float) -> tuple[Run, bytes]:
+        """Makes the waveform in a run of its own, in which nothing but a decoder works, of sound of that length.
+
+        Gaps take no time in it.
+        """
         work = self._work
-        length = work.span.length(work.seen.duration)
-        words = [*arguments.REPORTING, *arguments.TOLERATING, *work.seen.opened(work.source)]
-        chain = waveform.sink((*self._sound.filters, _WITHOUT_GAPS), self._sound.sample_rate, length)
+        seek = self._seek(work.span)
+        shaped = sound.shape(self._audio, self._options, work.span, seek=seek)
+        words = [*arguments.REPORTING, *self._opened(seek)]
+        chain = waveform.sink((*shaped.filters, *filters, _WITHOUT_GAPS), shaped.sample_rate, seconds)
         words += arguments.measured(self._audio, chain, work.most)
-        return work.jail.run(words, length, size=work.jail.limits.size)
+        run = work.jail.run(words, seconds, size=work.jail.limits.size)
+        return run, waveform.read(work.jail.folder)
 
-    def _whole(self, begun: float) -> File:
+    def _whole(self, progress: tuple[float, float]) -> File:
         work = self._work
-        return File(work.target, work.span, self._tags, self._chapters, (begun, 1.0), work.jail.limits.size, peaks=True)
+        return File(work.target, work.span, self._tags, self._chapters, progress, work.jail.limits.size, peaks=True)
 
-    def _part(self, plan: Plan, begun: float, size: int) -> File:
+    def _part(self, plan: Plan, progress: tuple[float, float], size: int) -> File:
         title = self._tags.title or self._tags.album
         tags = replace(self._tags, title=plan.title, album=title, track=f"{plan.number}/{plan.count}")
-        done = [begun + (1.0 - begun) * number / plan.count for number in (plan.number - 1, plan.number)]
+        begun, ended = progress
+        done = [begun + (ended - begun) * number / plan.count for number in (plan.number - 1, plan.number)]
         return File(_PART, plan.span, tags, (), (done[0], done[1]), size, peaks=False)
 
     def _encode_file(self, file: File, filters: tuple[str, ...]) -> Written:
@@ -205,16 +225,17 @@ class Writer:
         is_exact = self._work.seen.container in _SEEKABLE
         return span.start - _RUN_UP if is_exact and span.start > _FAR else 0.0
 
-    def _run(self, file: File, codec: list[str], late: float = 0.0) -> Run:
-        """Runs ffmpeg over the video, and what is to be known of the audio beside its sound.
+    def _opened(self, seek: float, late: float = 0.0) -> list[str]:
+        """The words that open the video, from there on, or with its sound moved to the front by that many seconds."""
+        work = self._work
+        front = (*(("-ss", f"{seek:.6f}") if seek else ()), *(("-itsoffset", f"{-late:.6f}") if late > 0 else ()))
+        return [*arguments.TOLERATING, *front, *work.seen.opened(work.source)]
 
-        The sound is moved forward by the seconds that it is `late`.
-        """
+    def _run(self, file: File, codec: list[str], late: float = 0.0) -> Run:
+        """Runs ffmpeg over the video, and what is to be known of the audio beside its sound."""
         work = self._work
         length = file.span.length(work.seen.duration)
-        seek = self._seek(file.span)
-        words = [*arguments.REPORTING, *arguments.TOLERATING, *(("-ss", f"{seek:.6f}") if seek else ())]
-        words += (*(("-itsoffset", f"{-late:.6f}") if late > 0 else ()), *work.seen.opened(work.source))
+        words = [*arguments.REPORTING, *self._opened(self._seek(file.span), late)]
         tags, cover, inputs = self._described(file)
         words += [*inputs, *codec, *arguments.written(file.name, self._options, work.most, tags, cover)]
         return work.jail.run(words, length, self._ticks(file.progress, length), size=file.size)
@@ -262,7 +283,7 @@ class Writer:
             tag = b""
         return Written(tag, seconds)
 
-    def _result(self, written: Written, notes: tuple[Note, ...]) -> Result:
+    def _result(self, written: Written, notes: tuple[Note, ...], peaks: bytes) -> Result:
         work = self._work
         path = work.path(work.target)
         kbits = round(path.stat().st_size / written.seconds / 125) if written.seconds else 0
@@ -274,7 +295,7 @@ class Writer:
             track=self._audio.index,
             notes=tuple(dict.fromkeys((*work.notes, *notes, *((Note.INCOMPLETE,) * self._interrupted)))),
         )
-        return Result(written.front, path, facts, waveform.read(work.jail.folder))
+        return Result(written.front, path, facts, waveform.merge(peaks))
 
     def _ticks(self, progress: tuple[float, float], length: float | None) -> "Ticks":
         return Ticks(self._work, progress, length)

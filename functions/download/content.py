@@ -4,7 +4,6 @@ import re
 from dataclasses import dataclass
 from uuid import UUID
 
-from functions.model import media
 from functions.model.errors import Conflict, Gone, NotFound
 from functions.model.jobs import Job, State
 
@@ -14,7 +13,6 @@ NOT_READY = {
     State.FAILED: "the job has failed; /jobs/{id} says why",
     State.CANCELLED: "the job was cancelled; POST /jobs/{id}/retry takes it up again",
 }
-ZIP = "application/zip"
 
 
 @dataclass(frozen=True)
@@ -38,11 +36,11 @@ def of(job: Job, part: str | None) -> Content:
         raise Gone("the audio was kept for its time and is removed; upload the video again", reason=State.EXPIRED)
     if job.state != State.DONE or job.audio is None or job.audio_size is None:
         raise Conflict(NOT_READY[job.state].format(id=job.id), reason=job.state)
-    encoding, parts = job.options.encoding, job.facts.parts if job.facts else ()
     if part is not None:
+        parts = job.parts
         if not re.fullmatch("[1-9][0-9]{0,3}", part) or int(part) > len(parts):
             raise NotFound(f"the audio has {len(parts) or 'no'} parts", field="part")
         one = parts[int(part) - 1]
-        return Content(job.audio, one.offset, one.size, one.filename, encoding.mime_type, f"{job.audio.hex}-{part}")
-    name = media.archive_name(job.filename) if parts else media.audio_name(job.filename, encoding)
-    return Content(job.audio, 0, job.audio_size, name, ZIP if parts else encoding.mime_type, job.audio.hex)
+        type_ = job.options.encoding.mime_type
+        return Content(job.audio, one.offset, one.size, one.filename, type_, f"{job.audio.hex}-{part}")
+    return Content(job.audio, 0, job.audio_size, job.audio_name, job.audio_type, job.audio.hex)

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from flask import Request, Response
 
-from functions.jobs import again, listing
+from functions.jobs import again, listing, waveform
 from functions.model.errors import Conflict, NotFound
 from functions.model.jobs import Job, State
 from functions.runtime import announcement, responses, web, wiring
@@ -28,24 +28,31 @@ def jobs(request: Request) -> Response:
     web.note(user=owner)
     text, *action = request.path.strip("/").split("/")
     if not text and request.method == "POST":
-        job, is_new = again.add(services, request, owner)
-        announcement.announce(services, job)
-        return responses.accepted(job, replayed=not is_new)
+        return _again(request, owner)
     if not text:
         return listing.page(services, web.query(request, "limit", "cursor"), owner)
     web.query(request)
     id_ = web.parse_id(text, "job")
     web.note(job=id_)
     match request.method, *action:
-        case "POST", "cancel":
+        case _, "cancel":
             return _cancel(id_, owner)
-        case "POST", "retry":
+        case _, "retry":
             return _retry(id_, owner)
+        case _, "waveform":
+            return waveform.answer(services, _own(id_, owner))
         case "DELETE", *_:
             return _delete(id_, owner)
-        case _, "waveform":
-            return _waveform(id_, owner)
     return responses.json(_own(id_, owner).public())
+
+
+def _again(request: Request, owner: UUID) -> Response:
+    """A new job, or that of an earlier request with the same Idempotency-Key."""
+    web.query(request)
+    job, is_new = again.add(services, request, owner)
+    web.note(job=job.id)
+    announcement.announce(services, job)  # also for a repeat: a doubled event finds nothing to do
+    return responses.accepted(job, replayed=not is_new)
 
 
 def _cancel(id_: UUID, owner: UUID) -> Response:
@@ -66,6 +73,7 @@ def _delete(id_: UUID, owner: UUID) -> Response:
 
 
 def _retry(id_: UUID, owner: UUID) -> Response:
+    """The job, queued again."""
     job = services.jobs.retry(id_, owner)
     if job is None:
         found = _own(id_, owner)
@@ -74,18 +82,6 @@ def _retry(id_: UUID, owner: UUID) -> Response:
         raise Conflict(f"a job that is {found.state} cannot be tried again; only one that failed or was cancelled can")
     announcement.announce(services, job)
     return responses.accepted(job, replayed=False)
-
-
-def _waveform(id_: UUID, owner: UUID) -> Response:
-    """The peaks of the audio, from 0 to 1, and how long each lasts. It never changes as long as the audio does not."""
-    job = _own(id_, owner)
-    if job.state != State.DONE:
-        raise Conflict(f"the job is {job.state}; there is a waveform once it is done", reason=job.state)
-    peaks = services.jobs.waveform(id_)
-    if peaks is None:
-        raise NotFound("this job's audio was made before there were waveforms")
-    seconds = (job.duration or 0.0) / len(peaks)
-    return responses.json({"peaks": [round(peak / 255, 3) for peak in peaks], "seconds_per_peak": round(seconds, 6)})
 
 
 def _own(id_: UUID, owner: UUID) -> Job:

@@ -66,28 +66,6 @@ class Audio:
     parts: tuple[Part, ...] = ()  # more than none where it was split
     notes: tuple[Note, ...] = ()
 
-    def public(self, download: str) -> dict[str, Any]:
-        """What the owner may see, as JSON values; `download` is where all of it can be had."""
-        return {
-            "bitrate_kbps": self.bitrate,
-            "channels": self.channels,
-            "sample_rate_hz": self.sample_rate,
-            "track": self.track,
-            "copied": self.copied,
-            "loudness": self.loudness and vars(self.loudness),
-            "parts": [
-                {
-                    "title": part.title,
-                    "filename": part.filename,
-                    "size_bytes": part.size,
-                    "duration_seconds": round(part.duration, 3),
-                    "download": f"{download}&part={number}",
-                }
-                for number, part in enumerate(self.parts, 1)
-            ],
-            "notes": [{"note": note, "says": note.sentence} for note in self.notes],
-        }
-
     def as_json(self) -> dict[str, Any]:
         """As a row keeps them."""
         return vars(self) | {

@@ -53,6 +53,11 @@ class Container(StrEnum):
     WAVPACK = "wv"
     WTV = "wtv"
 
+    @property
+    def word(self) -> str:
+        """The container as people call it."""
+        return self.name.lower().replace("_", "-")
+
 
 @dataclass(frozen=True)
 class Found:

@@ -4,7 +4,7 @@ ffmpeg needs its codec and muxer, a download its MIME type and suffix, the disk'
 options what it has: bitrates, sample rates, and what each quality means in it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import BinaryIO
@@ -47,9 +47,7 @@ class Encoding:
     sample_bytes: int  # of each sample of a channel, where nothing is lost; 0 where a bitrate is kept
     copied: tuple[str, ...]  # the codecs, in ffmpeg's words, of which a track is copied into such a file
     meanings: Mapping[Quality, Meaning]
-    bitrates: Callable[
-        [int | None], tuple[int, ...] | range
-    ]  # kbit/s, at a sample rate in Hz or at any; none: lossless
+    bitrates: Callable[[int | None, bool], Sequence[int]]  # kbit/s, at a rate in Hz or at any, mono or not; or lossless
     layouts: str = ""  # of more than two channels that the encoder takes, in ffmpeg's words; empty: any
     packet: int | None = (
         None  # samples of each packet that the encoder writes, where packets may have gaps between them
@@ -59,7 +57,7 @@ class Encoding:
     def bytes_per_second(self, channels: int, hertz: int) -> int:
         """The most that a second of sound takes, not counting tags and cover."""
         exact = min(channels, self.max_channels) * self.nearest_rate(hertz) * self.sample_bytes
-        return exact or _BITRATES[-1] * 1000 // 8
+        return exact or _MOST * 1000 // 8
 
     def nearest_rate(self, hertz: int) -> int:
         """The lowest sample rate that the format has and that is not below `hertz`, or the highest one."""
@@ -68,7 +66,7 @@ class Encoding:
 
 _RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 _LOSSLESS_RATES = (*_RATES, 88200, 96000)
-_BITRATES = range(32, 321)
+_MOST = 320  # kbit/s
 _XIPH = "3.0|quad|5.0|5.1|6.1|7.1"  # RFC 7845, 5.1.1.2 and RFC 9639, 9.1.3
 _BY_BITRATE = {
     Quality.STANDARD: Meaning(192),
@@ -80,11 +78,21 @@ _BY_BITRATE = {
 _LOSSLESS = {quality: Meaning(mono=quality is Quality.VOICE) for quality in Quality}
 
 
-def _mp3_bitrates(hertz: int | None) -> tuple[int, ...]:
+def _mp3_bitrates(hertz: int | None, _is_mono: bool) -> Sequence[int]:
     """ISO/IEC 11172-3, 2.4.2.3 and, below 32 kHz, 13818-3, 2.4.2.3; LAME keeps to 64 kbit/s below 16 kHz."""
     most = 320 if hertz is None or hertz >= 32_000 else 160 if hertz >= 16_000 else 64
     known = mpeg_audio.BITRATES if most == 320 else mpeg_audio.LOW_BITRATES
     return tuple(each for each in known if 32 <= each <= most)
+
+
+def _aac_bitrates(hertz: int | None, is_mono: bool) -> Sequence[int]:
+    """At most 6,144 bits for each channel in each frame of 1,024 samples: where ffmpeg clamps (ISO/IEC 14496-3)."""
+    return range(32, min(_MOST, (6 if is_mono else 12) * (hertz or 48_000) // 1000) + 1)
+
+
+def _opus_bitrates(_hertz: int | None, is_mono: bool) -> Sequence[int]:
+    """ffmpeg refuses to open libopus for more than 256 kbit/s for each channel."""
+    return range(32, (256 if is_mono else _MOST) + 1)
 
 
 MP3 = Encoding(
@@ -122,7 +130,7 @@ M4A = Encoding(
     sample_bytes=0,
     copied=("aac",),
     meanings=_BY_BITRATE,
-    bitrates=lambda _hertz: _BITRATES,
+    bitrates=_aac_bitrates,
     layouts="3.0|4.0|5.0|5.1|7.1(wide)",
     packet=1024,
 )
@@ -139,7 +147,7 @@ OPUS = Encoding(
     sample_bytes=0,
     copied=("opus",),
     meanings=_BY_BITRATE,
-    bitrates=lambda _hertz: _BITRATES,
+    bitrates=_opus_bitrates,
     layouts=_XIPH,
     packet=960,  # at 48 kHz, which Opus counts in whatever the sample rate is
 )
@@ -156,7 +164,7 @@ FLAC = Encoding(
     sample_bytes=3,
     copied=("flac",),
     meanings=_LOSSLESS,
-    bitrates=lambda _hertz: (),
+    bitrates=lambda _hertz, _is_mono: (),
     layouts=_XIPH,
 )
 WAV = Encoding(
@@ -172,6 +180,6 @@ WAV = Encoding(
     sample_bytes=2,
     copied=("pcm_s16le",),
     meanings=_LOSSLESS,
-    bitrates=lambda _hertz: (),
+    bitrates=lambda _hertz, _is_mono: (),
 )
 ENCODINGS = {"mp3": MP3, "m4a": M4A, "opus": OPUS, "flac": FLAC, "wav": WAV}

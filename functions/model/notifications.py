@@ -19,9 +19,9 @@ class Notification:
     fid: UUID
     filename: str
     reason: str | None
-    detail: str | None  # what the owner should do, where the reason's own sentence does not say it
+    detail: str | None  # as in Job
     options: Options
-    facts: Audio | None
+    facts: Audio | None  # as in Job
     name: str
     email: str
     mails_this_hour: int  # how many emails went to this address within the last hour, whichever job they were about

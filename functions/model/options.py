@@ -7,7 +7,7 @@ what is refused, the JSON Schema, what the row holds, what the job's document sh
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, Protocol, Self
@@ -19,6 +19,8 @@ from functions.model.media import printable
 
 SPOKEN = {"off": None, "podcast": -16.0, "broadcast": -23.0}  # LUFS; EBU R 128 for broadcast
 LATEST = 1_000_000  # seconds, of `end`: eleven days, more than any service allows
+PLACES = 6  # of a time or loudness; a client may have worked it out with more
+LONGEST_LANGUAGE = 35  # characters (RFC 5646, 4.4.1)
 UPLOADED = "upload"  # the value of `cover` where the picture came with the request
 
 
@@ -105,7 +107,7 @@ class OneOf:
 class Time:
     """A time in a video, in seconds."""
 
-    pattern = r"(?:(?:([0-9]{1,3}):)?([0-9]{1,4}):)?([0-9]{1,7}(?:\.[0-9]{1,6})?)"
+    pattern = r"(?:(?:([0-9]{1,3}):)?([0-9]{1,4}):)?([0-9]{1,7}(?:\.[0-9]{1,20})?)"
 
     def parse(self, text: str) -> float:
         found = re.fullmatch(self.pattern, text)
@@ -114,7 +116,7 @@ class Time:
         hours, minutes, seconds = found.groups()
         if (minutes and float(seconds) >= 60) or (hours and int(minutes) >= 60):
             raise ValueError(text)
-        time = int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(seconds)
+        time = int(hours or 0) * 3600 + int(minutes or 0) * 60 + round(float(seconds), PLACES)
         if time > LATEST:
             raise ValueError(text)
         return time
@@ -133,9 +135,9 @@ class Loudness:
     def parse(self, text: str) -> str | float:
         if text in SPOKEN:
             return text
-        if not re.fullmatch(r"-[0-9]{1,2}(\.[0-9]{1,3})?", text) or not -30 <= float(text) <= -8:
+        if not re.fullmatch(r"-[0-9]{1,2}(\.[0-9]{1,20})?", text) or not -30 <= float(text) <= -8:
             raise ValueError(text)
-        return float(text)
+        return round(float(text), PLACES)
 
     def schema(self) -> dict[str, Any]:
         return {"anyOf": [{"enum": [*SPOKEN]}, {"type": "number", "minimum": -30, "maximum": -8}]}
@@ -150,12 +152,13 @@ class TrackChoice:
     pattern = r"default|[0-9]{1,4}|[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,4}"
 
     def parse(self, text: str) -> str:
-        if not re.fullmatch(self.pattern, text):
+        if not re.fullmatch(self.pattern, text) or len(text) > LONGEST_LANGUAGE:
             raise ValueError(text)
         return text
 
     def schema(self) -> dict[str, Any]:
-        return {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": f"^(?:{self.pattern})$"}]}
+        text = {"type": "string", "pattern": f"^(?:{self.pattern})$", "maxLength": LONGEST_LANGUAGE}
+        return {"anyOf": [{"type": "integer", "minimum": 0, "maximum": 9999}, text]}
 
     def __str__(self) -> str:
         return "`default`, the index of a track, or a language such as `en`, `eng` or `pt-BR`"
@@ -179,9 +182,11 @@ class Text:
     """A text for a tag; an empty one removes the tag."""
 
     most: int  # characters
+    lines: bool = False  # whether it may have several
 
     def parse(self, text: str) -> str:
-        text = "\n".join(printable(line) for line in normalize("NFC", text).splitlines()).strip()
+        lines = (printable(line) for line in normalize("NFC", text).splitlines())
+        text = ("\n" if self.lines else " ").join(lines).strip()
         if len(text) > self.most:
             raise ValueError(text)
         return text
@@ -202,10 +207,19 @@ class Year:
         return text
 
     def schema(self) -> dict[str, Any]:
-        return {"type": "string", "pattern": "^([0-9]{4})?$"}
+        number = {"type": "integer", "minimum": 1000, "maximum": 9999}
+        return {"anyOf": [{"type": "string", "pattern": "^([0-9]{4})?$"}, number]}
 
     def __str__(self) -> str:
         return "a year of four digits, or empty"
+
+
+class Excluded(Unprocessable):
+    """Options that do not go together; `names` has both."""
+
+    def __init__(self, name: str, other: str, why: str) -> None:
+        super().__init__(f"`{name}` and `{other}` do not go together: {why}", field=name)
+        self.names = name, other
 
 
 def _option(kind: Kind, default: Any, meaning: str) -> Any:
@@ -238,7 +252,7 @@ class Options:
     album: str | None = _option(Text(500), None, "a tag; kept from the video unless it is set")
     year: str | None = _option(Year(), None, "a tag; kept from the video unless it is set")
     genre: str | None = _option(Text(500), None, "a tag; kept from the video unless it is set")
-    comment: str | None = _option(Text(5000), None, "a tag; kept from the video unless it is set")
+    comment: str | None = _option(Text(5000, lines=True), None, "a tag; kept from the video unless it is set")
     tags: Keep = _option(OneOf(Keep), Keep.KEEP, "whether the video's tags are kept")
     chapters: Keep = _option(OneOf(Keep), Keep.KEEP, "whether the video's chapters are kept")
     cover: str | float = _option(CoverChoice(), "keep", "whether the video's cover is kept, or a frame of it taken")
@@ -259,8 +273,8 @@ class Options:
         """These options, which are the defaults, with the values that were asked for.
 
         `values` has texts, as in a query or form, or JSON values, by name; other names and nulls are ignored. Raises
-        Unprocessable, which names the option, for a value that it does not take, and for options that exclude each
-        other.
+        Unprocessable, which names the option, for a value that it does not take, and Excluded for options that exclude
+        each other.
         """
         given = {
             each.name: _parsed(each, values[each.name]) for each in fields(self) if values.get(each.name) is not None
@@ -269,21 +283,29 @@ class Options:
         _check(chosen, given)
         return chosen
 
+    def is_repeat_of(self, earlier: "Options") -> bool:
+        """Whether the same is asked for, be it in a word or by what the word means.
+
+        The row of an earlier release does not say which of them it was.
+        """
+        return replace(self, quality=None) == replace(earlier, quality=None)
+
     def _size(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """What quality means, unless a bitrate is asked for in its place. Raises Unprocessable if both are."""
+        """What quality means, unless a bitrate is asked for in its place. Raises Excluded if both are."""
         sizes = [name for name in ("quality", "bitrate", "vbr") if name in given]
         if len(sizes) > 1:
-            raise _excluded(sizes[0], sizes[1], "ask for one of them")
-        format_ = given.get("format", self.format)
-        if sizes == ["vbr"] and (given["vbr"], format_) == (self.vbr, self.format):
-            return {}  # the default, spelt out
+            raise Excluded(sizes[0], sizes[1], "ask for one of them")
         if sizes and sizes[0] != "quality":
             return {"quality": None, "bitrate": None, "vbr": None}
+        format_ = given.get("format", self.format)
         quality = given.get("quality", self.quality or Quality.STANDARD)
-        meaning = ENCODINGS[format_].meanings[quality]
+        encoding = ENCODINGS[format_]
+        meaning = encoding.meanings[quality]
         vbr = self.vbr if (format_, quality) == (self.format, self.quality) else meaning.vbr
-        channels = Channels.MONO if meaning.mono else self.channels
-        return {"quality": quality, "bitrate": meaning.bitrate, "vbr": vbr, "channels": channels}
+        channels = given.get("channels", Channels.MONO if meaning.mono else self.channels)
+        bitrates = encoding.bitrates(given.get("sample_rate", self.sample_rate), channels is Channels.MONO)
+        bitrate = meaning.bitrate and _nearest(bitrates, meaning.bitrate)[0]
+        return {"quality": quality, "bitrate": bitrate, "vbr": vbr, "channels": channels}
 
     def as_json(self) -> dict[str, Any]:
         """As a row keeps them and a job's document shows them."""
@@ -292,32 +314,47 @@ class Options:
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Self:
         """The options that as_json() wrote. An older version knew fewer of them, a newer one may have written more."""
-        return cls(**{each.name: _typed(each, row[each.name]) for each in fields(cls) if each.name in row})
+        known = {each.name: _typed(each, row[each.name]) for each in fields(cls) if each.name in row}
+        if "vbr" in known:  # before there were qualities it stood alone, and may have been asked for
+            known = {"quality": None, **known}
+        return cls(**known)
 
 
 NAMES = tuple(each.name for each in fields(Options))
 
 
 def schema() -> dict[str, Any]:
-    """The JSON Schema of the options in a JSON body."""
-    return {
-        "type": "object",
-        "properties": {
-            each.name: each.metadata["kind"].schema() | {"description": each.metadata["meaning"]}
-            for each in fields(Options)
-        },
-    }
+    """The JSON Schema of the options in a JSON body; null is as good as not asking."""
+    return {"type": "object", "properties": {each.name: _property(each) for each in fields(Options)}}
+
+
+def _property(option: Any) -> dict[str, Any]:
+    kind, meaning = option.metadata["kind"], option.metadata["meaning"]
+    taken = kind.schema()
+    found = {"anyOf": [*taken.get("anyOf", [taken]), {"type": "null"}], "description": meaning}
+    default = getattr(kind, "word", None) if option.default is None else option.default
+    return found if default is None or option.name == "vbr" else found | {"default": default}  # vbr: by the quality
 
 
 def _parsed(option: Any, value: Any) -> Any:
     kind, meaning = option.metadata["kind"], option.metadata["meaning"]
-    text = value if isinstance(value, str) else json.dumps(value)  # a number as one writes it
     try:
-        return kind.parse(text.strip())
-    except ValueError as error:
+        return kind.parse(_as_text(value, kind).strip())
+    except (TypeError, ValueError) as error:
+        shown = value if isinstance(value, str) else json.dumps(value)
         raise Unprocessable(
-            f"`{option.name}` must be {kind}, not `{printable(text)[:MAX_QUOTED]}` ({meaning})", field=option.name
+            f"`{option.name}` must be {kind}, not `{printable(shown)[:MAX_QUOTED]}` ({meaning})", field=option.name
         ) from error
+
+
+def _as_text(value: Any, kind: Kind) -> str:
+    """A JSON value as one writes it in a form. Raises TypeError for one that has no place there."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float) or isinstance(kind, Text):
+        raise TypeError(value)
+    # No exponent, no zeros behind the point, and no zero below zero.
+    return str(value) if isinstance(value, int) else f"{value + 0.0:.{PLACES}f}".rstrip("0").rstrip(".")
 
 
 def _typed(option: Any, value: Any) -> Any:
@@ -327,24 +364,32 @@ def _typed(option: Any, value: Any) -> Any:
 
 
 def _check(chosen: Options, given: Mapping[str, Any]) -> None:
-    """Raises Unprocessable where options exclude each other, or where the format has nothing of the kind."""
+    """Raises Excluded where options exclude each other, or where the format has nothing of the kind."""
     encoding = chosen.encoding
     if chosen.vbr is not None and chosen.format is not Format.MP3:
-        raise _excluded("vbr", "format", f"{encoding.name} has no such scale; ask for a quality or a bitrate")
+        raise Excluded("vbr", "format", f"{encoding.name} has no such scale; ask for a quality or a bitrate")
     rates = encoding.sample_rates
     if chosen.sample_rate and chosen.sample_rate not in rates:
-        raise _excluded("sample_rate", "format", f"{encoding.name} has {', '.join(map(str, rates))}")
+        raise Excluded("sample_rate", "format", f"{encoding.name} has {', '.join(map(str, rates))}")
     if "bitrate" in given:
-        bitrates = encoding.bitrates(chosen.sample_rate)
-        if not bitrates:
-            raise _excluded("bitrate", "format", f"{encoding.name} is lossless and has the bitrate it needs")
-        if chosen.bitrate not in bitrates:
-            near = sorted(sorted(bitrates, key=lambda each: abs(each - given["bitrate"]))[:2])
-            other = "sample_rate" if chosen.sample_rate else "format"
-            raise _excluded("bitrate", other, f"the nearest that it has are {' and '.join(map(str, near))}")
-    if chosen.start is not None and chosen.end is not None and chosen.start >= chosen.end:
-        raise _excluded("start", "end", "start must come before end")
+        _check_bitrate(given["bitrate"], chosen)
+    if chosen.end is not None and chosen.end <= (chosen.start or 0):
+        raise Excluded("start", "end", "start must come before end, and is 0 unless it is given")
 
 
-def _excluded(name: str, other: str, why: str) -> Unprocessable:
-    return Unprocessable(f"`{name}` and `{other}` do not go together: {why}", field=name)
+def _check_bitrate(bitrate: int, chosen: Options) -> None:
+    """Raises Excluded where the format has no such bitrate, at all or for such sound."""
+    bitrates, rate = chosen.encoding.bitrates, chosen.sample_rate
+    taken = bitrates(rate, chosen.channels is Channels.MONO)
+    if bitrate in taken:
+        return
+    if not taken:
+        raise Excluded("bitrate", "format", f"{chosen.encoding.name} is lossless and has the bitrate it needs")
+    other = "channels" if bitrate in bitrates(rate, False) else "sample_rate" if rate else "format"
+    near = " and ".join(map(str, sorted(_nearest(taken, bitrate)[:2])))
+    raise Excluded("bitrate", other, f"the nearest that there are, in kbit/s: {near}")
+
+
+def _nearest(bitrates: Iterable[int], wanted: int) -> list[int]:
+    """The bitrates, those that come closest first."""
+    return sorted(bitrates, key=lambda each: abs(each - wanted))

@@ -13,20 +13,16 @@ from functions.model.errors import MailRefused
 from functions.model.jobs import State
 from functions.model.media import Reason
 from functions.model.notifications import Notification
-from functions.model.options import Options
+from functions.notify import wishes
 
 READY = """\
 <p>Your {format} of <b>{video}</b> is ready.</p>
 <p><a href="{link}">Download {audio}</a></p>
-<p>{more}</p>
-<p>The link opens without a login until it expires. Whoever has it can download the {format}.</p>"""
-DEFAULTS = Options()
-# The options that an email speaks of: those by which its owner tells one conversion of a video from another.
-SPOKEN_OF = ("quality", "bitrate", "channels", "sample_rate", "track", "start", "end", "split", "loudness")
+{more}<p>The link opens without a login until it expires. Whoever has it can download the {format}.</p>"""
 FAILED = """\
 <p><b>{video}</b> could not be converted.</p>
 <p>{why}</p>
-<p><a href="{link}">Your videos</a></p>"""
+{more}<p><a href="{link}">Your videos</a></p>"""
 
 
 def compose(owed: Notification, sender: str, link: str) -> EmailMessage:
@@ -64,45 +60,41 @@ def _phrase(name: str) -> str:
 
 
 def _text(owed: Notification, video: str, link: str) -> str:
+    format_ = owed.options.encoding.name
     if owed.outcome == State.DONE:
-        format_ = owed.options.encoding.name
-        more = f"{_more(owed)}\n\n" if _more(owed) else ""
-        return (
-            f"your {format_} of {video} is ready:\n\n{link}\n\n{more}"
-            f"The link opens without a login until it expires. Whoever has it can download the {format_}."
-        )
-    return f"{video} could not be converted.\n\n{_why(owed)}\n\nYour videos: {link}"
+        first = f"your {format_} of {video} is ready:\n\n{link}"
+        last = f"The link opens without a login until it expires. Whoever has it can download the {format_}."
+    else:
+        first = f"{video} could not be converted.\n\n{_why(owed)}"
+        last = f"Your videos: {link}"
+    return "\n\n".join((first, *_more(owed), last))
 
 
 def _page(owed: Notification, video: str, link: str) -> str:
     page = READY if owed.outcome == State.DONE else FAILED
-    encoding = owed.options.encoding
-    is_split = owed.facts is not None and owed.facts.parts
-    audio = media.archive_name(video) if is_split else media.audio_name(video, encoding)
-    values = {
-        "video": video,
-        "link": link,
-        "audio": audio,
-        "format": encoding.name,
-        "why": _why(owed),
-        "more": _more(owed),
-    }
-    return page.format_map({name: escape(value) for name, value in values.items()}).replace("<p></p>\n", "")
+    audio = media.archive_name(video) if _parts(owed) else media.audio_name(video, owed.options.encoding)
+    values = {"video": video, "link": link, "audio": audio, "format": owed.options.encoding.name, "why": _why(owed)}
+    escaped = {name: escape(value) for name, value in values.items()}
+    return page.format_map(escaped | {"more": "".join(f"<p>{escape(each)}</p>\n" for each in _more(owed))})
 
 
-def _more(owed: Notification) -> str:
-    """What was asked for beside the format, and what the owner should know of how it came out."""
-    asked = {name: value for name, value in owed.options.as_json().items() if value != getattr(DEFAULTS, name)}
-    wanted = ", ".join(f"{name} {media.printable(str(asked[name]))[:60]}" for name in SPOKEN_OF if asked.get(name))
-    sentences = [f"You asked for: {wanted}."] if wanted else []
-    if owed.facts and owed.facts.parts:
-        sentences.append(f"It is a zip of {len(owed.facts.parts)} files, one for each chapter.")
-    sentences += [note.sentence for note in owed.facts.notes] if owed.facts else []
-    return _inert(" ".join(sentences))
+def _more(owed: Notification) -> list[str]:
+    """What else there is to say, a paragraph each: how many files it is, what is odd about it, what was asked for."""
+    asked = wishes.told(owed.options)
+    return [
+        *([f"It is a zip of {_parts(owed)} files, one for each chapter."] if _parts(owed) else []),
+        *(note.sentence for note in (owed.facts.notes if owed.facts else ())),
+        *([f"You asked for: {asked}."] if asked else []),
+    ]
+
+
+def _parts(owed: Notification) -> int:
+    return len(owed.facts.parts) if owed.facts else 0
 
 
 def _why(owed: Notification) -> str:
-    return (owed.detail or Reason(owed.reason).sentence) if owed.reason else ""
+    """What is wrong and what to do; it may quote the video, for instance the names of its tracks."""
+    return media.printable(owed.detail or (Reason(owed.reason).sentence if owed.reason else ""))
 
 
 def _domain(sender: str) -> str:

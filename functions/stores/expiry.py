@@ -19,9 +19,9 @@ class Expiry:
         return len(self._database.all("expire_jobs", result_age=result_age, batch=batch))
 
     def take_old_videos(self, video_age: int, batch: int) -> list[UUID]:
-        """The videos of jobs that ended longer ago than that, which no longer name them.
+        """The videos of jobs that ended longer ago than that, and now no longer name them.
 
-        The caller removes those that are orphans: another job may have been made from the same video.
+        The caller removes those that are orphans, for other jobs may have been made from the same video.
         """
         return [row["file"] for row in self._database.all("take_old_videos", video_age=video_age, batch=batch)]
 
@@ -43,7 +43,7 @@ class Expiry:
         return int(row["count"]) if row else 0
 
     def orphans(self, files: list[UUID]) -> list[UUID]:
-        """Those of the files that no row names."""
+        """Those of the files that no row names, each once."""
         return [row["file"] for row in self._database.all("find_orphans", files=files)]
 
     def begin_pass(self, name: str, every: int) -> bool:

@@ -1,5 +1,10 @@
 -- What is no longer kept. A row stops naming its file before the file is removed: a crash in between leaves an orphan, which sweep
 -- finds, and never a row that names a file which is gone.
+--
+-- Several jobs may be made from one video, and the rows of all of them name it. So whoever was given a video here, by a statement that
+-- is committed, asks find_orphans next, and removes it only if it is one. That is safe: a row comes to name a video only while another
+-- one names it and is locked (add_job_again), so a video that no row names is never named again. Of two sweeps that take the last two
+-- names at once, the one that asks last is told; it may be both.
 
 -- name: expire_jobs
 -- Ends the time in which the audio of a job that ended long ago can be downloaded.
@@ -11,8 +16,7 @@ WHERE id IN (
 RETURNING id;
 
 -- name: take_old_videos
--- Returns the videos of jobs that ended long enough ago not to be retried, after their rows have stopped naming them. Another job
--- may have been made from the same video: whoever removes it asks find_orphans first, in a statement that sees what came meanwhile.
+-- Returns the videos of jobs that ended long enough ago not to be retried, after their rows have stopped naming them.
 WITH taken AS (
     SELECT id, video FROM jobs
     WHERE video IS NOT NULL AND state NOT IN ('queued', 'converting')
@@ -56,8 +60,8 @@ WITH keys AS (
 SELECT count(*)::integer AS count FROM keys;
 
 -- name: find_orphans
--- Returns those of the files that no row names.
-SELECT file FROM unnest(%(files)s::uuid[]) AS file
+-- Returns those of the files that no row names, each once.
+SELECT DISTINCT file FROM unnest(%(files)s::uuid[]) AS file
 WHERE NOT EXISTS (SELECT FROM jobs WHERE video = file) AND NOT EXISTS (SELECT FROM jobs WHERE audio = file);
 
 -- name: begin_pass

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from functions.model.audio import Audio
 from functions.model.errors import AccountGone
-from functions.model.jobs import Job, JobCount, NewJob, State
+from functions.model.jobs import Again, Job, JobCount, NewJob, State
 from functions.model.options import Options
 from functions.model.source import Source
 from functions.stores.postgres import Database, NothingThere
@@ -35,13 +35,14 @@ class Jobs:
         except NothingThere as error:
             raise AccountGone from error
 
-    def add_again(self, new: NewJob, source: UUID) -> Job | None:
-        """A queued job for the video of another of the owner's jobs, whose file, name and size it takes from there.
+    def add_again(self, new: Again, most: int) -> Job | None:
+        """The queued job, made from what is kept of its origin.
 
-        None where that video is no longer kept, or where the owner used that idempotency key before.
+        None where the owner has no such origin or its video is no longer kept, where the cover that was uploaded is
+        asked for and it has none, where the owner used that idempotency key before, or has already `most` jobs of this
+        kind that have not ended. Of requests that come at once, each may miss the others in that count.
         """
-        values = vars(new) | {"options": json.dumps(new.options.as_json()), "source": source}
-        return self._job("add_job_again", **values)
+        return self._job("add_job_again", **vars(new) | {"options": json.dumps(new.options.as_json()), "most": most})
 
     def cover(self, id_: UUID) -> bytes | None:
         """The picture that was uploaded as the job's cover."""
@@ -54,7 +55,7 @@ class Jobs:
         return bytes(row["peaks"]) if row else None
 
     def by_key(self, owner: UUID, idempotency_key: str) -> Job | None:
-        """The job of the owner's earlier upload with that Idempotency-Key."""
+        """The job that an earlier request of the owner with that Idempotency-Key has made."""
         return self._job("find_job_by_key", owner=owner, idempotency_key=idempotency_key)
 
     def note_hint(self, job: Job) -> None:

@@ -21,21 +21,28 @@ WITH added AS (
 SELECT * FROM added;
 
 -- name: add_job_again
--- Adds a queued job for the video of another one of the same owner, with its cover if that is asked for; nothing where the video is
--- no longer kept. The lock makes it wait for whoever takes the video off that row (stores/expiry.sql), and then find it gone.
-WITH source AS (
-    SELECT * FROM jobs WHERE id = %(source)s AND owner = %(owner)s AND video IS NOT NULL AND deleted_at IS NULL FOR UPDATE
+-- Adds a queued job for the video of another one of the same owner, which must still be kept. Nothing where it is not, where the cover
+-- that was uploaded is asked for and there is none, where the owner used that idempotency key before, or has `most` such jobs that
+-- have not ended. The lock makes it wait for whoever takes the video off that row (expiry.sql), and then find it gone; and whoever
+-- comes later finds two rows that name the video.
+WITH kept AS (
+    SELECT * FROM jobs
+    WHERE id = %(origin)s AND owner = %(owner)s AND video IS NOT NULL AND deleted_at IS NULL
+      AND (%(options)s::jsonb ->> 'cover' <> 'upload' OR options ->> 'cover' = 'upload')
+      AND (SELECT count(*) FROM jobs
+           WHERE owner = %(owner)s AND origin IS NOT NULL AND state IN ('queued', 'converting')) < %(most)s
+    FOR UPDATE
 ), added AS (
-    INSERT INTO jobs (id, owner, fid, filename, container, video, video_size, video_sha256, idempotency_key,
-                      options, next_hint_at, traceparent, correlationid, source)
-    SELECT %(id)s, owner, %(id)s, filename, container, video, video_size, video_sha256, %(idempotency_key)s,
-           %(options)s, now() + interval '30 seconds', %(traceparent)s, %(correlationid)s, source.source
-    FROM source
+    INSERT INTO jobs (id, owner, fid, filename, container, video, video_size, video_sha256, source, origin, idempotency_key,
+                      options, next_hint_at, traceparent, correlationid)
+    SELECT %(id)s, owner, %(id)s, filename, container, video, video_size, video_sha256, source, id, %(idempotency_key)s,
+           %(options)s, now() + interval '30 seconds', %(traceparent)s, %(correlationid)s
+    FROM kept
     ON CONFLICT (owner, idempotency_key) DO NOTHING
     RETURNING *
 ), covered AS (
     INSERT INTO covers (job, image)
-    SELECT added.id, image FROM added, covers WHERE covers.job = %(source)s AND %(options)s::jsonb ->> 'cover' = 'upload'
+    SELECT added.id, image FROM added JOIN covers ON covers.job = added.origin WHERE added.options ->> 'cover' = 'upload'
 )
 SELECT * FROM added;
 
@@ -48,7 +55,7 @@ SELECT image FROM covers WHERE job = %(id)s;
 SELECT peaks FROM waveforms WHERE job = %(id)s;
 
 -- name: find_job_by_key
--- Finds the job that an upload with that idempotency key has made.
+-- Finds the job that a request with that idempotency key has made.
 SELECT * FROM jobs WHERE owner = %(owner)s AND idempotency_key = %(idempotency_key)s;
 
 -- name: note_hint

@@ -26,8 +26,12 @@ class Notifications:
         if row is None or row["email"] is None:
             return None
         columns = {field.name: row[field.name] for field in fields(Notification)}
-        typed = {"outcome": State(row["outcome"]), "options": Options.of(row["options"])}
-        return Notification(**columns | typed | {"facts": row["facts"] and Audio.of(row["facts"])})
+        typed = {
+            "outcome": State(row["outcome"]),
+            "options": Options.of(row["options"]),
+            "facts": row["facts"] and Audio.of(row["facts"]),
+        }
+        return Notification(**columns | typed)
 
     def sent(self, notification: Notification) -> None:
         """Notes that the email was sent, and to which address."""

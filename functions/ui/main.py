@@ -15,8 +15,8 @@ HEADERS = {
     # The files' names carry no version, so a browser asks each time: it sees a new release at once, and otherwise gets
     # a short 304.
     "Cache-Control": "no-cache",
-    # Nothing is loaded from elsewhere and nothing is inline; blob: is the MP3 that is being played. Trusted Types make
-    # the browser refuse to turn a text, such as a stranger's file name, into markup.
+    # Nothing is loaded from elsewhere and nothing is inline; blob: is the audio that is being played. Trusted Types
+    # make the browser refuse to turn a text, such as a stranger's file name, into markup.
     "Content-Security-Policy": "default-src 'self'; media-src blob:; object-src 'none'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
     "Referrer-Policy": "no-referrer",

@@ -1,4 +1,4 @@
-// The page for people: log in, drop videos, watch them become MP3s, listen, download. No framework, no build, nothing from elsewhere.
+// The page for people: log in, drop videos, watch their sound come out, listen, download. No framework, no build, nothing from elsewhere.
 // What strangers choose (file names, their own names) reaches the page by textContent and attributes alone.
 
 // The gateway serves every function from one root; on OpenFaaS the page is /function/ui/ and the others are its neighbours.
@@ -6,10 +6,9 @@ const HERE = new URL(".", location);
 const ROOT = HERE.pathname.endsWith("/function/ui/") ? new URL("..", HERE) : HERE;
 const POLL = 1500, POLL_HIDDEN = 15_000, POLL_MOST = 30_000; // milliseconds between two requests for the jobs
 const BARS = 64; // of a track's strip
-const TRACED = 600; // seconds of sound of which the strip shows the real shape: decoding more would cost too much memory
 
-// What a track shows in each state, and the actions that it offers. The first four states are those of an upload, which only this page
-// knows; the others are those of a job.
+// What a track shows in each state, and the actions that it may offer. The first four states are those of an upload, which only this page
+// knows; the others are those of a job, whose links say which of the actions it takes.
 const STATES = {
   waiting: { says: "waiting to be uploaded", can: ["cancel"], figure: "…", active: true },
   uploading: { says: "uploading", can: ["cancel"], active: true },
@@ -17,16 +16,18 @@ const STATES = {
   refused: { says: "not uploaded", can: ["remove"], figure: "!" },
   queued: { says: "waiting to be converted", can: ["cancel"], figure: "…", active: true },
   converting: { says: "converting", can: ["cancel"], active: true },
-  done: { says: "ready", can: ["play", "download", "another", "remove"] },
-  failed: { says: "not converted", can: ["again", "another", "remove"], figure: "!" },
-  cancelled: { says: "cancelled", can: ["again", "remove"], figure: "–" },
-  expired: { says: "expired, its MP3 is no longer kept", can: ["remove"], figure: "–" },
+  done: { says: "ready", can: ["play", "download", "choose", "remove"] },
+  failed: { says: "not converted", can: ["again", "choose", "remove"], figure: "!" },
+  cancelled: { says: "cancelled", can: ["again", "choose", "remove"], figure: "–" },
+  expired: { says: "expired, its audio is no longer kept", can: ["choose", "remove"], figure: "–" },
 };
+const LINKED = { play: "audio", download: "audio", again: "retry", choose: "again", cancel: "cancel" }; // the action's link
+const LOSSLESS = ["flac", "wav"];
 
 const byId = (id) => document.getElementById(id);
 const tracks = new Map(); // by the id of the job, or the key of the upload
 const sound = new Audio();
-let playing = null; // the track whose MP3 `sound` holds
+let playing = null; // the track whose audio `sound` holds
 let session = JSON.parse(sessionStorage.getItem("session")); // { token, username }, gone with the tab
 
 // ── Asking the functions ────────────────────────────────────────────────────────────────────────────────────────────
@@ -40,6 +41,7 @@ class Problem extends Error {
   }
 }
 
+// `path` is below ROOT; addresses in the functions' answers begin at the gateway's root, which below() takes off.
 async function ask(method, path, { headers, body, signal } = {}) {
   const request = { method, body, signal, headers: { ...authorization(), ...headers }, credentials: "omit" }; // omit: no password box of the browser's on 401
   const answer = await fetch(new URL(path, ROOT), request).catch((error) => {
@@ -50,6 +52,10 @@ async function ask(method, path, { headers, body, signal } = {}) {
   if (answer.status === 401 && session) expire();
   throw problem;
 }
+
+const below = (address) => address.replace(/^\//, "");
+
+const json = (value) => ({ headers: { "Content-Type": "application/json" }, body: JSON.stringify(value) });
 
 const authorization = () => (session ? { Authorization: `Bearer ${session.token}` } : {});
 
@@ -66,8 +72,7 @@ async function logIn({ username, password }) {
 }
 
 async function register({ name, username, email, password }) {
-  const body = JSON.stringify({ name, username, password, ...(email.trim() && { email }) });
-  await ask("POST", "register", { headers: { "Content-Type": "application/json" }, body });
+  await ask("POST", "register", json({ name, username, password, ...(email.trim() && { email }) }));
   await logIn({ username: username.trim(), password });
 }
 
@@ -75,6 +80,7 @@ function enter() {
   if (byId("who").textContent !== session.username) empty(); // uploads that outlived a session are for whoever began them
   byId("who").textContent = session.username;
   for (const form of document.forms) form.reset();
+  explain(byId("wanted"));
   showNotice("");
   showFor("member");
   refresh();
@@ -89,7 +95,7 @@ function lookForAddress() {
 }
 
 async function addAddress({ email }) {
-  await askAccount("PATCH", { headers: { "Content-Type": "application/json" }, body: JSON.stringify({ email }) });
+  await askAccount("PATCH", json({ email }));
   byId("mails").focus(); // the button that had the keyboard is gone
 }
 
@@ -196,9 +202,9 @@ async function refresh() {
 // Shows the newest page. A job that belongs on it and is not there has been deleted; what is older stays as it is.
 function merge({ jobs, next }) {
   const seen = new Set(jobs.map(({ id }) => id));
-  const end = next ? position(jobs.at(-1)) : "";
-  const isOlder = ({ job, file }) => !file && position(job) < end;
-  for (const track of tracks.values()) if (!track.file && !isOlder(track) && !seen.has(track.job.id)) drop(track);
+  const end = next ? jobs.at(-1).created_at : "";
+  const isOlder = ({ job, file }) => !file && !seen.has(job.id) && job.created_at <= end; // of the same instant: perhaps
+  for (const track of tracks.values()) if (!track.file && !seen.has(track.job.id) && !isOlder(track)) drop(track);
   jobs.forEach(put);
   if (![...tracks.values()].some(isOlder)) offerOlder(next); // else older pages are shown already, and `next` leads below them
   byId("nothing").hidden = tracks.size > 0;
@@ -214,7 +220,7 @@ function offerOlder(next) {
 
 byId("older").addEventListener("click", async ({ target }) => {
   try {
-    const page = await (await ask("GET", target.dataset.next.slice(1))).json(); // without its slash: below ROOT, which need not be the host's
+    const page = await (await ask("GET", below(target.dataset.next))).json();
     page.jobs.forEach(put);
     offerOlder(page.next);
   } catch (problem) {
@@ -233,21 +239,15 @@ let uploads = 0;
 function upload(files) {
   for (const file of files) {
     const key = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
-    const track = add({ id: key, filename: file.name, size: file.size, state: "waiting", progress: 0 }, file);
-    track.asked = asked(); // what is chosen now, though other uploads may come first
+    const source = { filename: file.name, size_bytes: file.size };
+    const track = add({ id: key, source, options: choices(byId("wanted")), state: "waiting", progress: { percent: 0 } }, file);
     if (file.size) enqueue(track);
-    else change(track, { state: "refused", detail: "The file is empty." });
+    else change(track, { state: "refused", error: { detail: "The file is empty." } });
   }
 }
 
-// What is asked of a conversion. Nothing, where it is what the service does anyway.
-function asked() {
-  const chosen = { format: byId("format").value, quality: byId("quality").value };
-  return Object.fromEntries(Object.entries(chosen).filter(([name, value]) => value !== byId(name).options[0].value));
-}
-
 function enqueue(track) {
-  change(track, { state: "waiting", progress: 0, detail: "" });
+  change(track, { state: "waiting", progress: { percent: 0 }, error: null });
   queue = queue.then(() => tracks.get(track.job.id) === track && send(track));
 }
 
@@ -259,7 +259,7 @@ async function send(track) {
   } catch (problem) {
     if (!(problem instanceof Problem)) return; // cancelled: its row is gone
     const final = [413, 415, 422].includes(problem.status); // the same bytes would get the same answer
-    change(track, { state: final ? "refused" : "broken", detail: problem.message });
+    change(track, { state: final ? "refused" : "broken", error: { detail: problem.message } });
     if (problem.status === 401 && session) expire();
   }
 }
@@ -267,12 +267,12 @@ async function send(track) {
 function transfer(track) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest(); // fetch does not tell how much of a body has left
-    request.open("POST", new URL(`upload?${new URLSearchParams({ filename: track.file.name, ...track.asked })}`, ROOT));
+    request.open("POST", new URL(`upload?${new URLSearchParams({ filename: track.file.name, ...track.job.options })}`, ROOT));
     request.responseType = "json";
     // The key makes a second try safe: if the first arrived after all, the answer is its job.
     const headers = { ...authorization(), "Content-Type": "application/octet-stream", "Idempotency-Key": track.job.id };
     for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
-    request.upload.onprogress = ({ loaded, total }) => change(track, { progress: loaded / total });
+    request.upload.onprogress = ({ loaded, total }) => change(track, { progress: { percent: (100 * loaded) / total } });
     request.onload = () => (request.status === 202 ? resolve(request.response) : reject(new Problem(request.status, request.response)));
     request.onerror = () => reject(new Problem(0));
     request.onabort = () => reject(null);
@@ -312,6 +312,56 @@ window.addEventListener("beforeunload", (event) => {
   if ([...tracks.values()].some((track) => track.file && isActive(track))) event.preventDefault();
 });
 
+// ── Choosing what comes out ─────────────────────────────────────────────────────────────────────────────────────────
+
+// The options that a form asks for, by their names in the API.
+function choices(form) {
+  return Object.fromEntries(new FormData(form)); // what is disabled is not among them
+}
+
+// Quality means nothing where nothing is lost.
+function explain(form) {
+  const { format, quality } = form.elements;
+  quality.disabled = LOSSLESS.includes(format.value);
+  form.querySelector("[data-choice=lossless]").hidden = !quality.disabled;
+}
+
+for (const form of [byId("wanted"), byId("track").content.querySelector("form")]) form.prepend(byId("choices").content.cloneNode(true));
+document.addEventListener("change", ({ target }) => target.name === "format" && explain(target.form));
+
+const FORMATS = Object.fromEntries(Array.from(byId("wanted").elements.format.options, ({ value, text }) => [value, text.split(":")[0]]));
+
+// Fills the form of a job with what it was asked for and with the audio tracks that its video has.
+function prepare({ job, row }) {
+  const { format, quality, track } = row.querySelector("form").elements;
+  const tracks = job.source.tracks ?? [];
+  track.replaceChildren(new Option("The one that plays by default", "default"), ...tracks.map((each) => new Option(described(each), each.index)));
+  track.closest("label").hidden = !tracks.length;
+  format.value = job.options.format;
+  quality.value = job.options.quality ?? "standard";
+  track.value = tracks.some(({ index }) => String(index) === job.options.track) ? job.options.track : "default";
+  explain(row.querySelector("form"));
+}
+
+// An audio track in words: its language, its title, how many channels it has.
+function described({ index, language, title, channels, codec }) {
+  const sound = codec ? ({ 1: "mono", 2: "stereo" }[channels] ?? (channels ? `${channels} channels` : "")) : "cannot be read";
+  return `${index}: ${[language && spoken(language), title, sound].filter(Boolean).join(", ")}`;
+}
+
+function spoken(language) {
+  try {
+    return new Intl.DisplayNames([], { type: "language" }).of(language);
+  } catch {
+    return language; // it is no code that anybody knows
+  }
+}
+
+// What was asked for apart from MP3 as usual, in a word or two, so that two jobs of one video can be told apart.
+function asked({ format, quality, track }) {
+  return [format !== "mp3" && FORMATS[format], quality && quality !== "standard" && quality, track && track !== "default" && `track ${track}`].filter(Boolean);
+}
+
 // ── Tracks: one row for each video ───────────────────────────────────────────────────────────────────────────────────
 
 const isActive = ({ job }) => Boolean(STATES[job.state]?.active);
@@ -332,9 +382,11 @@ function add(job, file = null) {
   const at = file ? Number.MAX_SAFE_INTEGER / 2 + ++uploads : Date.parse(job.created_at); // the newest is on top, uploads above all
   const track = { job, file, row, at };
   row.dataset.id = job.id;
-  row.querySelector(".title").textContent = job.filename;
-  row.querySelector("progress").ariaLabel = row.querySelector("input").ariaLabel = job.filename;
-  const seed = [...job.filename].reduce((sum, letter) => (sum * 31 + letter.codePointAt(0)) % 997, 7);
+  const { filename } = job.source;
+  row.querySelector(".title").textContent = filename;
+  row.querySelector("progress").ariaLabel = row.querySelector("input").ariaLabel = filename;
+  row.querySelector("form").ariaLabel = `Convert ${filename} again`;
+  const seed = [...filename].reduce((sum, letter) => (sum * 31 + letter.codePointAt(0)) % 997, 7);
   const bars = Array.from({ length: BARS }, (_, at) => {
     const bar = document.createElement("i");
     bar.style.setProperty("--rise", 0.1 + 0.9 * Math.abs(0.6 * Math.sin(at * 1.31 + seed) + 0.4 * Math.sin(at * 0.47 + seed * 0.7)));
@@ -349,7 +401,7 @@ function add(job, file = null) {
 
 function drop(track) {
   if (track === playing) stop();
-  track.mp3?.then(({ url }) => URL.revokeObjectURL(url), () => {});
+  track.audio?.then(({ url }) => URL.revokeObjectURL(url), () => {});
   const next = track.row.nextElementSibling ?? track.row.previousElementSibling;
   if (track.row.contains(document.activeElement)) (next?.querySelector(".title") ?? byId("videos")).focus();
   track.row.remove();
@@ -376,47 +428,66 @@ function arrange() {
 function draw(track) {
   const { job, row } = track;
   const { says, can, figure } = STATES[job.state] ?? { says: job.state, can: [] };
+  const { percent } = job.progress;
   const moving = job.state === "uploading" || job.state === "converting";
   row.dataset.state = job.state;
-  row.querySelector(".figure").textContent = moving ? `${Math.floor(job.progress * 100)}%` : figure ?? "";
-  row.querySelector(".facts").textContent = facts(job, job.state === "done" ? clock(job.duration) : says).join(" · ");
-  const notes = (job.audio?.notes ?? []).map((note) => note.says).join(" ");
-  row.querySelector(".problem").textContent = track.trouble ?? job.detail ?? job.reason ?? notes;
-  fill(row, "in", track.file ? job.progress : 1);
-  fill(row, "out", job.state === "done" ? 1 : job.state === "converting" ? job.progress : 0);
+  row.querySelector(".figure").textContent = moving ? `${Math.floor(percent)}%` : figure ?? "";
+  row.querySelector(".facts").textContent = facts(job, job.audio ? clock(job.audio.duration_seconds) : says).join(" · ");
+  row.querySelector(".problem").textContent = track.trouble ?? job.error?.detail ?? "";
+  row.querySelector(".notes").textContent = (job.audio?.notes ?? []).map((note) => note.says).join(" ");
+  list(row, job.audio?.parts ?? []);
+  fill(row, "in", track.file ? percent / 100 : 1);
+  fill(row, "out", job.state === "done" ? 1 : job.state === "converting" ? percent / 100 : 0);
   const progress = row.querySelector("progress");
   progress.hidden = !isActive(track);
-  if (moving) progress.value = job.progress;
+  if (moving) progress.value = percent / 100;
   else progress.removeAttribute("value");
-  offer(row, can, job.filename);
-  listSources(row, can.includes("another") ? job.source?.tracks ?? [] : []);
+  offer(track, can);
   if (track === playing) follow();
-  announce(track, moving ? `${says}, ${Math.floor(job.progress * 4) * 25} %` : says);
+  announce(track, moving ? `${says}, ${Math.floor(percent / 25) * 25} %` : says);
 }
 
-function facts(job, says) {
-  if (job.state !== "done") return [says, bytes(job.size)];
-  const at = new Date(job.finished_at).toLocaleString([], { day: "numeric", month: "short", hour: "numeric", minute: "2-digit" });
-  return [says, `${bytes(job.mp3_size)} from ${bytes(job.size)}`, at];
+function facts({ source, options, audio, finished_at }, says) {
+  if (!audio) return [says, ...asked(options), bytes(source.size_bytes)];
+  const at = new Date(finished_at).toLocaleString([], { day: "numeric", month: "short", hour: "numeric", minute: "2-digit" });
+  return [says, ...asked(options), `${bytes(audio.size_bytes)} from ${bytes(source.size_bytes)}`, at];
 }
 
-// The audio tracks that another conversion can take, if there is a choice.
-function listSources(row, sources) {
-  const select = row.querySelector(".sources");
-  select.hidden = sources.length < 2;
-  if (select.hidden || select.options.length === sources.length) return;
-  const named = ({ index, language, title, channels }) => [title, language, channels && `${channels} channels`].filter(Boolean).join(", ") || `track ${index}`;
-  select.replaceChildren(...sources.map((source) => new Option(named(source), source.index, source.default, source.default)));
+// Shows the parts that the audio was split into, each with its own button. They never change.
+function list(row, parts) {
+  const [details, items] = [row.querySelector(".parts"), row.querySelector(".parts ol")];
+  details.hidden = !parts.length;
+  if (items.children.length === parts.length) return;
+  row.querySelector("summary").textContent = `${parts.length} ${parts.length === 1 ? "file" : "files"}`;
+  items.replaceChildren(...parts.map(({ filename, duration_seconds, size_bytes }, at) => {
+    const [item, button] = [document.createElement("li"), document.createElement("button")];
+    Object.assign(button, { type: "button", className: "link", textContent: filename, ariaLabel: `Download ${filename}` });
+    Object.assign(button.dataset, { action: "part", part: at });
+    item.append(button, ` ${clock(duration_seconds)} · ${bytes(size_bytes)}`);
+    return item;
+  }));
 }
 
 // Shows the buttons of this state, and keeps the keyboard's place when the button it was on goes.
-function offer(row, can, filename) {
-  for (const button of row.querySelectorAll("[data-action]")) {
-    const lost = button === document.activeElement && !can.includes(button.dataset.action);
-    button.hidden = !can.includes(button.dataset.action);
-    button.ariaLabel = `${button.dataset.action === "play" ? (row.classList.contains("sounding") ? "Pause" : "Play") : button.textContent} ${filename}`;
-    if (lost) row.querySelector(".title").focus();
+function offer({ job, row }, can) {
+  const form = row.querySelector("form");
+  for (const button of row.querySelectorAll(":is(.lead, .actions) [data-action]")) {
+    const { action } = button.dataset;
+    const link = LINKED[action];
+    const split = Boolean(job.audio?.parts.length);
+    const offered = can.includes(action) && (!job.links || !link || link in job.links) && !(action === "play" && split);
+    const lost = button === document.activeElement && !offered;
+    button.hidden = !offered;
+    if (action === "download") button.textContent = `Download ${split ? "all as a zip" : FORMATS[job.options.format] ?? ""}`;
+    if (action === "choose" && !offered) open(row, false);
+    button.ariaLabel = `${action === "play" ? (row.classList.contains("sounding") ? "Pause" : "Play") : button.textContent} ${job.source.filename}`;
+    if (lost || (form.hidden && form.contains(document.activeElement))) row.querySelector(".title").focus();
   }
+}
+
+function open(row, wanted) {
+  row.querySelector("form").hidden = !wanted;
+  row.querySelector("[data-action=choose]").ariaExpanded = String(wanted);
 }
 
 function fill(row, name, fraction) {
@@ -428,56 +499,82 @@ function fill(row, name, fraction) {
 }
 
 function announce(track, news) {
-  if (track.news && track.news !== news) byId("news").textContent = `${track.job.filename}: ${news}`;
+  if (track.news && track.news !== news) byId("news").textContent = `${track.job.source.filename}: ${news}`;
   track.news = news;
 }
 
 const ACTIONS = {
   play,
   async download(track) {
-    const { url, name } = await mp3(track);
-    Object.assign(document.createElement("a"), { href: url, download: name }).click();
+    save((await audio(track)).url, track.job.audio.filename);
+  },
+  async part(track, { part }) {
+    const { url, filename } = track.job.audio.parts[part];
+    const address = URL.createObjectURL(await fetched(url));
+    save(address, filename);
+    setTimeout(() => URL.revokeObjectURL(address), 60_000); // when the browser has long begun to save it
+  },
+  async choose(track) {
+    const { row } = track;
+    const wanted = row.querySelector("form").hidden;
+    if (wanted) prepare(track);
+    open(row, wanted);
+    if (wanted) row.querySelector("select").focus();
   },
   async cancel(track) {
     if (track.file) {
       drop(track);
       return track.abort?.();
     }
-    await ask("POST", `jobs/${track.job.id}/cancel`).catch((problem) => {
+    await ask("POST", below(track.job.links.cancel)).catch((problem) => {
       if (problem.status !== 409) throw problem; // 409: it ended a moment ago, which the next poll will show
     });
     return refresh();
   },
   async again(track) {
     if (track.file) return enqueue(track);
-    put(await (await ask("POST", `jobs/${track.job.id}/retry`)).json());
-    return refresh();
-  },
-  async another(track) {
-    const select = track.row.querySelector(".sources");
-    const body = JSON.stringify({ source: track.job.id, ...asked(), ...(select.hidden ? {} : { track: select.value }) });
-    put(await (await ask("POST", "jobs", { body, headers: { "Content-Type": "application/json" } })).json());
+    put(await (await ask("POST", below(track.job.links.retry))).json());
     return refresh();
   },
   async remove(track) {
     if (track.file) return drop(track);
-    if (!(await isSure(track.job.filename))) return undefined;
-    await ask("DELETE", `jobs/${track.job.id}`);
+    if (!(await isSure(track.job.source.filename))) return undefined;
+    await ask("DELETE", below(track.job.links.self));
     drop(track);
     return refresh();
   },
 };
 
-byId("tracks").addEventListener("click", async ({ target }) => {
+byId("tracks").addEventListener("click", ({ target }) => {
   const button = target.closest("[data-action]");
-  const track = button && tracks.get(button.closest(".track").dataset.id);
+  if (button) act(button, ACTIONS[button.dataset.action]);
+});
+
+byId("tracks").addEventListener("submit", (event) => {
+  event.preventDefault();
+  act(event.target, convertAgain);
+});
+
+// Does what a part of a row is there for; one thing at a time in each row. What goes wrong stands there.
+async function act(part, does) {
+  const track = tracks.get(part.closest(".track").dataset.id);
   if (!track || track.row.ariaBusy === "true") return;
   track.row.ariaBusy = "true";
   track.trouble = undefined;
-  await ACTIONS[button.dataset.action](track).catch((problem) => (track.trouble = problem.message));
+  await does(track, part.dataset).catch((problem) => (track.trouble = problem.message));
   track.row.ariaBusy = "false";
   draw(track);
-});
+}
+
+// Makes another job of the same video, whose row is then on top and has the keyboard.
+async function convertAgain({ job, row }) {
+  const options = choices(row.querySelector("form"));
+  const made = await (await ask("POST", below(job.links.again), json({ source: job.id, ...options }))).json();
+  open(row, false);
+  put(made);
+  tracks.get(made.id).row.querySelector(".title").focus();
+  refresh();
+}
 
 function isSure(filename) {
   byId("sure-name").textContent = filename;
@@ -488,28 +585,33 @@ function isSure(filename) {
 
 // ── Listening ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-// The MP3 is fetched whole, as a blob: only a fetch can carry the token, a link or an <audio src> cannot, and a token in an address
-// ends in logs and histories. MP3s are small beside videos, and browsers keep large blobs on disk.
-function mp3(track) {
-  track.mp3 ??= (async () => {
-    const answer = await ask("GET", `download?${new URLSearchParams({ fid: track.job.fid })}`);
-    const [, encoded] = /filename\*=UTF-8''([^;]+)/i.exec(answer.headers.get("Content-Disposition")) ?? [];
-    const blob = await answer.blob().catch(() => {
-      throw new Problem(0);
-    });
-    return { blob, url: URL.createObjectURL(blob), name: encoded ? decodeURIComponent(encoded) : "audio.mp3" };
-  })();
-  track.mp3.catch(() => (track.mp3 = undefined));
-  return track.mp3;
+// Audio is fetched whole, as a blob: only a fetch can carry the token, a link or an <audio src> cannot, and a token in an address
+// ends in logs and histories. Audio is small beside videos, and browsers keep large blobs on disk.
+function audio(track) {
+  track.audio ??= fetched(track.job.audio.url).then((blob) => ({ url: URL.createObjectURL(blob) }));
+  track.audio.catch(() => (track.audio = undefined));
+  return track.audio;
+}
+
+async function fetched(address) {
+  const answer = await ask("GET", below(address));
+  return answer.blob().catch(() => {
+    throw new Problem(0);
+  });
+}
+
+function save(url, filename) {
+  Object.assign(document.createElement("a"), { href: url, download: filename }).click();
 }
 
 async function play(track) {
   if (track === playing) return sound.paused ? sound.play() : sound.pause();
-  const { url, blob } = await mp3(track);
+  if (!sound.canPlayType(track.job.audio.mime_type)) throw new Error("This browser does not play that format. Download it to listen.");
+  const { url } = await audio(track);
   stop();
   playing = track;
   sound.src = url;
-  trace(track, blob).catch(() => {}); // the made-up shape stays
+  trace(track).catch(() => {}); // the made-up shape stays
   return sound.play();
 }
 
@@ -524,15 +626,14 @@ function stop() {
 }
 
 // Replaces the made-up shape of the strip by the real one of the sound.
-async function trace(track, blob) {
-  if (track.job.duration > TRACED) return;
-  const decoded = await new OfflineAudioContext(1, 1, 8000).decodeAudioData(await blob.arrayBuffer());
-  const samples = decoded.getChannelData(0);
-  const share = Math.floor(samples.length / BARS);
-  const peaks = Array.from({ length: BARS }, (_, at) =>
-    samples.subarray(at * share, (at + 1) * share).reduce((most, sample) => Math.max(most, Math.abs(sample)), 0));
+async function trace({ job, row }) {
+  if (!job.links.waveform) return; // made by a release that drew none
+  const { peaks } = await (await ask("GET", below(job.links.waveform))).json();
   const loudest = Math.max(...peaks) || 1;
-  track.row.querySelectorAll(".strip i").forEach((bar, at) => bar.style.setProperty("--rise", 0.1 + (0.9 * peaks[at]) / loudest));
+  row.querySelectorAll(".strip i").forEach((bar, at) => {
+    const [begin, end] = [at, at + 1].map((bar) => Math.floor((bar * peaks.length) / BARS));
+    bar.style.setProperty("--rise", 0.1 + (0.9 * Math.max(...peaks.slice(begin, Math.max(end, begin + 1)))) / loudest);
+  });
 }
 
 function follow() {
@@ -542,11 +643,12 @@ function follow() {
   row.classList.add("loaded");
   row.classList.toggle("sounding", !sound.paused);
   seek.hidden = false;
-  seek.max = sound.duration || job.duration;
+  const length = job.audio.duration_seconds;
+  seek.max = Number.isFinite(sound.duration) ? sound.duration : length;
   seek.value = sound.currentTime;
-  seek.setAttribute("aria-valuetext", `${clock(sound.currentTime)} of ${clock(job.duration)}`);
+  seek.setAttribute("aria-valuetext", `${clock(sound.currentTime)} of ${clock(length)}`);
   fill(row, "heard", sound.currentTime / seek.max);
-  row.querySelector(".facts").textContent = facts(job, `${clock(sound.currentTime)} of ${clock(job.duration)}`).join(" · ");
+  row.querySelector(".facts").textContent = facts(job, `${clock(sound.currentTime)} of ${clock(length)}`).join(" · ");
 }
 
 for (const event of ["loadedmetadata", "timeupdate", "play", "pause", "ended"]) {

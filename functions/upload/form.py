@@ -140,7 +140,8 @@ def _not_taken(part: Part, known: Collection[str]) -> Problem:
     if part.filename is not None:
         file = media.printable(part.filename)[:MAX_QUOTED]
         return Unprocessable(
-            f"an upload is one video, and the form has another file, `{file}` in {part.label}; upload it by itself",
+            f"an upload is one video, and the form has another file, `{file}` in {part.label}; upload it by itself, or "
+            f"a picture for the audio as `{COVER}`",
             field=part.name or FIELD,
         )
     if not part.name:

@@ -9,7 +9,7 @@ from flask import Request
 
 from functions.model import containers, media
 from functions.model.errors import BadRequest, RequestTimeout, TooLarge, Twice, Unprocessable, UnsupportedMedia
-from functions.model.options import NAMES, UPLOADED, Options
+from functions.model.options import NAMES, UPLOADED, Excluded, Options
 from functions.runtime import web
 from functions.upload import disposition
 from functions.upload.form import COVER, COVER_BYTES, FIELD, OVERHEAD, Form
@@ -40,7 +40,7 @@ class IncomingVideo:
         self.size = 0
         self._sha256 = hashlib.sha256()
         self._pieces, self._form, self._query, self._policy = pieces, form, query, policy
-        self.options = self._asked()  # also to refuse what is wrong before the video is read
+        self.options = self._asked_so_far()
         self._head = self._first(containers.SNIFF_BYTES)
         if not self._head:
             raise Unprocessable("the file is empty; choose a video", field=FIELD)
@@ -71,6 +71,18 @@ class IncomingVideo:
         for piece in self._pieces:
             yield self._counted(piece)
         self.options = self._asked()
+
+    def _asked_so_far(self) -> Options:
+        """The same, before the video is read: so that what is wrong for certain costs nobody the time of sending it.
+
+        An option behind the video may make good what seems excluded now, as its format does for a bitrate.
+        """
+        try:
+            return self._asked()
+        except Excluded as excluded:
+            if self._form is None or {*excluded.names} <= {*self._query, *self._form.texts}:
+                raise
+            return self._policy.defaults
 
     def _asked(self) -> Options:
         """The options of the query and of the form as far as it has arrived. Raises Unprocessable, and Twice."""

@@ -66,8 +66,8 @@ def _add(new: NewJob) -> tuple[Job, bool]:
         return job, True
     services.videos.delete(new.video)
     earlier = services.jobs.by_key(new.owner, new.idempotency_key or "")
-    if earlier is None or earlier.video_sha256 != new.video_sha256:
-        raise Unprocessable(f"this {web.KEY} was used for another file; use a new one", field=web.KEY)
-    if earlier.options != new.options or services.jobs.cover(earlier.id) != new.cover:
+    if earlier is None or earlier.origin or earlier.video_sha256 != new.video_sha256:
+        raise Unprocessable(f"this {web.KEY} was used for something else; use a new one", field=web.KEY)
+    if not new.options.is_repeat_of(earlier.options) or services.jobs.cover(earlier.id) != new.cover:
         raise Unprocessable(f"this {web.KEY} was used with other options; use a new one", field=web.KEY)
     return earlier, False

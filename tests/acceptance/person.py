@@ -30,8 +30,12 @@ class Person:
         registration = {"name": "Ada", "username": self.address, "password": PASSWORD}
         requests.post(f"{self.url}/register", json=registration, timeout=PATIENCE).raise_for_status()
         login = requests.post(f"{self.url}/login", auth=(self.address, PASSWORD), timeout=PATIENCE)
-        self.token = login.json()["access_token"]
-        self._http.headers["Authorization"] = f"Bearer {self.token}"
+        self.use(login.json()["access_token"])
+
+    def use(self, token: str) -> None:
+        """Go on as whoever has that token."""
+        self.token = token
+        self._http.headers["Authorization"] = f"Bearer {token}"
 
     def ask(self, method: str, path: str, **options: Any) -> requests.Response:
         return self._http.request(method, f"{self.url}{path}", timeout=PATIENCE, **options)

@@ -192,7 +192,7 @@ def test_conditions_and_parts_are_the_function_s_to_judge(visitor: Person) -> No
     """nginx could answer some of them by itself, but it does not know the ETag and the ranges of an MP3."""
     with videos.bunny().open("rb") as video:
         uploaded = visitor.ask("POST", "/upload", params={"filename": "a.mp4"}, data=video).json()
-    path = visitor.ended(uploaded)["download"]
+    path = visitor.ended(uploaded)["audio"]["url"]
     for headers, got, head in CONDITIONS:
         answers = [visitor.ask(method, path, headers=headers) for method in ("GET", "HEAD")]
         assert [answer.status_code for answer in answers] == [got, head], headers

@@ -27,7 +27,7 @@ def test_a_video_becomes_an_mp3_and_its_owner_gets_a_link(person: Person, form: 
     assert job["state"] == "done", job
 
     mp3 = tmp_path / "video.mp3"
-    download = person.ask("GET", job["download"])
+    download = person.ask("GET", job["audio"]["url"])
     mp3.write_bytes(download.content)
     assert "filename*=UTF-8''Big%20B%C3%BCck.mp3" in download.headers["Content-Disposition"]
     assert videos.play(mp3) == pytest.approx(videos.play(videos.bunny()), abs=0.1)
@@ -43,7 +43,7 @@ def test_a_video_without_sound_fails_and_its_owner_is_told_why(person: Person, t
     with videos.silent(tmp_path).open("rb") as video:
         answer = person.ask("POST", "/upload", files={"file": ("mute.mp4", video)})
     job = person.ended(answer.json())
-    assert (job["state"], job["reason"]) == ("failed", "no_audio")
+    assert (job["state"], job["error"]["reason"]) == ("failed", "no_audio")
     assert "no sound" in person.email()["Text"]
 
 

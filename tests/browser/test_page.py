@@ -9,12 +9,18 @@ import psycopg2
 import pytest
 
 from emulator.system import System
+from functions.model.audio import Note
 from functions.stores.accounts import Accounts
 from functions.stores.jobs import Jobs
 from functions.stores.postgres import Database
 from tests import videos
 from tests.browser.visitor import Visitor
-from tests.jobs import new_job
+from tests.jobs import finish, new_job
+
+
+def talkative(folder: Path) -> Path:
+    """Three seconds, in German and in English, in two chapters."""
+    return videos.bilingual(folder).rename(folder / "talk.mp4")
 
 
 def test_a_video_becomes_an_mp3_to_listen_to_and_to_keep(visitor: Visitor) -> None:
@@ -121,6 +127,93 @@ def test_older_videos_are_one_press_away(visitor: Visitor, system: System) -> No
     visitor.await_that(lambda: visitor.run("return looks"))
     assert visitor.run("return [...document.querySelectorAll('.track')].map(row => row.dataset.id)") == rows
     assert not visitor.sees("#older")
+
+
+def test_what_comes_out_is_chosen_before_and_again_afterwards(visitor: Visitor, tmp_path: Path) -> None:
+    """Format and quality for what is uploaded; then, without sending it again, another format and the other track."""
+    visitor.register()
+    visitor.select("#wanted", format="opus", quality="voice")
+    visitor.choose(talkative(tmp_path))
+    visitor.await_state("done")
+    assert "Opus · voice" in visitor.read(".facts")
+    assert visitor.find("[data-action=download]").accessible_name == "Download Opus talk.mp4"
+
+    visitor.press("choose")
+    assert visitor.focus == ""  # on the first choice, which has no id
+    assert visitor.run("return document.activeElement.name") == "format"
+    tracks = [option.text for option in visitor.chrome.find_elements("css selector", ".track [name=track] option")]
+    assert tracks == ["The one that plays by default", "1: German, mono", "2: English, mono"]
+    visitor.select(".track form", format="flac", track="2")
+    assert not visitor.find(".track [name=quality]").is_enabled()
+    visitor.find(".track form button").click()
+    visitor.await_that(lambda: visitor.count("[data-state=done]") == 2)
+    assert visitor.run("return document.activeElement.className") == "title"
+    assert "FLAC · track 2" in visitor.read(".facts")
+    visitor.press("download")
+    visitor.await_that((visitor.downloads / "talk.flac").exists)
+    assert visitor.complaints == []
+
+
+def test_parts_of_split_audio_are_saved_one_by_one_or_all_together(visitor: Visitor, tmp_path: Path) -> None:
+    """The page of a job that was asked for elsewhere; audio in a zip cannot be played."""
+    visitor.register()
+    visitor.choose(talkative(tmp_path))
+    visitor.await_state("done")
+    visitor.run(
+        "const track = document.querySelector('.track').dataset.id, {token} = JSON.parse(sessionStorage.session);"
+        "fetch('jobs', {method: 'POST', headers: {Authorization: `Bearer ${token}`},"
+        "body: JSON.stringify({source: track, split: 'chapters'})}).then(() => location.reload())"
+    )
+    visitor.await_that(lambda: visitor.sees(".parts"))
+    assert not visitor.find(".track [data-action=play]").is_displayed()
+    visitor.find(".parts summary").click()
+    assert visitor.read(".parts ol").splitlines()[0].startswith("01 One.mp3 0:0")
+    visitor.press("part")
+    visitor.await_that((visitor.downloads / "01 One.mp3").exists)
+    assert 1.3 < videos.play(visitor.downloads / "01 One.mp3") < 1.7
+    assert visitor.read("[data-action=download]") == "Download all as a zip"
+    visitor.press("download")
+    visitor.await_that((visitor.downloads / "talk.zip").exists)
+    assert visitor.complaints == []
+
+
+def test_what_to_do_and_what_to_know_stand_in_the_row(visitor: Visitor, system: System) -> None:
+    """The detail of a failure, such as the tracks that there are, and the notes on audio that is done."""
+    visitor.register()
+    database = Database(system.functions["jobs"].env["DATABASE_URL"])
+    user, jobs = Accounts(database, 5).find(visitor.username), Jobs(database, 60, 3)
+    assert user
+    for ends in ("done", "failed"):
+        claimed = jobs.claim(added.id) if (added := jobs.add(new_job(user.id))) else None
+        assert claimed
+        if ends == "done":
+            finish(jobs, claimed, notes=(Note.INCOMPLETE,))
+        else:
+            jobs.fail(claimed, "no_such_track", "", "The video has no audio track fr. It has: 1 (en).")
+    visitor.chrome.refresh()
+    visitor.await_state("failed")
+    assert visitor.read(".track .problem") == "The video has no audio track fr. It has: 1 (en)."
+    assert visitor.chrome.find_elements("css selector", ".notes")[1].text == Note.INCOMPLETE.sentence
+
+
+def test_a_video_that_is_no_longer_kept_is_not_offered_again(visitor: Visitor, system: System) -> None:
+    """Neither to be tried again nor to be converted in another way; a refusal stands in the row."""
+    visitor.register()
+    url = system.functions["jobs"].env["DATABASE_URL"]
+    add_jobs(visitor, url, 1)
+    visitor.chrome.refresh()
+    visitor.await_state("cancelled")
+    assert visitor.sees("[data-action=again]")
+    visitor.press("choose")
+    with closing(psycopg2.connect(url)) as connection, connection:
+        connection.cursor().execute(
+            "UPDATE jobs SET video = NULL WHERE id = %s", (visitor.find(".track").get_attribute("data-id"),)
+        )
+    visitor.find(".track form button").click()
+    visitor.await_that(lambda: "no longer kept" in visitor.read(".track .problem"))
+    visitor.chrome.refresh()
+    visitor.await_state("cancelled")
+    assert not visitor.sees("[data-action=again], [data-action=choose]")
 
 
 def test_a_job_that_waits_is_cancelled_and_stays(visitor: Visitor, system: System) -> None:
@@ -258,8 +351,8 @@ def test_logging_out_forgets_the_session(visitor: Visitor) -> None:
     assert visitor.run("return sessionStorage.length") == 0
 
 
-@pytest.mark.parametrize("width", [320, 768, 1920])
-def test_nothing_needs_scrolling_sideways(visitor: Visitor, tmp_path: Path, width: int) -> None:
+@pytest.mark.parametrize("width", [320, 360, 768, 1920])
+def test_nothing_needs_scrolling_sideways(visitor: Visitor, system: System, tmp_path: Path, width: int) -> None:
     """From the narrowest phone (WCAG 2.2, 1.4.10) to a wide screen, also with a long name."""
     video = tmp_path / f"{'endless' * 25}.mp4"
     video.write_bytes(b"no video")
@@ -270,6 +363,10 @@ def test_nothing_needs_scrolling_sideways(visitor: Visitor, tmp_path: Path, widt
     visitor.register(secrets.token_hex(100))
     visitor.await_that(lambda: visitor.sees("#address"))
     assert visitor.run("return document.documentElement.scrollWidth <= innerWidth")
+    add_jobs(visitor, system.functions["jobs"].env["DATABASE_URL"], 1)
+    visitor.chrome.refresh()
+    visitor.press("choose")
     visitor.choose(video)
     visitor.await_state("refused")
+    assert visitor.sees(".track form")
     assert visitor.run("return document.documentElement.scrollWidth <= innerWidth")

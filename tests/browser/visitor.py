@@ -10,7 +10,7 @@ from selenium.common.exceptions import NoAlertPresentException, StaleElementRefe
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.ui import WebDriverWait
+from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from tests.waiting import PATIENCE
 
@@ -55,6 +55,11 @@ class Visitor:
             field.clear()
             field.send_keys(value)
         self.find(f"#{form} button.button").click()
+
+    def select(self, form: str, **values: str) -> None:
+        """Chooses from the lists of a form."""
+        for name, value in values.items():
+            Select(self.find(f"{form} [name={name}]")).select_by_value(value)
 
     def choose(self, *videos: Path) -> None:
         self.find("#videos").send_keys("\n".join(map(str, videos)))

@@ -5,9 +5,11 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 import yaml
@@ -17,9 +19,14 @@ import events.bridge.metrics  # noqa: F401 -- registers what the bridge counts
 from events import catalogue, contract
 from events.bridge.settings import Settings as BridgeSettings
 from functions.model import errors
-from functions.model.jobs import JobCount, State
+from functions.model.audio import Audio, Loudness, Note, Part
+from functions.model.containers import Container
+from functions.model.encoding import ENCODINGS, Meaning, Quality
+from functions.model.jobs import Job, JobCount, State
 from functions.model.media import Reason
 from functions.model.notifications import NotificationCount
+from functions.model.options import OneOf, Options
+from functions.model.source import Chapter, Source, Track
 from functions.runtime import metrics
 from functions.runtime.settings import SECRETS, Settings
 
@@ -180,11 +187,94 @@ def test_every_query_parameter_that_a_function_reads_is_told(target: str, headin
     tree = ast.parse((ROOT / "functions" / target / "main.py").read_text(encoding="utf-8"))
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "web.query"]
     read = {each.value for call in calls for each in call.args if isinstance(each, ast.Constant)}
-    if target == "upload":
-        from functions.model.options import Options
+    assert {cells[0].strip("`") for cells in rows(heading, API)} == read
 
-        read |= {option.name for option in fields(Options)}
-    assert {name for cells in rows(heading, API) for name in re.findall(r"`(\w+)`", cells[0])} == read
+
+def test_every_option_is_told_with_the_words_that_it_takes() -> None:
+    """Its default first, and everything else that it takes by name."""
+    told = {name: cells[1] for cells in rows("Options", API) for name in quoted(cells[0])}
+    assert list(told) == [option.name for option in fields(Options)]
+    for option in fields(Options):
+        if isinstance(option.metadata["kind"], OneOf):
+            words = [str(word) for word in option.metadata["kind"].words]
+            assert quoted(told[option.name]) == sorted(words, key=lambda word: word != option.default)
+
+
+def test_what_a_quality_means_in_each_format_is_told() -> None:
+    """As the encodings have it."""
+    below = API.partition("\n| quality | MP3 | M4A, Opus | FLAC, WAV |\n")[2].partition("\n\n")[0].splitlines()[1:]
+    told = {cells[0].strip("`"): cells[1:] for cells in (re.split(r"\s*\|\s*", line)[1:-1] for line in below)}
+    assert list(told) == list(Quality)
+    for quality in Quality:
+        mp3, m4a, opus, flac, wav = (spoken(ENCODINGS[name].meanings[quality]) for name in ENCODINGS)
+        assert (m4a, flac) == (opus, wav)
+        assert [cell.replace(", or `MP3_QUALITY`", "") for cell in told[quality]] == [mp3, m4a, flac]
+
+
+def spoken(meaning: Meaning) -> str:
+    size = f"{meaning.bitrate} kbit/s" if meaning.bitrate else "lossless" if meaning.vbr is None else f"V{meaning.vbr}"
+    return f"{size}, mono" if meaning.mono else size
+
+
+ADA = UUID(int=7)
+NOW = datetime(2026, 11, 26, tzinfo=UTC)
+
+
+def job(state: State, **changes: Any) -> Job:
+    """One of which everything is known that can be."""
+    track = Track(1, "eng", "Commentary", "aac", 2, "stereo", 48_000, default=True)
+    parts = (Part("One", "01 One.mp3", 0, 5, 1.0),)
+    facts = Audio(1.0, 190, 2, 48_000, 1, loudness=Loudness(-20.0, -3.0, -16.0, -1.5), parts=parts, notes=tuple(Note))
+    columns: dict[str, Any] = dict.fromkeys(Job.__dataclass_fields__) | {
+        "id": ADA, "owner": ADA, "fid": ADA, "video": ADA, "audio": ADA, "filename": "video.mp4", "container": "mov",
+        "video_size": 10, "video_sha256": "0" * 64, "options": Options(), "state": state, "progress": 0.5,
+        "source": Source(1.0, (track,), (Chapter(0.0, 1.0, "One"),)), "facts": facts, "audio_size": 5, "duration": 1.0,
+        "created_at": NOW, "queued_at": NOW, "started_at": NOW, "finished_at": NOW,
+        "reason": "no_audio" if state is State.FAILED else None,
+    }  # fmt: skip
+    return Job(**columns | changes)
+
+
+def members(value: Any, path: str = "") -> Iterator[str]:
+    """The path of everything in a document that has nothing below it; the options are told elsewhere."""
+    if isinstance(value, dict) and path != "options":
+        for name, below in value.items():
+            yield from members(below, f"{path}.{name}" if path else name)
+    elif isinstance(value, list):
+        for each in value:
+            yield from members(each, f"{path}[]")
+    else:
+        yield path
+
+
+def test_every_member_of_a_job_is_told_and_no_other() -> None:
+    """In whatever state it is: everything that its document can have stands in the table, in its order."""
+    documents = [job(state).public() for state in State]
+    shown = {member for document in documents for member in members(document)} - {"audio", "error"}
+    told = table("The job", API)
+    assert set(told) == shown
+    whole = list(members(job(State.DONE, reason="no_audio").public()))
+    assert [member for member in told if member in whole] == list(dict.fromkeys(whole))
+
+
+def test_the_sample_of_a_job_has_every_member_of_one_that_is_done() -> None:
+    """As many as such a job has that was not split, of a video without chapters."""
+    [sample] = [json.loads(text) for text in re.findall(r"```json\n(.*?)```", API, re.DOTALL) if '"links"' in text]
+    facts = replace(job(State.DONE).facts or Audio(0, 0, 0, 0, 0), parts=(), notes=())
+    real = job(State.DONE, facts=facts).public()
+    real["source"]["chapters"] = []
+    assert list(members(sample)) == list(members(real))
+    assert sample["options"] == Options().as_json()
+
+
+def test_every_container_and_every_note_is_listed() -> None:
+    """Clients match on these words."""
+    listed = API.partition("one of these containers:")[2].partition("\n\n")[0]
+    assert quoted(listed) == [container.word for container in Container]
+    notes = dict(
+        re.findall(r"^\| `(\w+)` \| ([^|]+) \|$", API.partition("| note |")[2].partition("\n\n")[0], re.MULTILINE)
+    )
+    assert list(notes) == list(Note)
 
 
 def test_every_problem_is_listed_with_its_status() -> None:

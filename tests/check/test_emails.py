@@ -5,6 +5,7 @@ from email import message_from_bytes, policy
 from email.header import decode_header, make_header
 from email.message import EmailMessage, Message
 from email.utils import getaddresses
+from html import escape
 from typing import Any
 from uuid import UUID
 
@@ -16,8 +17,8 @@ from functions.model.audio import Audio, Note, Part
 from functions.model.jobs import State
 from functions.model.media import Reason
 from functions.model.notifications import Notification
-from functions.model.options import Options
-from functions.notify import emails
+from functions.model.options import NAMES, Options
+from functions.notify import emails, wishes
 
 LINK = "https://example.org/download?fid=1&token=2"
 HEADERS = ["Subject", "From", "To", "Message-ID", "Auto-Submitted", "MIME-Version", "Content-Type"]
@@ -26,7 +27,7 @@ HEADERS = ["Subject", "From", "To", "Message-ID", "Auto-Submitted", "MIME-Versio
 def email(**changes: Any) -> EmailMessage:
     owed: dict[str, Any] = {
         "job": UUID(int=7), "generation": 0, "outcome": State.DONE, "tries": 1, "fid": UUID(int=8),
-        "filename": "video.mp4", "reason": None, "detail": None, "facts": None, "options": Options(), "name": "Ada",
+        "filename": "video.mp4", "reason": None, "detail": None, "options": Options(), "facts": None, "name": "Ada",
         "email": "ada@example.org", "mails_this_hour": 0,
     }  # fmt: skip
     return emails.compose(Notification(**owed | changes), "Videos <videos@example.org>", LINK)
@@ -54,6 +55,86 @@ def test_a_failed_job_brings_its_reason_in_plain_words(reason: Reason) -> None:
     assert message["Subject"] == "No MP3 from video.mp4"
     assert reason.sentence in text
     assert reason.sentence in page.replace("&#x27;", "'")
+
+
+def test_what_the_owner_should_do_stands_in_place_of_the_reason_s_sentence() -> None:
+    """It names what the sentence cannot, such as the tracks; a name in it becomes neither markup nor a line."""
+    say = "The video has no audio track de. It has: 1 (en “<b>A</b>\n“)."
+    _, text, page = arrived(outcome=State.FAILED, reason="no_such_track", detail=say)
+    assert say.replace("\n", "") in text
+    assert "It has: 1 (en “&lt;b&gt;A&lt;/b&gt;“)." in page
+    assert Reason.NO_SUCH_TRACK.sentence not in text
+
+
+@pytest.mark.parametrize("format_", ["m4a", "opus", "flac", "wav"])
+def test_the_format_is_named_as_people_write_it(format_: str) -> None:
+    """In the subject, in both texts, and as the suffix of what is downloaded."""
+    options = Options().asked({"format": format_})
+    message, text, page = arrived(options=options)
+    assert message["Subject"] == f"Your {options.encoding.name} is ready: video.mp4"
+    assert f"your {options.encoding.name} of video.mp4 is ready" in text
+    assert f">Download video.{format_}<" in page
+    assert "MP3" not in text + page
+    assert arrived(outcome=State.FAILED, options=options)[0]["Subject"] == f"No {options.encoding.name} from video.mp4"
+
+
+def audio(**changes: Any) -> Audio:
+    return Audio(duration=9, bitrate=190, channels=2, sample_rate=44_100, track=1, **changes)
+
+
+@pytest.mark.parametrize("note", Note)
+def test_what_is_odd_about_the_audio_is_told(note: Note) -> None:
+    """For instance that the recording was interrupted."""
+    _, text, page = arrived(facts=audio(notes=(note,)))
+    assert note.sentence in text.splitlines()
+    assert f"<p>{note.sentence}</p>" in page
+
+
+def test_audio_that_was_split_is_called_a_zip_of_so_many_files() -> None:
+    """The link leads to all of them."""
+    parts = tuple(Part(f"{number}", f"{number}.mp3", 0, 1, 1.5) for number in range(12))
+    _, text, page = arrived(facts=audio(parts=parts))
+    assert "a zip of 12 files" in text
+    assert ">Download video.zip<" in page
+
+
+WISHES = {
+    "quality voice": {"quality": "voice"},
+    "bitrate 128 kbit/s": {"bitrate": "128"},
+    "vbr 0": {"vbr": "0"},
+    "channels mono, sample rate 22050 Hz": {"channels": "mono", "sample_rate": "22050"},
+    "track pt-BR": {"track": "pt-BR"},
+    "start 1:02.5, end 1:00:00": {"start": "62.5", "end": "3600"},
+    "split chapters, loudness podcast": {"split": "chapters", "loudness": "podcast"},
+    "loudness -14 LUFS": {"loudness": "-14"},
+    "title “A <b> B”, artist removed, comment “one two”": {"title": "A <b> B", "artist": "", "comment": "one\ntwo"},
+    "tags strip, chapters strip, cover 0:09, copy never": {
+        "tags": "strip", "chapters": "strip", "cover": "9", "copy": "never",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "asked"), WISHES.items(), ids=WISHES)
+@pytest.mark.parametrize("outcome", [State.DONE, State.FAILED])
+def test_what_was_asked_for_is_one_line(line: str, asked: dict[str, str], outcome: State) -> None:
+    """Only what is not as usual."""
+    reason = "no_audio" if outcome == State.FAILED else None
+    _, text, page = arrived(outcome=outcome, reason=reason, options=Options().asked(asked))
+    assert f"You asked for: {line}." in text
+    assert f"<p>You asked for: {escape(line)}.</p>" in page
+
+
+def test_every_option_that_can_be_asked_for_is_told() -> None:
+    """One that is added is told too; the format is, by its name."""
+    asked = {name for values in WISHES.values() for name in values}
+    assert asked | {"format", "album", "year", "genre"} == set(NAMES)
+    assert wishes.told(Options().asked({"album": "x", "year": "1999", "genre": "y"})).count("“") == 3
+
+
+@pytest.mark.parametrize("asked", [{}, {"format": "flac"}, {"quality": "standard"}], ids=str)
+def test_where_nothing_was_asked_for_nothing_is_told(asked: dict[str, str]) -> None:
+    assert "asked" not in arrived(options=Options().asked(asked))[1]
+    assert "asked" not in arrived(options=Options(vbr=5).asked({}))[1]  # MP3_QUALITY
 
 
 def test_a_second_email_about_the_same_is_the_same() -> None:
@@ -100,27 +181,3 @@ def test_a_name_in_any_script_arrives(name: str) -> None:
     message = message_from_bytes(email(filename=f"{name}.mp4", name=name).as_bytes())
     assert str(make_header(decode_header(message["Subject"]))) == f"Your MP3 is ready: {name}.mp4"
     assert str(make_header(decode_header(message["To"]))).startswith(name)
-
-
-def test_an_email_says_what_was_asked_for_and_how_it_came_out() -> None:
-    """Options by which one conversion of a video is told from another, how many parts there are, and what to know."""
-    parts = tuple(Part(str(at), f"{at}.opus", 0, 1, 1.0) for at in range(3))
-    facts = Audio(1.0, 64, 1, 48_000, 2, parts=parts, notes=(Note.INCOMPLETE,))
-    options = Options().asked({"format": "opus", "quality": "voice", "split": "chapters", "start": "1:00"})
-    message, text, page = arrived(options=options, facts=facts)
-    assert message["Subject"] == "Your Opus is ready: video.mp4"
-    for body in (text, page):
-        assert "You asked for: quality voice, bitrate 64, channels mono, start 60.0, split chapters." in body
-        assert "a zip of 3 files" in body
-        assert Note.INCOMPLETE.sentence in body
-    assert "video.zip" in page
-
-
-def test_an_email_of_which_nothing_was_asked_has_no_word_of_it() -> None:
-    assert all("asked" not in body for body in arrived()[1:])
-
-
-def test_the_detail_of_a_failure_is_told_where_there_is_one() -> None:
-    """It knows more than the reason's own sentence."""
-    told = arrived(outcome=State.FAILED, reason="no_such_track", detail="It has: 1 (eng).")
-    assert all("It has: 1 (eng)." in body for body in told[1:])

@@ -201,7 +201,7 @@ class Person:
         for sent in self.accepted:
             while (job := self._insist("GET", f"/jobs/{sent['id']}").json())["state"] != "done":
                 if job["state"] in ("failed", "cancelled") or time.monotonic() > deadline:
-                    raise Lost(f"job {job['id']} is {job['state']}, {job.get('reason', 'and stays so')}")
+                    raise Lost(f"job {job['id']} is {job['state']}, {job['error'] or 'and stays so'}")
                 time.sleep(0.2)
             while job["fid"] not in self._mails.told:
                 if time.monotonic() > deadline:

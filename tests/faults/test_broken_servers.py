@@ -223,7 +223,7 @@ def test_a_job_whose_workers_all_die_fails_and_can_be_revived(
         harness.until_swept(partial(is_passed, harness.crash_at("jobs.renew")))
     harness.until_swept(lambda: harness.mails(job) == 1)
     failed = person.ask("GET", f"/jobs/{job['id']}").json()
-    assert (failed["state"], failed["reason"]) == ("failed", "retries_exhausted")
+    assert (failed["state"], failed["error"]["reason"]) == ("failed", "retries_exhausted")
     assert person.ask("POST", f"/jobs/{job['id']}/retry").status_code == 202
     harness.until_swept(lambda: harness.is_told_once(job))
 

@@ -91,7 +91,7 @@ def test_a_deleted_job_is_hidden_at_once_and_its_bytes_go_later(
     """Nothing is removed under a download that may still run; after the longest one, video and MP3 are gone."""
     job = upload(videos.bunny())
     until(lambda: harness.is_told_once(job))
-    link = person.ask("GET", f"/jobs/{job['id']}").json()["download"]
+    link = person.ask("GET", f"/jobs/{job['id']}").json()["links"]["audio"]
     files = {harness.row(job)["video"], harness.row(job)["audio"]}
     assert person.ask("DELETE", f"/jobs/{job['id']}").status_code == 204
     for path in (f"/jobs/{job['id']}", link):

@@ -1,9 +1,10 @@
 """Jobs: their owner lists them, cancels, deletes and retries them; nobody else learns that they exist."""
 
+import hashlib
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -12,15 +13,20 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from functions.jobs import cursor
+from functions.jobs.again import MOST
+from functions.model.audio import Loudness, Note, Part
+from functions.model.containers import Container
+from functions.model.encoding import ENCODINGS
 from functions.model.jobs import Job, State
 from functions.model.media import Reason
 from functions.model.options import Options
+from functions.model.source import Chapter, Source, Track
 from functions.stores.expiry import Expiry
 from functions.stores.jobs import Jobs
 from functions.stores.postgres import Database
 from tests import jobs as jobs_of_tests
 from tests.events import harness
-from tests.functions.harness import Person, problem
+from tests.functions.harness import VIDEO, Person, problem
 
 Function = Callable[..., FlaskClient]
 Make = Callable[..., Job]
@@ -53,38 +59,213 @@ def fail(jobs: Jobs, add: Make) -> Callable[[Reason], Job]:
 
 
 def test_a_queued_job_is_shown(client: FlaskClient, add: Make) -> None:
-    """Nothing that is only for operators is among its members."""
-    job = add(filename="größe.mp4")
+    """Every member has its place from the start; nothing that is only for operators is among them."""
+    job = add(filename="größe.mp4", video_sha256="ab" * 32)
     shown = client.get(f"/{job.id}").json
     assert shown == {
-        "id": str(job.id), "fid": str(job.fid), "filename": "größe.mp4", "size": job.video_size, "state": "queued",
-        "options": job.options.as_json(), "source": None, "progress": 0.0, "created_at": job.created_at.isoformat(),
+        "id": str(job.id), "fid": str(job.fid), "state": "queued", "created_at": written(job.created_at),
+        "queued_at": written(job.queued_at), "started_at": None, "finished_at": None,
+        "source": {
+            "filename": "größe.mp4", "size_bytes": job.video_size, "digest": "sha256:" + "ab" * 32, "container": "mp4",
+            "duration_seconds": None, "tracks": None, "chapters": None,
+        },
+        "options": job.options.as_json(), "progress": {"phase": "waiting", "percent": 0.0}, "audio": None,
+        "error": None,
+        "links": {"self": f"/jobs/{job.id}", "cancel": f"/jobs/{job.id}/cancel", "again": "/jobs"},
     }  # fmt: skip
 
 
-def test_a_running_job_shows_its_progress(client: FlaskClient, add: Make, jobs: Jobs) -> None:
-    """Rounded, as its worker last renewed it."""
+def written(time: datetime) -> str:
+    """As RFC 3339 has it, in UTC, to the millisecond."""
+    return f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{time.microsecond // 1000:03}Z"
+
+
+def test_times_are_in_utc_to_the_millisecond(add: Make) -> None:
+    """Whatever the clock and the time zone of the connection are."""
+    odd = datetime(2026, 11, 26, 1, 2, 3, 999_999, timezone(timedelta(hours=5, minutes=30)))
+    shown = replace(add(), created_at=odd, started_at=odd.replace(microsecond=0)).public()
+    assert (shown["created_at"], shown["started_at"]) == ("2026-11-25T19:32:03.999Z", "2026-11-25T19:32:03.000Z")
+
+
+@pytest.mark.parametrize("container", Container)
+def test_a_container_is_called_as_people_call_it(container: Container, add: Make) -> None:
+    """Not as ffmpeg calls what reads it: "mov", "wv", "rm"."""
+    word = replace(add(), container=container.value).public()["source"]["container"]
+    assert word == container.name.lower().replace("_", "-")
+
+
+SOURCE = Source(
+    12.34567,
+    (
+        Track(1, "deu", "Kommentar", "aac", 2, "stereo", 48_000, True),
+        Track(2, None, None, None, None, None, None, False),
+    ),
+    (Chapter(0, 5.0004, "Anfang"), Chapter(5.0004, 12.34567, None)),
+)
+
+
+def test_what_was_found_in_the_video_is_shown_whatever_comes_of_it(client: FlaskClient, add: Make, jobs: Jobs) -> None:
+    """So that somebody whose track is not there sees those that are."""
     claimed = jobs.claim(add().id)
     assert claimed
-    jobs.renew(claimed, 0.51234)
+    jobs.note_source(claimed, SOURCE)
+    jobs.fail(claimed, "no_such_track", "", "Choose 1 or 2.")
     shown = client.get(f"/{claimed.id}").json
-    assert (shown["state"], shown["progress"]) == ("converting", 0.512)
+    assert shown["error"] == {"reason": "no_such_track", "detail": "Choose 1 or 2."}
+    assert shown["source"]["duration_seconds"] == 12.346
+    assert shown["source"]["tracks"] == [
+        {"index": 1, "language": "deu", "title": "Kommentar", "codec": "aac", "channels": 2, "channel_layout": "stereo",
+         "sample_rate_hz": 48_000, "default": True},
+        {"index": 2, "language": None, "title": None, "codec": None, "channels": None, "channel_layout": None,
+         "sample_rate_hz": None, "default": False},
+    ]  # fmt: skip
+    assert shown["source"]["chapters"] == [
+        {"start_seconds": 0, "end_seconds": 5.0, "title": "Anfang"},
+        {"start_seconds": 5.0, "end_seconds": 12.346, "title": None},
+    ]
 
 
-def test_a_finished_job_shows_where_its_mp3_is(client: FlaskClient, finish: Make) -> None:
-    """And how long it plays."""
-    job = finish()
+def test_a_running_job_shows_its_progress(client: FlaskClient, add: Make, jobs: Jobs) -> None:
+    """As its worker last renewed it. It is not 100 before the audio can be fetched, and does not fall when it fails."""
+    claimed = jobs.claim(add().id)
+    assert claimed
+    seen = []
+    for progress in (0.0, 0.51234, 0.3, 0.9999, 1.0):
+        jobs.renew(claimed, progress)
+        shown = client.get(f"/{claimed.id}").json
+        assert (shown["state"], shown["progress"]["phase"], shown["audio"]) == ("converting", "converting", None)
+        assert shown["started_at"] >= shown["queued_at"]
+        seen.append(shown["progress"]["percent"])
+    assert seen == [0, 51.2, 51.2, 99.9, 99.9]
+    jobs.fail(claimed, "damaged", "")
+    assert client.get(f"/{claimed.id}").json["progress"] == {"phase": None, "percent": 99.9}
+
+
+@pytest.mark.parametrize("leave", ["hand back", "retry"])
+def test_a_job_that_waits_for_another_attempt_begins_anew(
+    leave: str, client: FlaskClient, add: Make, jobs: Jobs
+) -> None:
+    """What the last attempt had reached is lost with it."""
+    claimed = jobs.claim(add().id)
+    assert claimed
+    jobs.renew(claimed, 0.5)
+    if leave == "retry":
+        jobs.fail(claimed, "timed_out", "")
+        assert client.get(f"/{claimed.id}").json["progress"]["percent"] == 50
+        jobs.retry(claimed.id, claimed.owner)
+    else:
+        jobs.hand_back(claimed, "the disk is full", refund=True)
+    assert client.get(f"/{claimed.id}").json["progress"] == {"phase": "waiting", "percent": 0}
+
+
+def test_a_finished_job_shows_its_audio(client: FlaskClient, finish: Make) -> None:
+    """Where it is, what it is called, and what is known of it."""
+    job = finish(filename="größe.mov")
     shown = client.get(f"/{job.id}").json
-    assert (shown["state"], shown["progress"], shown["duration"], shown["mp3_size"]) == ("done", 1, 1.5, job.audio_size)
-    assert shown["download"] == f"/download?fid={job.fid}"
-    assert shown["finished_at"]
+    assert (shown["state"], shown["progress"]) == ("done", {"phase": None, "percent": 100})
+    assert shown["audio"] == {
+        "url": f"/download?fid={job.fid}", "filename": "größe.mp3", "mime_type": "audio/mpeg",
+        "size_bytes": job.audio_size, "duration_seconds": 1.5, "bitrate_kbps": 190, "channels": 2,
+        "sample_rate_hz": 44_100, "track": 1, "copied": False, "loudness_lufs": None, "true_peak_dbtp": None,
+        "measured_loudness_lufs": None, "measured_true_peak_dbtp": None, "parts": [], "notes": [],
+    }  # fmt: skip
+    assert job.finished_at
+    assert (shown["finished_at"], shown["error"]) == (written(job.finished_at), None)
+
+
+@pytest.mark.parametrize(("format_", "mime_type"), {each: ENCODINGS[each].mime_type for each in ENCODINGS}.items())
+def test_name_and_type_of_the_audio_follow_its_format(format_: str, mime_type: str, finish: Make) -> None:
+    audio = finish(options=Options().asked({"format": format_})).public()["audio"]
+    assert (audio["filename"], audio["mime_type"]) == (f"video.{format_}", mime_type)
+
+
+def test_loudness_parts_and_notes_of_the_audio_are_shown(client: FlaskClient, add: Make, jobs: Jobs) -> None:
+    """Loudness as it was and as it is, each part with its own address, and each note as a word and a sentence."""
+    claimed = jobs.claim(add().id)
+    assert claimed
+    jobs_of_tests.finish(
+        jobs, claimed, loudness=Loudness(-23.4, -5.1, -16.02, -1.3), copied=True, notes=(Note.INCOMPLETE,),
+        parts=(Part("Anfang", "01 Anfang.mp3", 40, 3, 1.00049), Part("Ende", "02 Ende.mp3", 80, 2, 0.5)),
+    )  # fmt: skip
+    shown = client.get(f"/{claimed.id}").json["audio"]
+    url_1, url_2 = (f"/download?fid={claimed.fid}&part={number}" for number in (1, 2))
+    reached, measured = ("loudness_lufs", "true_peak_dbtp"), ("measured_loudness_lufs", "measured_true_peak_dbtp")
+    assert [shown[name] for name in (*reached, *measured)] == [-16.02, -1.3, -23.4, -5.1]
+    assert (shown["filename"], shown["mime_type"], shown["copied"]) == ("video.zip", "application/zip", True)
+    assert shown["notes"] == [{"note": "incomplete", "says": Note.INCOMPLETE.sentence}]
+    assert shown["parts"] == [
+        {"title": "Anfang", "filename": "01 Anfang.mp3", "size_bytes": 3, "duration_seconds": 1.0, "url": url_1},
+        {"title": "Ende", "filename": "02 Ende.mp3", "size_bytes": 2, "duration_seconds": 0.5, "url": url_2},
+    ]  # fmt: skip
+
+
+def test_the_audio_of_an_earlier_release_is_shown_as_far_as_it_is_known(finish: Make) -> None:
+    """Such a row has no facts, and its `fid` is an id of its own."""
+    job = replace(finish(fid=UNKNOWN), facts=None)
+    shown = job.public()
+    audio = shown["audio"]
+    assert (audio["url"], audio["duration_seconds"], audio["size_bytes"]) == (
+        f"/download?fid={UNKNOWN}",
+        1.5,
+        job.audio_size,
+    )
+    assert (audio["bitrate_kbps"], audio["copied"], audio["parts"], audio["notes"]) == (None, False, [], [])
+    assert "waveform" not in shown["links"]
+
+
+LINKS = {
+    State.QUEUED: ["self", "cancel", "again"],
+    State.CONVERTING: ["self", "cancel", "again"],
+    State.DONE: ["self", "audio", "waveform", "again"],
+    State.FAILED: ["self", "retry", "again"],
+    State.CANCELLED: ["self", "retry", "again"],
+    State.EXPIRED: ["self", "again"],
+}
+
+
+@pytest.mark.parametrize("state", State)
+def test_links_lead_only_where_the_job_can_go(
+    state: State, client: FlaskClient, add: Make, jobs: Jobs, sql: Callable[..., Any]
+) -> None:
+    """Each is answered with a success; what depends on the video is not offered once that is gone."""
+    claimed = jobs.claim(add().id)
+    job = claimed and jobs_of_tests.finish(jobs, claimed, peaks=b"\x01")
+    assert job
+    lease = "lease_until = CASE %s WHEN 'converting' THEN now() END"
+    sql(f"UPDATE jobs SET state = %s, {lease}, reason = CASE %s WHEN 'failed' THEN 'damaged' END", state, state, state)
+    shown = client.get(f"/{job.id}").json
+    assert list(shown["links"]) == LINKS[state]
+    assert (shown["progress"]["percent"] == 100) == (shown["audio"] is not None) == (state is State.DONE)
+    sql("UPDATE jobs SET video = NULL")
+    kept = client.get(f"/{job.id}").json["links"]
+    assert list(kept) == [name for name in LINKS[state] if name not in ("retry", "again")]
+    sql("UPDATE jobs SET video = %s", str(job.video))
+    assert client.get(shown["links"]["self"].removeprefix("/jobs")).json == shown
+    if "waveform" in shown["links"]:
+        assert client.get(shown["links"]["waveform"].removeprefix("/jobs")).status_code == 200
+    assert client.post("/", json={"source": str(job.id)}).status_code == 202
+    for name in {"cancel", "retry"} & shown["links"].keys():
+        assert client.post(shown["links"][name].removeprefix("/jobs")).status_code in (200, 202)
 
 
 def test_a_failed_job_shows_its_reason(client: FlaskClient, fail: Callable[[Reason], Job]) -> None:
     """As a stable word for programs and as a sentence; what ffmpeg said is for the log."""
     shown = client.get(f"/{fail(Reason.NO_AUDIO).id}")
-    assert (shown.json["reason"], shown.json["detail"]) == ("no_audio", Reason.NO_AUDIO.sentence)
+    assert shown.json["error"] == {"reason": "no_audio", "detail": Reason.NO_AUDIO.sentence}
+    assert shown.json["audio"] is None
     assert "ffmpeg" not in shown.text
+
+
+def test_one_document_for_one_thing(client: FlaskClient, add: Make, fail: Callable[[Reason], Job]) -> None:
+    """The list, the job itself, and whatever moves it show the same."""
+    job = fail(Reason.TIMED_OUT)
+    add()
+    assert client.get("/").json["jobs"][1] == client.get(f"/{job.id}").json
+    assert client.post(f"/{job.id}/retry").json == client.get(f"/{job.id}").json
+    assert client.post(f"/{job.id}/cancel").json == client.get(f"/{job.id}").json
+    made = client.post("/", json={"source": str(job.id), "format": "wav"}).json
+    assert made == client.get(f"/{made['id']}").json
+    assert made["id"] == made["fid"] != str(job.id)
 
 
 def follow(client: FlaskClient, address: str | None) -> list[list[str]]:
@@ -272,40 +453,81 @@ def test_a_video_is_converted_again_without_being_sent_again(
     again: Callable[..., TestResponse], finish: Make, jobs: Jobs, sink: harness.Function
 ) -> None:
     """A new job of the same video, with options of its own; the first one stays as it is."""
-    first = finish(filename="größe.mp4", options=Options(vbr=7))
+    first = finish(filename="größe.mp4", options=Options(vbr=7, title="Once"))
     answer = again(first, format="opus", start=1.5)
     job = jobs.find(UUID(answer.json["id"]))
     assert job
     assert (answer.status_code, answer.headers["Location"]) == (202, f"/jobs/{job.id}")
-    assert (job.state, job.id, job.fid, job.video, job.filename) == (
-        "queued",
-        job.fid,
-        job.id,
-        first.video,
-        "größe.mp4",
-    )
+    assert "Idempotent-Replayed" not in answer.headers
+    assert (job.state, job.fid, job.video, job.filename) == ("queued", job.id, first.video, "größe.mp4")
     assert job.options == Options().asked({"format": "opus", "start": 1.5})
     assert jobs.find(first.id) == first
-    (event,) = sink.asked
-    assert event.headers["ce-subject"] == f"jobs/{job.id}"
+    [announced] = [asked.event for asked in sink.asked]
+    assert (announced.job, announced.source, announced.correlationid) == (job.id, "/functions/jobs", job.correlationid)
 
 
-def test_a_cover_that_was_uploaded_goes_along(again: Callable[..., TestResponse], add: Make, jobs: Jobs) -> None:
-    """Unless another is asked for."""
+def test_what_is_not_asked_for_is_as_the_service_has_it(function: Function, finish: Make, ada: Person) -> None:
+    """As for an upload, and not as it was in the other job."""
+    client = function("jobs", MP3_QUALITY="6")
+    body = {"source": str(finish(options=Options(vbr=0, artist="Ada")).id)}
+    shown = client.post("/", json=body, headers=ada.headers).json["options"]
+    assert shown == Options(vbr=6).as_json()
+
+
+def test_converting_again_stands_though_nobody_takes_its_event(
+    again: Callable[..., TestResponse], finish: Make, sink: harness.Function, sql: Callable[..., Any]
+) -> None:
+    """Sweep sends it later."""
+    sink.behave = harness.answers(503)
+    assert again(finish()).status_code == 202
+    assert sql("SELECT hints FROM jobs WHERE state = 'queued'") == [(0,)]
+
+
+def test_the_cover_that_was_uploaded_can_be_asked_for(
+    again: Callable[..., TestResponse], add: Make, jobs: Jobs
+) -> None:
+    """It cannot be sent in JSON, and need not be."""
     first = add(cover=b"\xff\xd8\xff", options=Options(cover="upload"))
-    kept, stripped = again(first).json, again(first, cover="strip").json
-    assert (kept["options"]["cover"], jobs.cover(UUID(kept["id"]))) == ("upload", b"\xff\xd8\xff")
-    assert (stripped["options"]["cover"], jobs.cover(UUID(stripped["id"]))) == ("strip", None)
+    with_it, without = again(first, cover="upload", vbr=4).json, again(first).json
+    assert (with_it["options"]["cover"], jobs.cover(UUID(with_it["id"]))) == ("upload", b"\xff\xd8\xff")
+    assert (without["options"]["cover"], jobs.cover(UUID(without["id"]))) == ("keep", None)
+    problem(again(add(), cover="upload"), 422, "unprocessable", field="cover")
 
 
 def test_a_repeat_of_converting_again_makes_no_second_job(again: Callable[..., TestResponse], finish: Make) -> None:
-    """The key is for one source and one set of options."""
-    first = finish()
-    made, repeated = (again(first, "key", vbr=4) for _ in range(2))
+    """The key, of 255 characters at most, is for one source and one set of options."""
+    first, key = finish(), "k" * 255
+    made, repeated = (again(first, key, vbr=4) for _ in range(2))
     assert made.json["id"] == repeated.json["id"]
-    assert repeated.headers["Idempotent-Replayed"] == "true"
-    problem(again(first, "key", vbr=5), 422, "unprocessable", field="Idempotency-Key")
-    problem(again(finish(video_sha256="1" * 64), "key", vbr=4), 422, "unprocessable", field="Idempotency-Key")
+    assert (made.headers.get("Idempotent-Replayed"), repeated.headers["Idempotent-Replayed"]) == (None, "true")
+    problem(again(first, key, vbr=5), 422, "unprocessable", field="Idempotency-Key")
+    problem(again(finish(), key, vbr=4), 422, "unprocessable", field="Idempotency-Key")
+    problem(again(first, key + "k"), 400, "bad-request", field="Idempotency-Key")
+
+
+@pytest.mark.parametrize("lost", ["video", "job"])
+def test_a_repeat_is_answered_as_before_whatever_became_of_the_source(
+    lost: str, again: Callable[..., TestResponse], finish: Make, jobs: Jobs, sql: Callable[..., Any]
+) -> None:
+    """An answer that got lost must not turn into a refusal."""
+    first = finish()
+    made = again(first, "key")
+    if lost == "video":
+        sql("UPDATE jobs SET video = NULL")
+    else:
+        jobs.delete(first.id, first.owner)
+    assert again(first, "key").json == made.json
+
+
+def test_the_key_of_an_upload_is_for_no_other_request(
+    again: Callable[..., TestResponse], finish: Make, function: Function, ada: Person
+) -> None:
+    """Nor is the key of a conversion for an upload, even of the same bytes."""
+    problem(again(finish(idempotency_key="upload"), "upload"), 422, "unprocessable", field="Idempotency-Key")
+    again(finish(video_sha256=hashlib.sha256(VIDEO).hexdigest()), "again")
+    headers = {**ada.headers, "Idempotency-Key": "again"}
+    answer = function("upload").post("/", data=VIDEO, headers=headers)
+    problem(answer, 422, "unprocessable", field="Idempotency-Key")
 
 
 def test_a_video_that_is_no_longer_kept_is_not_converted_again(
@@ -313,31 +535,74 @@ def test_a_video_that_is_no_longer_kept_is_not_converted_again(
 ) -> None:
     """The answer says what to do."""
     first = finish()
-    expiry.take_old_videos(0, 100)
-    assert "upload it again" in problem(again(first), 409, "conflict")["detail"]
+    expiry.take_old_videos(-1, 100)
+    assert "upload it again" in problem(again(first), 409, "conflict", field="source")["detail"]
 
 
-@pytest.mark.parametrize(
-    ("body", "status", "field"),
-    [
-        ({}, 400, "source"),
-        ({"source": 5}, 400, "source"),
-        ({"source": "x"}, 404, None),
-        ({"source": str(UNKNOWN)}, 404, "source"),
-        ({"source": str(UNKNOWN), "bitrat": 128}, 400, "bitrat"),
-    ],
-    ids=str,
-)
-def test_what_cannot_be_converted_again_is_told(
-    body: dict[str, Any], status: int, field: str | None, client: FlaskClient
+def test_a_job_that_was_deleted_is_not_converted_again(
+    again: Callable[..., TestResponse], finish: Make, jobs: Jobs
 ) -> None:
-    slug = {400: "bad-request", 404: "not-found"}[status]
-    assert problem(client.post("/", json=body), status, slug).get("field") == field
+    first = finish()
+    jobs.delete(first.id, first.owner)
+    problem(again(first), 404, "not-found", field="source")
 
 
-def test_options_that_are_not_taken_are_refused_here_too(again: Callable[..., TestResponse], finish: Make) -> None:
-    problem(again(finish(), bitrate=128, quality="max"), 422, "unprocessable", field="quality")
-    problem(again(finish(), vbr=10), 422, "unprocessable", field="vbr")
+def test_nobody_has_hundreds_of_conversions_waiting_that_cost_them_nothing(
+    again: Callable[..., TestResponse], add: Make, sql: Callable[..., Any]
+) -> None:
+    """What somebody uploads takes them time; this takes a hundred bytes."""
+    first = add()
+    made = [again(first).status_code for _ in range(MOST + 1)]
+    assert made == [202] * MOST + [429]
+    refused = again(first)
+    problem(refused, 429, "throttled")
+    assert refused.headers["Retry-After"] == "60"
+    sql("UPDATE jobs SET state = 'cancelled', finished_at = now() WHERE id <> %s", first.id)
+    assert again(first).status_code == 202
+
+
+MALFORMED = {
+    "no source": ({}, 400, "source"),
+    "null": ({"source": None}, 400, "source"),
+    "a number": ({"source": 5}, 422, "source"),
+    "a list": ({"source": [str(UNKNOWN)]}, 422, "source"),
+    "no id": ({"source": "x"}, 422, "source"),
+    "nobody's job": ({"source": str(UNKNOWN)}, 404, "source"),
+    "a word that is none": ({"source": str(UNKNOWN), "bitrat": 128}, 400, "bitrat"),
+    "another member of the job": ({"source": str(UNKNOWN), "filename": "a.mp4"}, 400, "filename"),
+    "a value that is none": ({"source": str(UNKNOWN), "vbr": 10}, 422, "vbr"),
+    "options that exclude each other": ({"source": str(UNKNOWN), "bitrate": 128, "quality": "max"}, 422, "quality"),
+}
+
+
+@pytest.mark.parametrize(("body", "status", "field"), MALFORMED.values(), ids=MALFORMED)
+def test_what_cannot_be_converted_again_is_told(
+    body: dict[str, Any], status: int, field: str, client: FlaskClient
+) -> None:
+    """With the part that is wrong."""
+    slug = {400: "bad-request", 404: "not-found", 422: "unprocessable"}[status]
+    problem(client.post("/", json=body), status, slug, field=field)
+
+
+def test_a_misspelt_option_is_told_the_nearest(again: Callable[..., TestResponse], finish: Make) -> None:
+    assert "`bitrate`" in problem(again(finish(), bitrat=128), 400, "bad-request", field="bitrat")["detail"]
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b'"x"', b"\xff", b'{"source": "a", "source": "b"}'])
+def test_a_body_that_is_no_object_is_refused(body: bytes, client: FlaskClient) -> None:
+    problem(client.post("/", data=body), 400, "bad-request")
+
+
+def test_options_are_not_taken_from_the_query(client: FlaskClient, finish: Make) -> None:
+    """Here they are in the body; ignored, they would be missed in the audio."""
+    answer = client.post("/?format=opus", json={"source": str(finish().id)})
+    problem(answer, 400, "bad-request", field="format")
+
+
+@pytest.mark.parametrize("text", ["\0", "\ud800", "\u202e", "a\0b", "\U0010ffff"])
+def test_no_text_breaks_a_row(text: str, again: Callable[..., TestResponse], finish: Make) -> None:
+    """JSON can say what Postgres cannot store."""
+    assert again(finish(), title=text, key="k").status_code in (202, 422)
 
 
 def test_nobody_converts_another_s_video(function: Function, eve: Person, finish: Make) -> None:

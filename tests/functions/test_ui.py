@@ -1,5 +1,6 @@
 """The function ui hands out the files of the page, with the headers that limit what a browser does with them."""
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from werkzeug.test import Client
 
 import functions
+from functions.model.encoding import ENCODINGS, M4A, MP3, OPUS, Quality
 from tests.functions.conditional import TABLE, Known, Row
 
 
@@ -15,6 +17,30 @@ from tests.functions.conditional import TABLE, Known, Row
 def client() -> Client:
     source = Path(functions.__file__).with_name("ui") / "main.py"
     return functions_framework.create_app(target="ui", source=str(source)).test_client()
+
+
+def offered(client: Client, name: str) -> dict[str, str]:
+    """What the page says of each choice in the list of that name."""
+    below = client.get("/").get_data(as_text=True).partition(f'<select name="{name}">')[2].partition("</select>")[0]
+    return dict(re.findall(r'<option value="(\w+)">([^<]+)</option>', below))
+
+
+def test_the_page_offers_every_format_by_its_name(client: Client) -> None:
+    """The name stands before the colon: the page takes it from there for what it says of a job."""
+    formats = {value: text.partition(":")[0] for value, text in offered(client, "format").items()}
+    assert formats == {value: encoding.name for value, encoding in ENCODINGS.items()}
+
+
+def test_the_page_says_what_an_hour_of_each_quality_takes(client: Client) -> None:
+    """As the encodings have it; a variable bitrate takes about as much."""
+    offers = offered(client, "quality")
+    assert list(offers) == list(Quality)
+    for quality, text in offers.items():
+        [megabytes] = re.findall(r"(\d+) MB an hour", text)
+        for encoding in (MP3, M4A, OPUS):
+            bitrate = encoding.meanings[Quality(quality)].bitrate
+            assert bitrate is None or int(megabytes) == round(bitrate * 3600 / 8000), (quality, encoding.name)
+        assert ("mono" in text) == MP3.meanings[Quality(quality)].mono
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
 from functions.model.jobs import State
+from functions.model.options import NAMES as OPTIONS
 from functions.model.options import Options
 from functions.model.tokens import Tokens
 from functions.stores.gridfs import Bucket
@@ -161,7 +162,7 @@ NAMES = {
 def test_a_video_keeps_its_name(request_: dict[str, Any], name: str, upload: Callable[..., TestResponse]) -> None:
     """What could do harm is taken out of it; no name makes an upload fail."""
     answer = upload(**request_)
-    assert (answer.status_code, answer.json.get("filename")) == (202, name)
+    assert (answer.status_code, answer.json["source"]["filename"]) == (202, name)
 
 
 REFUSED: dict[str, tuple[dict[str, Any], int, str]] = {
@@ -222,6 +223,7 @@ TITLE = part(b'name="title"', b"My video")
 NOTE = part(b'name="note"', b"My video")
 JPEG = b"\xff\xd8\xff" + bytes(range(200))
 COVER = part(b'name="cover"; filename="c.jpg"', JPEG)
+BITRATE = part(b'name="bitrate"', b"100")  # MP3 has none of that
 # What the form holds, the answer's status and field, and what its words must name.
 LEFT_OVER: dict[str, tuple[list[bytes], int, str, tuple[str, ...]]] = {
     "a second file": ([FILE, SECOND], 422, "file", ("`b.mp4`", "`file`")),
@@ -248,10 +250,17 @@ LEFT_OVER: dict[str, tuple[list[bytes], int, str, tuple[str, ...]]] = {
     "an option twice": ([TITLE, FILE, TITLE], 400, "title", ("`title` twice",)),
     "a cover twice": ([COVER, FILE, COVER], 400, "cover", ("`cover` twice",)),
     "a cover that is none": ([FILE, part(b'name="cover"; filename="c"', b"<html>")], 422, "cover", ("JPEG or PNG",)),
+    "a cover under another name": ([FILE, part(b'name="covr"; filename="c.jpg"', JPEG)], 422, "covr", ("as `cover`",)),
+    "a cover of nothing": ([FILE, part(b'name="cover"; filename="c.jpg"', b"")], 422, "cover", ("JPEG or PNG",)),
+    "an option that is a file": ([FILE, part(b'name="title"; filename="b.txt"', b"x")], 422, "title", ("`b.txt`",)),
     "a cover and a time": ([COVER, part(b'name="cover"', b"1:00"), FILE], 422, "cover", ("a picture and an option",)),
     "an option behind it that is none": ([FILE, part(b'name="vbr"', b"12")], 422, "vbr", ("from 0 to 9",)),
     "options that exclude each other": (
         [part(b'name="bitrate"', b"128"), FILE, part(b'name="quality"', b"max")], 422, "quality", ("`bitrate`",),
+    ),
+    "an option that the default excludes": ([BITRATE, FILE], 422, "bitrate", ("`format`", "96 and 112")),
+    "an option that another behind the video excludes": (
+        [BITRATE, FILE, part(b'name="format"', b"wav")], 422, "bitrate", ("`format`", "lossless"),
     ),
 }  # fmt: skip
 
@@ -304,6 +313,33 @@ def test_a_form_may_have_options_before_and_behind_the_video(
     job = jobs.find(UUID(answer.json["id"]))
     assert job
     assert job.options.as_json() == options
+
+
+def test_an_option_may_be_good_only_with_one_behind_the_video(upload: Callable[..., TestResponse]) -> None:
+    """No order of the fields is better than another, nor is the query."""
+    opus = part(b'name="format"', b"opus")
+    for parts in ([BITRATE, FILE, opus], [opus, FILE, BITRATE], [FILE, BITRATE, opus], [BITRATE, opus, FILE]):
+        assert upload(**written(*parts)).json["options"]["bitrate"] == 100
+    answer = upload(**written(FILE, opus), query_string={"bitrate": "100"})
+    assert answer.json["options"]["bitrate"] == 100
+
+
+def test_every_option_fits_a_form_and_comes_back_from_its_row(
+    upload: Callable[..., TestResponse], jobs: Jobs, ada: Person
+) -> None:
+    """With the longest texts, in letters of four bytes; so a form made of the whole schema can be sent."""
+    texts = dict.fromkeys(("title", "artist", "album", "genre"), "🎬" * 500) | {"comment": "🎬" * 5000}
+    asked = texts | {
+        "format": "m4a", "quality": "small", "channels": "stereo", "sample_rate": "44100", "track": "pt-BR",
+        "start": "1", "end": "1:00:00", "split": "chapters", "loudness": "podcast", "year": "1999",
+        "tags": "strip", "chapters": "strip", "cover": "12.5", "copy": "never",
+    }  # fmt: skip
+    assert {*asked, "bitrate", "vbr"} == {*OPTIONS}
+    answer = upload(**written(*(part(f'name="{name}"'.encode(), text.encode()) for name, text in asked.items()), FILE))
+    assert (answer.status_code, answer.json["options"]) == (202, Options().asked(asked).as_json())
+    job = jobs.find_own(UUID(answer.json["id"]), ada.id)
+    assert job
+    assert job.options == Options().asked(asked)
 
 
 @pytest.mark.parametrize("parts", [[COVER, FILE], [FILE, COVER]], ids=["before", "behind"])
@@ -378,7 +414,7 @@ def test_every_byte_of_a_form_s_file_arrives(function: Function, ada: Person, co
     body += content + f"\r\n--{BOUNDARY}--\r\n".encode()
     headers = {**ada.headers, "Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
     answer = function("upload").post("/", data=body, headers=headers)
-    assert (answer.status_code, answer.json["size"]) == (202, len(content))
+    assert (answer.status_code, answer.json["source"]["size_bytes"]) == (202, len(content))
 
 
 def test_the_token_is_checked_before_a_byte_is_read(function: Function) -> None:
@@ -443,6 +479,17 @@ def test_a_key_is_for_one_set_of_options(upload: Callable[..., TestResponse], vi
     assert "other options" in document["detail"]
     assert upload(data=VIDEO, headers=KEY, query_string="vbr=2").json["id"] == first.json["id"]
     assert files(videos)[0] == 1
+
+
+def test_a_key_of_an_earlier_release_is_still_known(upload: Callable[..., TestResponse], sql: Sql) -> None:
+    """Its rows hold a vbr and nothing else, whether one was asked for or not."""
+    first = upload(data=VIDEO, headers=KEY)
+    sql("UPDATE jobs SET options = '{\"vbr\": 2}'")
+    for query in ("", "vbr=2"):
+        assert upload(data=VIDEO, headers=KEY, query_string=query).json["id"] == first.json["id"]
+    for query in ("vbr=3", "format=m4a", "title=x"):
+        answer = upload(data=VIDEO, headers=KEY, query_string=query)
+        problem(answer, 422, "unprocessable", field="Idempotency-Key")
 
 
 def test_a_key_is_free_again_when_its_job_is_deleted(

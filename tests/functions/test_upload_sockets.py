@@ -74,7 +74,7 @@ def test_a_client_that_hangs_up_leaves_nothing(
 def test_a_chunked_video_arrives(upload: Served, ada: Person) -> None:
     """Nobody said how long it would be."""
     answer = requests.post(upload.url, data=iter([VIDEO, VIDEO]), headers=ada.headers, timeout=PATIENCE)
-    assert (answer.status_code, answer.json()["size"]) == (202, 2 * len(VIDEO))
+    assert (answer.status_code, answer.json()["source"]["size_bytes"]) == (202, 2 * len(VIDEO))
 
 
 def test_a_chunked_body_is_refused_once_it_passes_the_limit(upload: Served, ada: Person, videos: Bucket) -> None:
@@ -95,6 +95,32 @@ def test_a_video_declared_too_large_is_refused_unread(upload: Served, ada: Perso
     with closing(talk(upload, ada, f"Content-Length: {LIMIT * 100}")) as connection:
         status, document = answered(connection)
     assert (status, document["field"]) == (413, "file")
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"quality": "best"}, "quality"),
+        ({"quality": "high", "vbr": "0"}, "quality"),
+        ({"format": "wav", "bitrate": "128"}, "bitrate"),
+        ({"colour": "red"}, "colour"),
+    ],
+    ids=str,
+)
+def test_options_that_are_not_taken_cost_nobody_the_time_of_the_video(
+    options: dict[str, str], field: str, upload: Served, ada: Person, videos: Bucket
+) -> None:
+    """The answer is there while most of the video has not been sent, where they stand before it."""
+    parts = "".join(
+        f'--x\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{text}\r\n' for name, text in options.items()
+    )
+    head = parts.encode() + b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.mp4"\r\n\r\n' + VIDEO
+    lines = f"Content-Length: {LIMIT}", "Content-Type: multipart/form-data; boundary=x", "Connection: close"
+    with closing(talk(upload, ada, *lines)) as connection:
+        connection.sendall(head + bytes(300_000))
+        status, document = answered(connection)
+    assert (status, document["field"]) == (400 if field == "colour" else 422, field)
+    assert files(videos) == (0, 0)
 
 
 @pytest.mark.parametrize("rest", [b"zz\r\n", b"-5\r\nabc", b"5\r\nabcdefg\r\n0\r\n\r\n"])

@@ -137,9 +137,10 @@ class Client(Thread):
     def _download(self, id_: str) -> None:
         job = self._await(id_)
         if job and job["state"] == "done":
-            answer = self._ask("GET", job["download"], expected=(200,))
-            if answer and len(answer.content) != job["mp3_size"]:
-                self._record.surprises.append(f"{len(answer.content)} of {job['mp3_size']} bytes came of job {id_}")
+            size = job["audio"]["size_bytes"]
+            answer = self._ask("GET", job["audio"]["url"], expected=(200,))
+            if answer and len(answer.content) != size:
+                self._record.surprises.append(f"{len(answer.content)} of {size} bytes came of job {id_}")
 
     def _ask(
         self, method: str, path: str, *, expected: tuple[int, ...], until: float | None = None, **options: Any

@@ -22,7 +22,7 @@ def end(jobs: Jobs, add: Callable[..., Job]) -> Callable[..., Job]:
     def make(reason: str | None = None) -> Job:
         claimed = jobs.claim(add().id)
         assert claimed
-        job = jobs.fail(claimed, reason, "") if reason else finish(jobs, claimed)
+        job = jobs.fail(claimed, reason, "", "say it again") if reason else finish(jobs, claimed)
         assert job
         return job
 
@@ -35,7 +35,9 @@ def test_ending_a_job_owes_its_owner_an_email(notifications: Notifications, end:
     assert done
     assert failed
     assert (done.outcome, done.filename, done.name, done.email) == ("done", "video.mp4", "Ada", "ada@example.org")
-    assert (failed.outcome, failed.reason) == ("failed", "no_audio")
+    assert (failed.outcome, failed.reason, failed.detail) == ("failed", "no_audio", "say it again")
+    assert done.facts
+    assert (done.facts.bitrate, failed.facts) == (190, None)
 
 
 @pytest.mark.parametrize("reason", [None, "no_audio"])
