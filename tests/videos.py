@@ -156,9 +156,8 @@ def talkative(directory: Path) -> Path:
 
 def covered(directory: Path, suffix: str = "mp4", picture: str = "mjpeg") -> Path:
     """A cover picture (mjpeg or png): a stream in MP4, an attachment in Matroska."""
-    image = make(
-        directory / f"cover.{picture}", "-f", "lavfi", "-i", "color=red:s=64x64", "-frames:v", "1", "-f", "image2"
-    )
+    red = ("-f", "lavfi", "-i", "color=red:s=64x64", "-frames:v", "1")
+    image = make(directory / f"cover.{picture}", *red, "-f", "image2", "-bitexact")  # without a comment in it
     video = directory / f"covered-{picture}.{suffix}"
     if suffix == "mkv":
         mime = {"mjpeg": "image/jpeg", "png": "image/png"}[picture]

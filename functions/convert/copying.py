@@ -13,7 +13,7 @@ from functions.model import mpeg_audio
 from functions.model.options import Copy, Options, Split
 
 _READ = 2**20  # bytes at once
-_GAP = 0.2  # seconds that the frames may fall short of where the last of them ends
+_GAP = 0.2  # seconds by which the frames may fall short of where the last of them ends
 
 
 class Damaged(Exception):
@@ -38,19 +38,22 @@ def check_frames(path: Path) -> None:
         header = mpeg_audio.find_xing_header(file)
         if header is None:
             raise Damaged("no Xing header")
-        found = _walk(file, header.start)
+        found = _walk(file, header.start, header.first.hertz)
     if found != header.frames + 1:  # the first frame holds the header and no sound
         raise Damaged(f"{found} frames of {header.frames + 1}")
 
 
 def check_length(run: Run, seconds: float) -> None:
-    """Raises Damaged where the frames have gaps between them: only a decoder can fill those with silence."""
-    if seconds < run.done - _GAP:
+    """Raises Damaged where the frames that `run` has copied play other than these seconds.
+
+    They have gaps between them, which only a decoder can fill with silence, or their file says something wrong.
+    """
+    if abs(seconds - run.done) > _GAP:
         raise Damaged(f"{seconds:.2f} s of {run.done:.2f} s")
 
 
-def _walk(file: BinaryIO, start: int) -> int:
-    """The number of frames from there to the end."""
+def _walk(file: BinaryIO, start: int, hertz: int) -> int:
+    """The number of frames from there to the end. No player follows a change of their sample rate."""
     file.seek(start)
     data, at, count = file.read(_READ), 0, 0
     while True:
@@ -59,6 +62,6 @@ def _walk(file: BinaryIO, start: int) -> int:
         if at == len(data):
             return count
         frame = mpeg_audio.read_frame(data[at : at + 4])
-        if frame is None or at + frame.length > len(data):
+        if frame is None or frame.hertz != hertz or at + frame.length > len(data):
             raise Damaged(f"no frame behind the first {count}")
         at, count = at + frame.length, count + 1

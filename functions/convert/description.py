@@ -1,7 +1,8 @@
 """What is in a video, as ffprobe reports it."""
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +16,7 @@ LOOK_SECONDS = 60  # how long ffprobe may take
 _ENTRIES = (
     "format=start_time,duration,bit_rate:format_tags",
     "stream=index,codec_type,codec_name,codec_tag_string,sample_rate,channels,channel_layout,start_time,duration,bit_rate",
-    "stream=width,height:stream_tags:stream_disposition=default,attached_pic",
+    "stream_tags:stream_disposition=default,attached_pic",
     "chapter=start_time,end_time:chapter_tags",
 )
 
@@ -32,12 +33,10 @@ class Audio(Track):
 
 @dataclass(frozen=True)
 class Picture:
-    """A still picture that the container marks as attached: a cover."""
+    """A still picture that the video brings beside its sound: a cover, or one of something else."""
 
     index: int  # among all streams of the file
-    codec: str | None
-    width: int
-    height: int
+    is_file: bool  # attached to the video as a whole file
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class Description:
     start: float  # seconds; where the video's own clock begins
     duration: float | None  # seconds; None where the file does not say
     audio: tuple[Audio, ...]
-    pictures: tuple[Picture, ...]
+    pictures: tuple[Picture, ...]  # the cover first
     video: int | None  # the index of its first moving picture
     tags: Mapping[str, str]  # of the whole file
     chapters: tuple[Chapter, ...]  # by the video's clock, which begins at 0 here
@@ -59,6 +58,17 @@ class Description:
     def opened(self, name: str) -> list[str]:
         """The words that open the file of that name as this video."""
         return open_file(name, self.container, self.skip)
+
+    def tags_with(self, audio: Audio) -> Mapping[str, str]:
+        """The tags of what that track is the sound of.
+
+        Ogg has tags for each stream and none for the whole. Elsewhere those of a stream describe that stream, as in
+        "English, 5.1".
+        """
+        if self.container is not Container.OGG:
+            return self.tags
+        others = {name: text for tags in self.stream_tags.values() for name, text in tags.items()}
+        return {**others, **self.stream_tags[audio.index], **self.tags}
 
     @property
     def source(self) -> Source:
@@ -85,30 +95,38 @@ def describe(jail: Jail, name: str, container: Container, skip: int = 0) -> Desc
     return replace(read_report(report, container), skip=skip)
 
 
-def length(jail: Jail, name: str, demuxer: str) -> float:
-    """The seconds that a file of ours plays, as its container says; 0 for an empty one."""
-    words = ["-v", "error", "-print_format", "json", "-show_entries", "format=duration", *open_by(name, demuxer)]
-    run = jail.probe(words, LOOK_SECONDS)
+def length(jail: Jail, name: str, demuxer: str, packet: int | None = None) -> float:
+    """The seconds that a file of ours plays, as its container says; 0 for an empty one.
+
+    That of a file whose packets have gaps between them says when the last one ends. With the samples that each `packet`
+    has, gaps are not counted.
+    """
+    counted = ("-count_packets",) if packet else ()
+    entries = "format=duration:stream=sample_rate,nb_read_packets"
+    words = ["-v", "error", "-print_format", "json", *counted, "-select_streams", "a", "-show_entries", entries]
+    run = jail.probe([*words, *open_by(name, demuxer)], LOOK_SECONDS)
     if run.status:
         return 0.0
-    return _seconds(json.loads(run.output).get("format", {}).get("duration")) or 0.0
+    report = json.loads(run.output)
+    said = _seconds(report.get("format", {}).get("duration")) or 0.0
+    if packet is None or not report.get("streams"):
+        return said
+    stream = report["streams"][0]
+    return min(said, int(stream["nb_read_packets"]) * packet / int(stream["sample_rate"]))
 
 
 def read_report(report: Mapping[str, Any], container: Container) -> Description:
     """Reads ffprobe's report of its input."""
     streams = report.get("streams", [])
     whole = report.get("format", {})
-    pictures = [each for each in streams if each.get("disposition", {}).get("attached_pic")]
-    moving = [each for each in streams if each.get("codec_type") == "video" and each not in pictures]
+    moving = [each for each in streams if each.get("codec_type") == "video" and not _is_attached(each)]
     start = _seconds(whole.get("start_time")) or 0.0
     return Description(
         container=container,
         start=start,
         duration=_seconds(whole.get("duration")),
         audio=tuple(_audio(each, start) for each in streams if each.get("codec_type") == "audio"),
-        pictures=tuple(
-            Picture(each["index"], _codec(each), each.get("width", 0), each.get("height", 0)) for each in pictures
-        ),
+        pictures=tuple(_pictures(streams)),
         video=next((each["index"] for each in moving), None),
         tags=whole.get("tags", {}),
         chapters=tuple(_chapter(each, start) for each in report.get("chapters", [])),
@@ -116,10 +134,33 @@ def read_report(report: Mapping[str, Any], container: Container) -> Description:
     )
 
 
+def _pictures(streams: Iterable[Mapping[str, Any]]) -> list[Picture]:
+    """The pictures among the streams, the front cover first; icons and thumbnails last.
+
+    ID3, FLAC and ASF say what a picture shows, and ffprobe reports that as a comment. Matroska says it by the names of
+    attached files (https://www.matroska.org/technical/attachments.html). A picture of a kind that ffmpeg does not
+    know is a file like any other.
+    """
+    found = []
+    for stream in streams:
+        tags = {name.lower(): value.lower() for name, value in stream.get("tags", {}).items()}
+        is_file = stream.get("codec_type") == "attachment" and tags.get("mimetype", "").startswith("image/")
+        if is_file or _is_attached(stream):
+            front = tags.get("comment") == "cover (front)" or tags.get("filename", "").startswith("cover.")
+            small = "icon" in tags.get("comment", "") or tags.get("filename", "").startswith("small_")
+            found.append((small - front, Picture(stream["index"], is_file)))
+    return [picture for _, picture in sorted(found, key=lambda each: each[0])]
+
+
+def _is_attached(stream: Mapping[str, Any]) -> bool:
+    return bool(stream.get("disposition", {}).get("attached_pic"))
+
+
 def _audio(stream: Mapping[str, Any], start: float) -> Audio:
     tags = {name.lower(): value for name, value in stream.get("tags", {}).items()}
     language = tags.get("language")
     tag = stream.get("codec_tag_string", "")
+    begins = (_seconds(stream.get("start_time")) or start) - start
     return Audio(
         index=stream["index"],
         language=language if language not in ("und", "") else None,
@@ -130,10 +171,18 @@ def _audio(stream: Mapping[str, Any], start: float) -> Audio:
         sample_rate=int(stream.get("sample_rate", 0)) or None,
         default=bool(stream.get("disposition", {}).get("default")),
         tag=None if tag.startswith("[") else tag,
-        start=(_seconds(stream.get("start_time")) or start) - start,
-        duration=_seconds(stream.get("duration")),
+        start=begins,
+        duration=_seconds(stream.get("duration")) or _until(tags.get("duration"), begins),
         bit_rate=int(stream.get("bit_rate", 0)) or None,
     )
+
+
+def _until(clock: str | None, begins: float) -> float | None:
+    """The seconds from there to a time such as 00:00:02.023000000, by which Matroska's writers tell a track's end."""
+    found = re.fullmatch(r"(\d+):(\d\d):(\d\d\.\d+)", clock or "")
+    if found is None:
+        return None
+    return max(0.0, int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3]) - begins)
 
 
 def _codec(stream: Mapping[str, Any]) -> str | None:

@@ -34,6 +34,7 @@ _SEEKABLE = (Container.MP4, Container.MATROSKA)  # their times are exact also wh
 _FAR = 30.0  # seconds; from there on it pays not to read what comes before
 _RUN_UP = 10.0  # seconds that are read before the wanted ones, so that the decoder has found its way
 _MEASURING = 0.2  # the share of the time that it takes to measure loudness
+_WITHOUT_GAPS = "asetpts=N/SR/TB"
 _ENCODING = (_MEASURING, 0.8)  # and of the first attempt; those that correct it share the rest
 _PART, _COVER = "part", "picture"
 
@@ -66,8 +67,7 @@ class Writer:
         self._work, self._audio, self._options = work, audio, work.options
         self._sound = sound.shape(audio, work.options, work.span)
         self._interrupted = work.seen.interrupted
-        found = {**work.seen.tags, **(work.seen.stream_tags[audio.index] if not work.seen.tags else {})}
-        self._tags = Tags.of(found).asked(work.options)
+        self._tags = Tags.of(work.seen.tags_with(audio)).asked(work.options)
         keeps = work.options.chapters is Keep.KEEP
         self._chapters = work.seen.chapters if keeps else ()
 
@@ -84,16 +84,17 @@ class Writer:
     def _copy(self) -> Result:
         """Raises copying.Damaged where the track has to be decoded after all."""
         file = self._whole((0.0, 1.0))
-        run = self._run(file, arguments.copied(self._audio))
+        run = self._run(file, arguments.copied(self._audio), self._audio.start)
         if run.status or "[error]" in run.messages:
             raise copying.Damaged(run.messages[-200:])
-        written = self._finish(file)
+        written = self._finish(file, None)
         copying.check_length(run, written.seconds)
         if self._options.format is Format.MP3:
             copying.check_frames(self._work.path(file.name))
-        run, peaks = self._draw((), written.seconds)  # which decodes it
-        if "[error]" in run.messages:
+        drawn, peaks = self._draw((), written.seconds)  # which decodes it
+        if "[error]" in drawn.messages:
             raise copying.Damaged("it cannot be decoded without errors")
+        copying.check_length(run, drawn.done)
         result = self._result(written, (), peaks)
         audio = self._audio
         return replace(
@@ -175,12 +176,15 @@ class Writer:
         return replace(result, facts=replace(result.facts, parts=tuple(zipped.parts)))
 
     def _draw(self, filters: tuple[str, ...], seconds: float) -> tuple[Run, bytes]:
-        """Makes the waveform in a run of its own, in which nothing but a decoder works, of sound of that length."""
+        """Makes the waveform in a run of its own, in which nothing but a decoder works, of sound of that length.
+
+        Gaps take no time in it.
+        """
         work = self._work
         seek = self._seek(work.span)
         shaped = sound.shape(self._audio, self._options, work.span, seek=seek)
         words = [*arguments.REPORTING, *self._opened(seek)]
-        chain = waveform.sink((*shaped.filters, *filters), shaped.sample_rate, seconds)
+        chain = waveform.sink((*shaped.filters, *filters, _WITHOUT_GAPS), shaped.sample_rate, seconds)
         words += arguments.measured(self._audio, chain, work.most)
         run = work.jail.run(words, seconds, size=work.jail.limits.size)
         return run, waveform.read(work.jail.folder)
@@ -216,7 +220,7 @@ class Writer:
         run = self._run(file, arguments.encoded(self._audio, shaped, graph, self._options))
         damage.check_run(run, self._work.seen)
         self._interrupted |= damage.is_interrupted(run, self._work.seen)
-        written = self._finish(file)
+        written = self._finish(file, self._options.encoding.packet)
         damage.check_length(run, written.seconds, self._work.seen, file.span)
         return run, written
 
@@ -224,17 +228,17 @@ class Writer:
         is_exact = self._work.seen.container in _SEEKABLE
         return span.start - _RUN_UP if is_exact and span.start > _FAR else 0.0
 
-    def _opened(self, seek: float) -> list[str]:
-        """The words that open the video, from there on."""
+    def _opened(self, seek: float, late: float = 0.0) -> list[str]:
+        """The words that open the video, from there on, or with its sound moved to the front by that many seconds."""
         work = self._work
-        front = ("-ss", f"{seek:.6f}") if seek else ()
+        front = (*(("-ss", f"{seek:.6f}") if seek else ()), *(("-itsoffset", f"{-late:.6f}") if late > 0 else ()))
         return [*arguments.TOLERATING, *front, *work.seen.opened(work.source)]
 
-    def _run(self, file: File, codec: list[str]) -> Run:
+    def _run(self, file: File, codec: list[str], late: float = 0.0) -> Run:
         """Runs ffmpeg over the video, and what is to be known of the audio beside its sound."""
         work = self._work
         length = file.span.length(work.seen.duration)
-        words = [*arguments.REPORTING, *self._opened(self._seek(file.span))]
+        words = [*arguments.REPORTING, *self._opened(self._seek(file.span), late)]
         tags, cover, inputs = self._described(file)
         words += [*inputs, *codec, *arguments.written(file.name, self._options, work.most, tags, cover)]
         return work.jail.run(words, length, self._ticks(file.progress, length), size=file.size)
@@ -263,15 +267,18 @@ class Writer:
             return span.length(self._audio.start + self._audio.duration)
         return span.length(self._work.seen.duration)
 
-    def _finish(self, file: File) -> Written:
-        """Measures what was written, and gives an MP3 or a WAV its tag. Raises MediaError (damaged)."""
+    def _finish(self, file: File, packet: int | None) -> Written:
+        """Measures what was written, and gives an MP3 or a WAV its tag. Raises MediaError (damaged).
+
+        `packet` is how many samples each packet has, if that is known.
+        """
         work, encoding = self._work, self._options.encoding
         path = work.path(file.name)
         if encoding.measure:
             with path.open("rb") as opened:
                 seconds = damage.measured(encoding.measure, opened)
         else:
-            seconds = description.length(work.jail, file.name, encoding.demuxer)
+            seconds = description.length(work.jail, file.name, encoding.demuxer, packet)
         chapters = sound.chapters(file.chapters, self._audio, file.span, seconds)
         tag = id3.tag(file.tags, chapters, work.cover) if self._options.format in (Format.MP3, Format.WAV) else b""
         if self._options.format is Format.WAV:

@@ -49,6 +49,9 @@ class Encoding:
     meanings: Mapping[Quality, Meaning]
     bitrates: Callable[[int | None, bool], Sequence[int]]  # kbit/s, at a rate in Hz or at any, mono or not; or lossless
     layouts: str = ""  # of more than two channels that the encoder takes, in ffmpeg's words; empty: any
+    packet: int | None = (
+        None  # samples of each packet that the encoder writes, where packets may have gaps between them
+    )
     measure: Callable[[BinaryIO], float] | None = None  # seconds that a finished file plays, where ffprobe is not asked
 
     def bytes_per_second(self, channels: int, hertz: int) -> int:
@@ -129,6 +132,7 @@ M4A = Encoding(
     meanings=_BY_BITRATE,
     bitrates=_aac_bitrates,
     layouts="3.0|4.0|5.0|5.1|7.1(wide)",
+    packet=1024,
 )
 OPUS = Encoding(
     name="Opus",
@@ -145,6 +149,7 @@ OPUS = Encoding(
     meanings=_BY_BITRATE,
     bitrates=_opus_bitrates,
     layouts=_XIPH,
+    packet=960,  # at 48 kHz, which Opus counts in whatever the sample rate is
 )
 FLAC = Encoding(
     name="FLAC",

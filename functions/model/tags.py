@@ -16,19 +16,22 @@ _LONGEST = 500  # characters of a tag
 _LONGEST_TEXT = 20_000  # of a comment, or of lyrics
 _TEXTS = ("comment", "lyrics")  # they may have more lines than one
 # The names that containers give a tag, in ffprobe's words without regard to case; the first that is there counts.
+# "Product" is AVI's album, and lyrics in ID3 have their own description and language behind their name.
 _NAMES = {
-    "title": "title",
-    "artist": "artist|author",
-    "album": "album",
-    "album_artist": "album_artist|albumartist|album artist",
-    "composer": "composer",
-    "date": "date|year|date_released|date_recorded",
-    "genre": "genre",
-    "track": "track|tracknumber",
-    "disc": "disc|discnumber",
-    "comment": "comment|comments|description",
-    "lyrics": "lyrics|unsyncedlyrics|lyrics-[a-z]{3}",
+    "title": ("title",),
+    "artist": ("artist", "author", "performer", "lead_performer"),
+    "album": ("album", "product"),
+    "album_artist": ("album_artist", "albumartist", "album artist"),
+    "composer": ("composer",),
+    "date": ("date", "year", "date_released", "date_recorded"),
+    "genre": ("genre",),
+    "track": ("track", "tracknumber"),
+    "disc": ("disc", "discnumber"),
+    "comment": ("comment", "comments", "description"),
+    "lyrics": ("lyrics", "unsyncedlyrics", "wm/lyrics", "lyrics-.*"),
 }
+_APPLE = "com.apple.quicktime."  # in front of each of these names (QuickTime File Format, metadata keys)
+_DATE = re.compile("[0-9]{4}(-[0-9]{2}){0,2}")  # the hour, and that of which zone, are nobody's business
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class Tags:
     @classmethod
     def of(cls, found: Mapping[str, str]) -> Self:
         """Those of a video's tags that are kept."""
-        lowered = {name.lower(): value for name, value in found.items()}
+        lowered = {name.lower().removeprefix(_APPLE): value for name, value in found.items()}
         return cls(**{each.name: _text(each.name, lowered) for each in fields(cls)})
 
     def asked(self, options: Options) -> "Tags":
@@ -66,9 +69,10 @@ class Tags:
 
 
 def _text(tag: str, found: Mapping[str, str]) -> str | None:
-    name = next((name for name in found if re.fullmatch(_NAMES[tag], name)), None)
-    if name is None:
-        return None
+    names = (name for wanted in _NAMES[tag] for name in found if re.fullmatch(wanted, name))
+    value = next((found[name] for name in names), "")
     if tag in _TEXTS:
-        return "\n".join(printable(line) for line in found[name].splitlines()).strip()[:_LONGEST_TEXT] or None
-    return printable(found[name])[:_LONGEST] or None
+        return "\n".join(printable(line) for line in value.splitlines()).strip()[:_LONGEST_TEXT] or None
+    if tag == "date":
+        return date[0] if (date := _DATE.search(value)) else None
+    return printable(value)[:_LONGEST] or None
