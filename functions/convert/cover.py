@@ -40,10 +40,10 @@ def _picture(jail: Jail, source: str, seen: Description, picture: Picture) -> by
     """The picture that the video brings. A JPEG of a fitting size is taken as it is."""
     taken = ["-map", f"0:{picture.index}", "-frames:v", "1"]
     if picture.codec == "mjpeg" and 0 < max(picture.width, picture.height) <= LARGEST:
-        return _run(jail, [*open_file(source, seen.container), *taken, "-c:v", "copy"])
+        return _run(jail, [*open_file(source, seen.extent), *taken, "-c:v", "copy"])
     if not picture.codec or not picture.width:
         raise Unreadable
-    return _run(jail, [*_careful(), *open_file(source, seen.container), *taken, "-vf", _filters(picture.codec)])
+    return _run(jail, [*_careful(), *open_file(source, seen.extent), *taken, "-vf", _filters(picture.codec)])
 
 
 def _frame(jail: Jail, source: str, seen: Description, at: float) -> bytes:
@@ -54,7 +54,7 @@ def _frame(jail: Jail, source: str, seen: Description, at: float) -> bytes:
     latest = max(0.0, (seen.duration or at) - 1)
     for second in dict.fromkeys((at, min(at, latest), 0.0)):
         try:
-            return _run(jail, [*_careful(), "-ss", f"{second:.3f}", *open_file(source, seen.container), *taken])
+            return _run(jail, [*_careful(), "-ss", f"{second:.3f}", *open_file(source, seen.extent), *taken])
         except Unreadable:
             continue
     raise Unreadable

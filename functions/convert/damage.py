@@ -9,6 +9,7 @@ from functions.convert.arguments import ERROR_RATE
 from functions.convert.description import Description
 from functions.convert.ffmpeg import Run
 from functions.convert.sound import Span
+from functions.convert.window import End
 from functions.model.containers import Container
 from functions.model.media import MediaError, Reason
 
@@ -27,7 +28,8 @@ def check_run(run: Run, seen: Description) -> None:
     """Raises tracks.Soundless where nothing came out, and what ffmpeg.explain() says of a run that failed."""
     if run.status and re.search(_NOTHING, run.messages) and not _ERROR.search(_without(run.messages, _NOTHING)):
         raise tracks.Soundless
-    if run.status or (seen.container in _CUT and re.search(_CUT[seen.container], run.messages)):
+    cut = seen.container in _CUT and re.search(_CUT[seen.container], run.messages)
+    if run.status or (cut and seen.end is not End.INCOMPLETE):
         raise ffmpeg.explain(run)
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from functions.convert import ffmpeg
 from functions.convert.jail import Jail, open_by, open_file
-from functions.model.containers import Container
+from functions.convert.window import End
+from functions.model.containers import Container, Extent
 from functions.model.media import MediaError, Reason
 from functions.model.source import Chapter, Source, Track
 
@@ -44,7 +45,7 @@ class Picture:
 class Description:
     """What is in a video, by its own account."""
 
-    container: Container
+    extent: Extent
     start: float  # seconds; where the video's own clock begins
     duration: float | None  # seconds; None where the file does not say
     audio: tuple[Audio, ...]
@@ -53,6 +54,12 @@ class Description:
     tags: Mapping[str, str]  # of the whole file
     chapters: tuple[Chapter, ...]  # by the video's clock, which begins at 0 here
     stream_tags: Mapping[int, Mapping[str, str]]  # of each stream, by its index
+    end: End = End.UNKNOWN  # what the container itself says of it
+
+    @property
+    def container(self) -> Container:
+        """The container, of which only one demuxer is used."""
+        return self.extent.container
 
     @property
     def source(self) -> Source:
@@ -63,17 +70,17 @@ class Description:
         return Source(self.duration, tracks, self.chapters)
 
 
-def describe(jail: Jail, name: str, container: Container) -> Description:
+def describe(jail: Jail, name: str, extent: Extent) -> Description:
     """Looks at the video of that name. Raises MediaError where nothing can be read, and what Jail.run() raises."""
     words = ["-v", "warning", "-print_format", "json=compact=1", "-show_entries", ":".join(_ENTRIES)]
-    run = jail.probe([*words, *open_file(name, container)], LOOK_SECONDS)
+    run = jail.probe([*words, *open_file(name, extent)], LOOK_SECONDS)
     try:
         report = json.loads(run.output)
     except ValueError as error:
         raise MediaError(Reason.DAMAGED, f"a report of {len(run.output)} bytes cannot be read") from error
     if run.status or "format" not in report:
         raise ffmpeg.explain(run)
-    return read_report(report, container)
+    return read_report(report, extent)
 
 
 def length(jail: Jail, name: str, demuxer: str) -> float:
@@ -85,7 +92,7 @@ def length(jail: Jail, name: str, demuxer: str) -> float:
     return _seconds(json.loads(run.output).get("format", {}).get("duration")) or 0.0
 
 
-def read_report(report: Mapping[str, Any], container: Container) -> Description:
+def read_report(report: Mapping[str, Any], extent: Extent) -> Description:
     """Reads ffprobe's report of its input."""
     streams = report.get("streams", [])
     whole = report.get("format", {})
@@ -93,7 +100,7 @@ def read_report(report: Mapping[str, Any], container: Container) -> Description:
     moving = [each for each in streams if each.get("codec_type") == "video" and each not in pictures]
     start = _seconds(whole.get("start_time")) or 0.0
     return Description(
-        container=container,
+        extent=extent,
         start=start,
         duration=_seconds(whole.get("duration")),
         audio=tuple(_audio(each, start) for each in streams if each.get("codec_type") == "audio"),

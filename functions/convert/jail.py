@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
 from functions.convert import ffmpeg
-from functions.model.containers import Container
+from functions.model.containers import Extent
 from functions.model.media import MediaError, Reason
 
 if TYPE_CHECKING:
@@ -99,9 +99,16 @@ class Jail:
         return run
 
 
-def open_file(name: str, container: Container) -> list[str]:
-    """The words that open one file: as local files only, and through the one demuxer that sniffing has found."""
-    return open_by(name, container.value)
+def open_file(name: str, extent: Extent) -> list[str]:
+    """The words that open one file: as local files only, and through the one demuxer that sniffing has found.
+
+    Where not all of the file is the video, the rest is left out.
+    """
+    demuxer = extent.container.value
+    if extent.start == 0 and extent.end is None:
+        return open_by(name, demuxer)
+    part = f"subfile,,start,{extent.start},end,{extent.end or 0},,:file:{name}"  # 0: to the end
+    return ["-protocol_whitelist", "file,subfile", "-format_whitelist", demuxer, "-f", demuxer, "-i", part]
 
 
 def open_by(name: str, demuxer: str) -> list[str]:

@@ -17,7 +17,9 @@ _FAR = 64 * _READ  # a Cluster has no more: its blocks count 32 s from its time
 
 
 @dataclass(frozen=True)
-class _Element:
+class Element:
+    """One EBML element: its name, and where its data is."""
+
     name: bytes
     data: int  # where it begins
     end: int | None  # None where the size is unknown: a live recording
@@ -30,13 +32,13 @@ def end(video: Window) -> End:
     """
     position = 0
     while position < video.size:
-        element = _element(video, position)
-        if element is None:
+        found = element(video, position)
+        if found is None:
             return End.UNKNOWN
-        if element.name == _SEGMENT and (element.end is None or element.end == element.data):
-            return _live(video, element.data)
-        position = element.end if element.end is not None else element.data
-        if element.name == _SEGMENT:
+        if found.name == _SEGMENT and (found.end is None or found.end == found.data):
+            return _live(video, found.data)
+        position = found.end if found.end is not None else found.data
+        if found.name == _SEGMENT:
             break
     if position > video.size:
         raise cut(video.size, position)
@@ -49,12 +51,12 @@ def _live(video: Window, start: int) -> End:
     if position is None:
         return End.UNKNOWN
     while position < video.size:
-        element = _element(video, position)
-        if element is None:
+        found = element(video, position)
+        if found is None:
             return End.UNKNOWN
-        if (element.end or element.data) > video.size:
-            return End.INCOMPLETE if element.name in _KNOWN else End.UNKNOWN
-        position = element.data if element.end is None else element.end
+        if (found.end or found.data) > video.size:
+            return End.INCOMPLETE if found.name in _KNOWN else End.UNKNOWN
+        position = found.data if found.end is None else found.end
     return End.WHOLE
 
 
@@ -63,16 +65,16 @@ def _last_cluster(video: Window, start: int) -> int | None:
     while at > max(start, video.size - _FAR):
         at = max(start, at - _READ)
         piece = video.at(at, _READ + 16)
-        found = [match.start() for match in re.finditer(re.escape(_CLUSTER), piece)]
-        for each in reversed(found):
-            element = _element(video, at + each)
-            if element and (element.data >= video.size or video.at(element.data, 1) in _FIRST):
+        places = [match.start() for match in re.finditer(re.escape(_CLUSTER), piece)]
+        for each in reversed(places):
+            found = element(video, at + each)
+            if found and (found.data >= video.size or video.at(found.data, 1) in _FIRST):
                 return at + each
     return None
 
 
-def _element(video: Window, position: int) -> _Element | None:
-    """The element there (RFC 8794, 4 to 6). None where there is none."""
+def element(video: Window, position: int) -> Element | None:
+    """The element at that position (RFC 8794, 4 to 6). None where there is none."""
     head = video.at(position, 12)
     name = 9 - head[0].bit_length() if head else 9
     width = 9 - head[name : name + 1].ljust(1, b"\0")[0].bit_length()
@@ -80,7 +82,7 @@ def _element(video: Window, position: int) -> _Element | None:
         return None
     data = position + name + width
     if width > 8 or data > position + len(head):  # no size, or the file ends within it
-        return _Element(head[:name], video.size + 1, None) if len(head) < 12 else None
+        return Element(head[:name], video.size + 1, None) if len(head) < 12 else None
     unknown = (1 << 7 * width) - 1
     length = int.from_bytes(head[name : name + width]) & unknown
-    return _Element(head[:name], data, None if length == unknown or length >= _MOST else data + length)
+    return Element(head[:name], data, None if length == unknown or length >= _MOST else data + length)

@@ -12,6 +12,7 @@ _HEAD = 65_536  # bytes in which what is looked for stands
 _MOST_TAGS = 1_000_000
 _SCRIPT_TAGS = (8, 9, 18)  # audio, video, script
 _ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_SLACK = 32  # bytes by which RealMedia's writers count more than they write
 _LATE = 2.0  # seconds by which a video's last tag may come before the length that it has by its own account
 _AMR_NARROW = (12, 13, 15, 17, 19, 20, 26, 31, 5)  # bytes behind a frame's first one (RFC 4867, 5.3, and 3GPP TS 26.101)
 _AMR_WIDE = (17, 23, 32, 36, 40, 46, 50, 58, 60, 5)  # and 3GPP TS 26.201
@@ -150,7 +151,7 @@ def realmedia(video: Window) -> End:
     while len(head := video.at(position, 8)) == 8:
         length = int.from_bytes(head[4:])
         if head[:4] == b"DATA":
-            if not is_unknown(length) and position + length > video.size:
+            if not is_unknown(length) and position + length > video.size + _SLACK:
                 raise cut(video.size, position + length)
             return End.UNKNOWN if is_unknown(length) else End.WHOLE
         position += max(length, 8)

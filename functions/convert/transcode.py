@@ -2,15 +2,16 @@
 
 from dataclasses import replace
 
-from functions.convert import cover, description, tracks
-from functions.convert.container import check_end
+from functions.convert import cover, description, protection, tracks
+from functions.convert.container import check_end, locate
 from functions.convert.description import Description
 from functions.convert.jail import Jail
 from functions.convert.tracks import Soundless
+from functions.convert.window import End
 from functions.convert.work import Result, Work
 from functions.convert.writer import Writer
 from functions.model.audio import Note
-from functions.model.containers import Container
+from functions.model.containers import Container, Extent
 from functions.model.media import MediaError, Reason
 from functions.model.options import Options
 
@@ -23,11 +24,26 @@ def describe(jail: Jail, source: str, container: Container) -> Description:
     """
     path = jail.folder / source
     with path.open("rb") as file:
-        check_end(file, path.stat().st_size, container)
-    seen = description.describe(jail, source, container)
+        size = path.stat().st_size
+        extent = locate(file, size, container)
+        end = check_end(file, size, extent)
+        seen = replace(_look(jail, source, extent, end), end=end)
+        protection.check(file, size, extent, len(seen.audio), others=bool(seen.stream_tags))
+        if seen.audio and not any(audio.codec for audio in seen.audio):
+            name = protection.codec_name(file, size, extent)
+            seen = replace(seen, audio=tuple(replace(audio, tag=audio.tag or name) for audio in seen.audio))
     if (seen.duration or 0) > jail.limits.duration:
         raise MediaError(Reason.TOO_LONG, f"{seen.duration:.0f} s of at most {jail.limits.duration:.0f}")
     return seen
+
+
+def _look(jail: Jail, source: str, extent: Extent, end: End) -> Description:
+    try:
+        return description.describe(jail, source, extent)
+    except MediaError as error:
+        if error.reason is Reason.TRUNCATED and end is End.WHOLE:  # its index is there, and cannot be read
+            raise MediaError(Reason.DAMAGED, error.detail) from error
+        raise
 
 
 def transcode(
@@ -40,11 +56,11 @@ def transcode(
     OSError where this machine fails (a full disk). Whatever is raised, nothing is left at `target`.
     """
     candidates = tracks.candidates(seen, options)
-    notes: tuple[Note, ...] = ()
+    notes: tuple[Note, ...] = (Note.INCOMPLETE,) if seen.end is End.INCOMPLETE else ()
     try:
         made = cover.make(jail, source, seen, options, picture)
     except cover.Unreadable:
-        made, notes = None, (Note.COVER_UNREADABLE,)
+        made, notes = None, (*notes, Note.COVER_UNREADABLE)
     work = Work(jail, source, target, seen, options, made, notes)
     try:
         return _first_with_sound(work, candidates)

@@ -114,7 +114,7 @@ class Writer:
         """The loudness of the sound that will be encoded."""
         work = self._work
         length = work.span.length(work.seen.duration)
-        words = [*loudness.QUIET, *arguments.TOLERATING, *open_file(work.source, work.seen.container)]
+        words = [*loudness.QUIET, *arguments.TOLERATING, *open_file(work.source, work.seen.extent)]
         words += arguments.measured(self._audio, loudness.chain(self._sound.filters), work.most)
         return loudness.read(work.jail.run(words, length, self._ticks((0.0, _MEASURING), length)))
 
@@ -159,7 +159,7 @@ class Writer:
         """Makes the waveform in a run of its own, in which nothing but a decoder works."""
         work = self._work
         length = work.span.length(work.seen.duration)
-        words = [*arguments.REPORTING, *arguments.TOLERATING, *open_file(work.source, work.seen.container)]
+        words = [*arguments.REPORTING, *arguments.TOLERATING, *open_file(work.source, work.seen.extent)]
         chain = waveform.sink(self._sound.filters, self._sound.sample_rate, length)
         words += arguments.measured(self._audio, chain, work.most)
         return work.jail.run(words, length, size=work.jail.limits.size)
@@ -207,7 +207,7 @@ class Writer:
         length = file.span.length(work.seen.duration)
         seek = self._seek(file.span)
         words = [*arguments.REPORTING, *arguments.TOLERATING, *(("-ss", f"{seek:.6f}") if seek else ())]
-        words += open_file(work.source, work.seen.container)
+        words += open_file(work.source, work.seen.extent)
         tags, cover, inputs = self._described(file)
         words += [*inputs, *codec, *arguments.written(file.name, self._options, work.most, tags, cover)]
         return work.jail.run(words, length, self._ticks(file.progress, length), size=file.size)
