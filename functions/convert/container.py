@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import BinaryIO
 
-from functions.convert import chunks, matroska, mp4, streams
+from functions.convert import chunks, matroska, mp4, streams, tails
 from functions.convert.window import End, Window
 from functions.model.containers import SNIFF_BYTES, Container, Extent, find, tag_length
 
@@ -32,7 +32,8 @@ def check_end(file: BinaryIO, size: int, extent: Extent) -> End:
     large part is no MP4.
     """
     find_end = _ENDS.get(extent.container)
-    return find_end(Window(file, extent.start, size - extent.start)) if find_end else End.UNKNOWN
+    end = size if extent.end is None else extent.end
+    return find_end(Window(file, extent.start, end - extent.start)) if find_end else End.UNKNOWN
 
 
 def _begin(file: BinaryIO, container: Container) -> Extent:
@@ -51,8 +52,16 @@ def _begin(file: BinaryIO, container: Container) -> Extent:
 
 
 _TAILS: dict[Container, Callable[[Window], int | None]] = {
-    Container.AMR: streams.amr_end,
+    Container.AMR: tails.amr,
     Container.AU: chunks.au_end,
+    Container.DV: tails.dv,
+    Container.OGG: tails.ogg,
+    Container.MATROSKA: matroska.segment_end,
+    Container.MP3: tails.frames,
+    Container.AAC: tails.frames,
+    Container.AC3: tails.frames,
+    Container.EAC3: tails.frames,
+    Container.DTS: tails.frames,
 }
 _ENDS: dict[Container, Callable[[Window], End]] = {
     Container.MP4: mp4.end,

@@ -17,6 +17,8 @@ _CUT = {  # what ffmpeg says of a video that lost its end, only to exit with 0
     Container.MP4: "partial file|Packet corrupt",
     Container.MATROSKA: "File ended prematurely",
 }
+# The containers that count their samples, so that they know exactly how long they are.
+_COUNTED = {Container.FLAC, Container.WAVPACK, Container.TTA, Container.APE, Container.TAK, Container.MUSEPACK_8}
 _NOTHING = "received no packets|nothing was encoded|does not contain any stream|matches no streams"
 _GAP = 0.1  # seconds
 _SLACK = 1.0  # seconds by which the sound may end later than the video says
@@ -52,9 +54,12 @@ def check_length(run: Run, seconds: float, seen: Description, span: Span) -> Non
             raise tracks.Soundless(Reason.DAMAGED, said[-500:])
         raise tracks.Soundless
     length = span.length(seen.duration) or 0.0
-    if seen.container == Container.FLAC and span == Span() and run.done < length - 0.1:
+    if seen.container in _COUNTED and span == Span() and run.done < length - 0.1:
         raise MediaError(Reason.TRUNCATED, f"it ends at {run.done:.2f} s of {length:.2f} s")
-    due = max(run.done, length) if _INPUT_ERROR.search(said) else run.done
+    is_short = (
+        _INPUT_ERROR.search(said) and seen.end is not End.INCOMPLETE
+    )  # an interrupted recording may announce more
+    due = max(run.done, length) if is_short else run.done
     if seconds < (1 - ERROR_RATE) * due and _ERROR.search(said):
         raise MediaError(Reason.DAMAGED, f"{seconds:.2f} s of {due:.2f} s: {said[-500:]}")
 

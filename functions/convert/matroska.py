@@ -45,6 +45,19 @@ def end(video: Window) -> End:
     return End.WHOLE
 
 
+def segment_end(video: Window) -> int | None:
+    """Where the Segment ends by its size; None where that is unknown or beyond the file."""
+    position = 0
+    for _ in range(4):  # the EBML header, Void, the Segment
+        found = element(video, position)
+        if found is None or found.end is None:
+            return None
+        if found.name == _SEGMENT:
+            return found.end if found.data < found.end < video.size else None
+        position = found.end
+    return None
+
+
 def _live(video: Window, start: int) -> End:
     """Walks from the last Cluster on."""
     position = _last_cluster(video, start)

@@ -1,4 +1,4 @@
-"""Where files end that are made of packets, pages or frames: FLV, MPEG-TS, Ogg, ASF, MP3, AMR, MXF, RealMedia, DSF."""
+"""Where files end that are made of packets, pages or frames: FLV, MPEG-TS, Ogg, ASF, MP3, MXF, RealMedia, DSF."""
 
 import re
 import struct
@@ -14,8 +14,6 @@ _SCRIPT_TAGS = (8, 9, 18)  # audio, video, script
 _ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _SLACK = 32  # bytes by which RealMedia's writers count more than they write
 _LATE = 2.0  # seconds by which a video's last tag may come before the length that it has by its own account
-_AMR_NARROW = (12, 13, 15, 17, 19, 20, 26, 31, 5)  # bytes behind a frame's first one (RFC 4867, 5.3, and 3GPP TS 26.101)
-_AMR_WIDE = (17, 23, 32, 36, 40, 46, 50, 58, 60, 5)  # and 3GPP TS 26.201
 
 
 def flv(video: Window) -> End:
@@ -113,25 +111,6 @@ def _ends_with_a_frame(video: Window, header: XingHeader) -> bool:
         if at == len(tail) and count > 2:
             return True
     return False
-
-
-def amr_end(video: Window) -> int:
-    """Where the frames end: what follows has the first byte of no frame, or is marked as bad, as zeros are."""
-    is_wide = video.at(0, 9) == b"#!AMR-WB\n"
-    lengths, position = (_AMR_WIDE, 9) if is_wide else (_AMR_NARROW, 6)
-    data, at, good = video.at(position, video.size), 0, 0
-    while at < len(data):
-        first, kind = data[at], data[at] >> 3 & 15
-        if first & 0x83 or not (kind < len(lengths) or kind in (14, 15)):
-            break
-        at += 1 + (lengths[kind] if kind < len(lengths) else 0)
-        good = min(at, len(data)) if first & 4 else good  # whether the frame is good, by its own account
-    return position + good
-
-
-def amr(video: Window) -> End:
-    """Nothing in it says how much there was to come."""
-    return End.UNKNOWN
 
 
 def mxf(video: Window) -> End:

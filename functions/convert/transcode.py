@@ -43,6 +43,8 @@ def _look(jail: Jail, source: str, extent: Extent, end: End) -> Description:
     except MediaError as error:
         if error.reason is Reason.TRUNCATED and end is End.WHOLE:  # its index is there, and cannot be read
             raise MediaError(Reason.DAMAGED, error.detail) from error
+        if error.reason is Reason.DAMAGED and end is End.INCOMPLETE:  # it ends before there is any sound
+            raise MediaError(Reason.TRUNCATED, error.detail) from error
         raise
 
 

@@ -120,7 +120,13 @@ _FOREIGN = re.compile(
     re.DOTALL,
 )
 _JUNK = 4096  # bytes, at most, before a signature; zeros may be more
-_OWN_TAG = (Container.MP3, Container.AAC, Container.FLAC, Container.TTA, Container.W64)  # read a tag in front themselves
+_OWN_TAG = (
+    Container.MP3,
+    Container.AAC,
+    Container.FLAC,
+    Container.TTA,
+    Container.W64,
+)  # read a tag in front themselves
 _APE_TAG = re.compile(rb"APETAGEX....(....)....(...[\x80-\xff])", re.DOTALL)
 _APE_HEADER = 32  # bytes
 

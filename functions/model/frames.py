@@ -53,6 +53,18 @@ def kind(head: bytes, count: int = _FRONT) -> str | None:
     return None
 
 
+def last(piece: bytes) -> int | None:
+    """Where the last of several frames in a row ends in `piece`, if that is not beyond it; None where there are none."""
+    for found in islice(reversed([*_SYNC.finditer(piece)]), _TRIES):
+        if kind(piece[found.start() :], _BEHIND):
+            read = next(read for read, _ in _READERS if _follow(piece[found.start() :], _BEHIND, read))
+            at = found.start()
+            while header := read(piece[at : at + 16]):
+                at += header.length
+            return at
+    return None
+
+
 def find_packets(head: bytes) -> tuple[int, int] | None:
     """The offset of the first sync byte of an MPEG transport stream, and the bytes from each to the next.
 
