@@ -21,6 +21,7 @@ _CUT = {  # what ffmpeg says of a video that lost its end, only to exit with 0
 _COUNTED = {Container.FLAC, Container.WAVPACK, Container.TTA, Container.APE, Container.TAK, Container.MUSEPACK_8}
 _NOTHING = "received no packets|nothing was encoded|does not contain any stream|matches no streams"
 _GAP = 0.1  # seconds
+_LAST = 0.5  # seconds that may be broken at the end of a recording that was interrupted
 _SLACK = 1.0  # seconds by which the sound may end later than the video says
 _ERROR = re.compile(r"\[(?:error|fatal)\]|Packet corrupt")
 _INPUT_ERROR = re.compile(r"^\[in#0.*\[error\]", re.MULTILINE)
@@ -32,7 +33,10 @@ def check_run(run: Run, seen: Description) -> None:
         raise tracks.Soundless
     cut = seen.container in _CUT and re.search(_CUT[seen.container], run.messages)
     if run.status or (cut and seen.end is not End.INCOMPLETE):
-        raise ffmpeg.explain(run)
+        error = ffmpeg.explain(run)
+        if seen.end is End.WHOLE and isinstance(error, MediaError) and error.reason is Reason.TRUNCATED:
+            raise MediaError(Reason.DAMAGED, error.detail)  # nothing is missing: its index leads astray
+        raise error
 
 
 def measured(measure: Callable[[BinaryIO], float], file: BinaryIO) -> float:
@@ -60,7 +64,8 @@ def check_length(run: Run, seconds: float, seen: Description, span: Span) -> Non
         _INPUT_ERROR.search(said) and seen.end is not End.INCOMPLETE
     )  # an interrupted recording may announce more
     due = max(run.done, length) if is_short else run.done
-    if seconds < (1 - ERROR_RATE) * due and _ERROR.search(said):
+    lost = _LAST if seen.end is End.INCOMPLETE else 0.0
+    if seconds < (1 - ERROR_RATE) * due - lost and _ERROR.search(said):
         raise MediaError(Reason.DAMAGED, f"{seconds:.2f} s of {due:.2f} s: {said[-500:]}")
 
 

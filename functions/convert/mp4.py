@@ -21,7 +21,7 @@ def end(video: Window) -> End:
     Behind the index and the sound may be anything. Of a recording in fragments each is whole by itself: who was
     interrupted has lost the last of them, if none in front announces what is to come.
     """
-    position, seen, has_duration = 0, set[bytes](), False
+    position, seen, has_duration, to_the_end = 0, set[bytes](), False, False
     while position + 8 <= video.size:
         kind, length = _box(video, position)
         if kind == b"ftyp" and {b"moov", b"mdat"} <= seen:
@@ -36,7 +36,8 @@ def end(video: Window) -> End:
             return _partial(video, kind, position + length, seen, has_duration=has_duration)
         seen.add(kind)
         position += length
-    return _complete(video, seen)
+        to_the_end |= kind == b"mdat" and video.at(position - length, 4) == b"\0\0\0\0"
+    return End.UNKNOWN if _complete(video, seen) is End.UNKNOWN or to_the_end else End.WHOLE
 
 
 def index(video: Window) -> bytes:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from functions.convert import matroska, mp4
+from functions.convert.description import Description
 from functions.convert.window import Window
 from functions.model.containers import Container, Extent
 from functions.model.frames import find_packets
@@ -12,7 +13,13 @@ from functions.model.media import MediaError, Reason
 
 _READ = 2**20  # bytes of the front in which most containers say what they hold
 _PARENTS = {b"moov", b"trak", b"mdia", b"minf", b"stbl"}
-_NEEDED = {b"moov": {b"trak"}, b"trak": {b"mdia"}, b"mdia": {b"hdlr", b"minf"}, b"minf": {b"stbl"}, b"stbl": {b"stsd"}}
+_NEEDED = {
+    b"moov": {b"mvhd", b"trak"},
+    b"trak": {b"mdia"},
+    b"mdia": {b"hdlr", b"minf"},
+    b"minf": {b"stbl"},
+    b"stbl": {b"stsd"},
+}
 # What speaks of sound in an MP4's index: a handler, a sound media header, a sample entry (ISO/IEC 14496-12, 8.4.3, 12.2).
 _SOUND = re.compile(
     rb"hdlr.{8}soun|\x10smhd\0{4}|stsd.{12}(?:mp4a|sowt|twos|lpcm|alac|samr|ac-3|ec-3|Opus|fLaC)", re.DOTALL
@@ -31,11 +38,12 @@ _ENCODINGS, _ENCODING, _ENCRYPTION = b"\x6d\x80", b"\x62\x40", b"\x50\x35"
 _AUDIO_TRACK = b"\x02"
 
 
-def check(file: BinaryIO, size: int, extent: Extent, tracks: int, *, others: bool) -> None:
+def check(file: BinaryIO, size: int, extent: Extent, seen: Description) -> None:
     """Raises MediaError where the sound is encrypted (unsupported) or the index that speaks of it is damaged.
 
-    `tracks` are the audio tracks that were found in the file, and `others` is whether there is anything else in it.
+    `seen` is what was found in the file.
     """
+    tracks = len(seen.audio)
     video = Window(file, extent.start, size - extent.start)
     protected = _PROTECTED[extent.container](video) if extent.container in _PROTECTED else 0
     if protected and protected >= tracks:
@@ -44,12 +52,23 @@ def check(file: BinaryIO, size: int, extent: Extent, tracks: int, *, others: boo
             "encrypted",
             say="The video is encrypted (DRM), so that only its own player can read it. Upload one that is not.",
         )
-    if tracks:
-        return
-    if not others:
+    if not seen.stream_tags:
         raise MediaError(Reason.DAMAGED, "it holds nothing that can be read")
-    if extent.container is Container.MP4 and (why := _damage(mp4.index(video))):
+    if not any(audio.codec for audio in seen.audio) and (why := damage(file, size, extent, spoken=not tracks)):
         raise MediaError(Reason.DAMAGED, why)
+
+
+def damage(file: BinaryIO, size: int, extent: Extent, *, spoken: bool = False) -> str:
+    """What is wrong with the index of a file in which no sound was found; empty where nothing is, or nobody can tell.
+
+    `spoken` is whether it may not even speak of sound.
+    """
+    if extent.container is not Container.MP4:
+        return ""
+    index = mp4.index(Window(file, extent.start, size - extent.start))
+    if spoken and _SOUND.search(index):
+        return "the index speaks of sound that cannot be found"
+    return _broken_box(index, 0, len(index))
 
 
 def codec_name(file: BinaryIO, size: int, extent: Extent) -> str | None:
@@ -60,13 +79,6 @@ def codec_name(file: BinaryIO, size: int, extent: Extent) -> str | None:
     names = (dict(_children(video, *track)).get(_CODEC) for track in _audio_tracks(video))
     span = next(filter(None, names), None)
     return video.at(span[0], min(span[1] - span[0], 40)).decode("ascii", "replace").rstrip("\0") if span else None
-
-
-def _damage(index: bytes) -> str:
-    """What is wrong with the index of an MP4 in which no sound was found; empty where there is none."""
-    if _SOUND.search(index):
-        return "the index speaks of sound that cannot be found"
-    return _broken_box(index, 0, len(index))
 
 
 def _broken_box(index: bytes, at: int, end: int) -> str:

@@ -28,7 +28,7 @@ def describe(jail: Jail, source: str, container: Container) -> Description:
         extent = locate(file, size, container)
         end = check_end(file, size, extent)
         seen = replace(_look(jail, source, extent, end), end=end)
-        protection.check(file, size, extent, len(seen.audio), others=bool(seen.stream_tags))
+        protection.check(file, size, extent, seen)
         if seen.audio and not any(audio.codec for audio in seen.audio):
             name = protection.codec_name(file, size, extent)
             seen = replace(seen, audio=tuple(replace(audio, tag=audio.tag or name) for audio in seen.audio))
@@ -66,9 +66,17 @@ def transcode(
     work = Work(jail, source, target, seen, options, made, notes)
     try:
         return _first_with_sound(work, candidates)
-    except BaseException:
+    except BaseException as error:
         work.path(target).unlink(missing_ok=True)
+        if isinstance(error, MediaError) and error.reason is Reason.NO_AUDIO and (why := _damage(work)):
+            raise MediaError(Reason.DAMAGED, why) from error
         raise
+
+
+def _damage(work: Work) -> str:
+    path = work.path(work.source)
+    with path.open("rb") as file:
+        return protection.damage(file, path.stat().st_size, work.seen.extent)
 
 
 def _first_with_sound(work: Work, candidates: list[description.Audio]) -> Result:
