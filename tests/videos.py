@@ -216,7 +216,7 @@ def live_webm(directory: Path) -> Path:
                 rb"(\x1f\x43\xb6\x75)(?:\x01.{7}|[\x10-\x1f].{3})",
                 lambda found: found[1] + b"\x01" + b"\xff" * 7,
                 made,
-                flags=re.S,
+                flags=re.DOTALL,
             )
         )
     return path
@@ -227,7 +227,7 @@ def live_flv(directory: Path) -> Path:
     path = directory / "live.flv"
     if not path.exists():
         made = flv(directory).read_bytes()
-        path.write_bytes(re.sub(rb"(\0\x08(?:duration|filesize)\0).{8}", rb"\1" + b"\0" * 8, made, flags=re.S))
+        path.write_bytes(re.sub(rb"(\0\x08(?:duration|filesize)\0).{8}", rb"\1" + b"\0" * 8, made, flags=re.DOTALL))
     return path
 
 

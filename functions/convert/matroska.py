@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from functions.convert.window import End, Window, cut
 
-_SEGMENT = b"\x18\x53\x80\x67"
+SEGMENT = b"\x18\x53\x80\x67"
 _CLUSTER = b"\x1f\x43\xb6\x75"
 # What a Cluster begins with: its time, or a checksum, Void, its place or the size of the one before.
 _FIRST = (b"\xe7", b"\xbf", b"\xec", b"\xa7", b"\xab")
@@ -35,10 +35,10 @@ def end(video: Window) -> End:
         found = element(video, position)
         if found is None:
             return End.UNKNOWN
-        if found.name == _SEGMENT and (found.end is None or found.end == found.data):
+        if found.name == SEGMENT and (found.end is None or found.end == found.data):
             return _live(video, found.data)
         position = found.end if found.end is not None else found.data
-        if found.name == _SEGMENT:
+        if found.name == SEGMENT:
             break
     if position > video.size:
         raise cut(video.size, position)
@@ -52,7 +52,7 @@ def segment_end(video: Window) -> int | None:
         found = element(video, position)
         if found is None or found.end is None:
             return None
-        if found.name == _SEGMENT:
+        if found.name == SEGMENT:
             return found.end if found.data < found.end < video.size else None
         position = found.end
     return None

@@ -92,7 +92,7 @@ def _complete(video: Window, seen: set[bytes]) -> End:
     if b"moov" in seen and seen & {b"mdat", b"moof"}:
         return End.UNKNOWN if b"moof" in seen and b"mfra" not in seen else End.WHOLE
     if strange := seen - _BOXES:
-        raise MediaError(Reason.DAMAGED, f"the index may be in {sorted(strange)[0]!r}")
+        raise MediaError(Reason.DAMAGED, f"the index may be in {min(strange)!r}")
     raise cut(video.size, video.size + 1, _NO_INDEX if b"mdat" in seen else None)
 
 

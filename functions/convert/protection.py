@@ -20,7 +20,7 @@ _NEEDED = {
     b"minf": {b"stbl"},
     b"stbl": {b"stsd"},
 }
-# What speaks of sound in an MP4's index: a handler, a sound media header, a sample entry (ISO/IEC 14496-12, 8.4.3, 12.2).
+# What speaks of sound in an MP4's index: a handler, a media header, a sample entry (ISO/IEC 14496-12, 8.4.3, 12.2).
 _SOUND = re.compile(
     rb"hdlr.{8}soun|\x10smhd\0{4}|stsd.{12}(?:mp4a|sowt|twos|lpcm|alac|samr|ac-3|ec-3|Opus|fLaC)", re.DOTALL
 )
@@ -90,7 +90,7 @@ def _broken_box(index: bytes, at: int, end: int) -> str:
         if kind in _PARENTS:
             inside = {index[each + 4 : each + 8] for each in _boxes(index, at + 8, at + length)}
             if missing := _NEEDED[kind] - inside:
-                return f"no {sorted(missing)[0]!r} in {kind!r}"
+                return f"no {min(missing)!r} in {kind!r}"
             if why := _broken_box(index, at + 8, at + length):
                 return why
         at += length
@@ -127,9 +127,13 @@ def _audio_tracks(video: Window) -> Iterator[tuple[int, int]]:
 
 
 def _tracks(video: Window) -> tuple[int, int]:
-    at = video.at(0, _READ).find(_TRACKS)
-    element = matroska.element(video, at) if at >= 0 else None
-    return (element.data, element.end) if element and element.end else (0, 0)
+    """Where the Segment's Tracks begin and end; they stand in front of its first Cluster."""
+    header = matroska.element(video, 0)
+    segment = matroska.element(video, header.end) if header and header.end else None
+    if segment is None or segment.name != matroska.SEGMENT:
+        return 0, 0
+    within = _children(video, segment.data, segment.end or video.size)
+    return next((span for name, span in within if name == _TRACKS), (0, 0))
 
 
 def _children(video: Window, at: int, end: int) -> Iterator[tuple[bytes, tuple[int, int]]]:
@@ -139,7 +143,7 @@ def _children(video: Window, at: int, end: int) -> Iterator[tuple[bytes, tuple[i
         if element is None or element.end is None:
             return
         yield element.name, (element.data, element.end)
-        at = element.end
+        at = max(element.end, at + 1)
 
 
 def _asf(video: Window) -> int:

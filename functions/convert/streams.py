@@ -117,6 +117,8 @@ def mxf(video: Window) -> End:
     """The header tells where the footer is (SMPTE ST 377-1, 7.1). Raises MediaError (truncated)."""
     head = video.at(0, _HEAD + 128)
     at = head.find(b"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02\x01\x01\x02")
+    if at < 0 or len(head) < at + 64:
+        return End.UNKNOWN
     pack = at + 17 + (head[at + 16] & 0x7F if head[at + 16] & 0x80 else 0)  # behind key and length
     footer = int.from_bytes(head[pack + 24 : pack + 32])
     if at + footer > video.size:

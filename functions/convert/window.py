@@ -28,7 +28,7 @@ class Window:
 
     def seek(self, position: int) -> None:
         """Where the next read() begins."""
-        self._file.seek(self._start + max(0, position))
+        self._file.seek(self._start + min(max(0, position), max(0, self.size)))
 
     def read(self, count: int) -> bytes:
         """The next bytes, as far as there are some."""

@@ -164,7 +164,7 @@ def test_an_avi_without_its_index_is_converted(shelf: Path, plays: Callable[[byt
         ("aiff", b"FORM", [struct.pack(">I", each) for each in SIZES if each]),
         ("aiff", b"SSND", [struct.pack(">I", each) for each in SIZES if each]),
         ("caf", b"data", [b"\xff" * 8, b"\0" * 8]),
-        ("au", b"", [struct.pack(">I", each) for each in SIZES]),
+        ("au", b"", [struct.pack(">I", each) for each in SIZES if each < 2**31 or each == 2**32 - 1]),
         ("w64", b"\xa5\xd6\x28\xdb\x04\xc1\0\0", [b"\xff" * 8, b"\xff" * 7 + b"\x7f"]),
     ],
 )
