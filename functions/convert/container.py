@@ -5,7 +5,7 @@ from typing import BinaryIO
 
 from functions.convert import chunks, matroska, mp4, streams, tails
 from functions.convert.window import End, Window
-from functions.model.containers import SNIFF_BYTES, Container, Extent, find, tag_length
+from functions.model.containers import OWN_TAG, SNIFF_BYTES, Container, Extent, find, tag_length
 
 _FAR = 64 * 2**20  # bytes, at most, of a tag in front
 
@@ -45,8 +45,8 @@ def _begin(file: BinaryIO, container: Container) -> Extent:
         file.seek(tag)
         behind = find(file.read(SNIFF_BYTES))
         if behind and behind.container is not Container.MP3:
-            is_own = behind.container in (Container.FLAC, Container.AAC, Container.TTA, Container.W64)
-            return Extent(behind.container, 0 if is_own and head.startswith(b"ID3") else tag + behind.start)
+            reads_tag = behind.container in OWN_TAG and head.startswith(b"ID3")
+            return Extent(behind.container, 0 if reads_tag else tag + behind.start)
         return Extent(container) if head.startswith(b"ID3") else Extent(container, tag)
     return found if found and found.container is container else Extent(container)
 

@@ -53,7 +53,7 @@ class Container(StrEnum):
 
 @dataclass(frozen=True)
 class Extent:
-    """Which bytes of a file are media, and of what container: not those in front of `start`, nor those from `end` on."""
+    """Which bytes of a file are media, and of what container: none in front of `start`, none from `end` on."""
 
     container: Container
     start: int = 0
@@ -120,7 +120,7 @@ _FOREIGN = re.compile(
     re.DOTALL,
 )
 _JUNK = 4096  # bytes, at most, before a signature; zeros may be more
-_OWN_TAG = (
+OWN_TAG = (
     Container.MP3,
     Container.AAC,
     Container.FLAC,
@@ -153,7 +153,7 @@ def find(head: bytes) -> Extent | None:
 
 
 def tag_length(head: bytes) -> int:
-    """Bytes of the tags in front, ID3v2 and APEv2, that begin with `head`; they may be more than it has. 0: there is none.
+    """Bytes of the tags in front, ID3v2 and APEv2, that begin with `head`, which may be shorter; 0 for none.
 
     (ID3v2.3, 3.1, and the APEv2 specification of Hydrogenaudio.)
     """
@@ -192,7 +192,7 @@ def _behind_tag(head: bytes, tag: int) -> Extent:
         found = Extent(container, tag)
     else:
         found = _by_frames(behind, tag) or _behind_junk(behind, tag) or Extent(Container.MP3, 0)
-    reads_tag = found.container in _OWN_TAG and head.startswith(b"ID3")
+    reads_tag = found.container in OWN_TAG and head.startswith(b"ID3")
     return Extent(found.container) if reads_tag else found
 
 

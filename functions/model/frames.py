@@ -10,8 +10,8 @@ from itertools import islice
 
 from functions.model.mpeg_audio import read_frame
 
-# Five packets of a transport stream in a row (ISO/IEC 13818-1, 2.4.3.2): a sync byte, and in the fourth one the two bits
-# of which one at least is set. By the bytes from each to the next.
+# Five packets of a transport stream in a row (ISO/IEC 13818-1, 2.4.3.2), by the bytes from each to the next: a sync
+# byte, and in the fourth one two bits of which one at least is set.
 _PACKET = rb"\x47..[\x10-\x3f\x50-\x7f\x90-\xbf\xd0-\xff]"
 _PACKETS = {
     step: re.compile(rb"(?:%b.{%d}){4}%b" % (_PACKET, step - 4, _PACKET), re.DOTALL) for step in (188, 192, 204)
@@ -54,7 +54,7 @@ def kind(head: bytes, count: int = _FRONT) -> str | None:
 
 
 def last(piece: bytes) -> int | None:
-    """Where the last of several frames in a row ends in `piece`, if that is not beyond it; None where there are none."""
+    """Where the last of several frames in a row ends in `piece`, or beyond it; None where there are none."""
     for found in islice(reversed([*_SYNC.finditer(piece)]), _TRIES):
         if kind(piece[found.start() :], _BEHIND):
             read = next(read for read, _ in _READERS if _follow(piece[found.start() :], _BEHIND, read))
