@@ -19,6 +19,7 @@ _PACKETS = {
 _FRONT, _BEHIND = 2, 4  # frames in a row, at the very front and behind junk
 _TRIES = 4000  # sync words that are looked at
 _SYNC = re.compile(rb"\xff[\xe0-\xff]|\x0b\x77|\x7f\xfe\x80\x01|\xfe\x7f\x01\x80")
+_CONTROL = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f]")  # bytes that text has not: lines may be of 188 letters
 _AC3_KBITS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640)
 _AC3_BSID, _EAC3_BSID = range(11), range(11, 17)
 
@@ -73,8 +74,9 @@ def find_packets(head: bytes) -> tuple[int, int] | None:
     transport stream.
     """
     for step, pattern in _PACKETS.items():
-        if found := pattern.search(head):
-            return found.start(), step
+        for found in islice(pattern.finditer(head), _TRIES):
+            if _CONTROL.search(found[0]):
+                return found.start(), step
     return None
 
 
@@ -110,9 +112,11 @@ def _dolby(head: bytes) -> _Header | None:
     if bsid in _EAC3_BSID:
         return _Header(((head[2] & 7) << 8 | head[3]) * 2 + 2, None)
     rate, code = head[4] >> 6, head[4] & 63
-    if bsid not in _AC3_BSID or rate == 3 or code >= 2 * len(_AC3_KBITS):
+    if bsid not in _AC3_BSID or rate == 3 or code >= 2 * len(_CONTROL = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f]")  # bytes that text has not: lines may be of 188 letters
+_AC3_KBITS):
         return None
-    kbits = _AC3_KBITS[code >> 1]
+    kbits = _CONTROL = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f]")  # bytes that text has not: lines may be of 188 letters
+_AC3_KBITS[code >> 1]
     return _Header(2 * (2 * kbits, kbits * 320 // 147 + (code & 1), 3 * kbits)[rate], None)
 
 

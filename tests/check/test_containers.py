@@ -72,6 +72,7 @@ NOT_MEDIA = {
     "nothing": b"",
     "text": b"Dear all, the video is attached.",
     "text that says what a box says": b"The free world and its friends",
+    "text whose columns repeat": (b"G001 a line of a table".ljust(187, b".") + b"\n") * 99,
     "text of one letter": b"G" * SNIFF_BYTES,
     "HLS playlist": b"#EXTM3U\n#EXTINF:5,\nfile:///etc/passwd\n",
     "ffconcat script": b"ffconcat version 1.0\nfile plain.mp4\n",
