@@ -112,11 +112,9 @@ def _dolby(head: bytes) -> _Header | None:
     if bsid in _EAC3_BSID:
         return _Header(((head[2] & 7) << 8 | head[3]) * 2 + 2, None)
     rate, code = head[4] >> 6, head[4] & 63
-    if bsid not in _AC3_BSID or rate == 3 or code >= 2 * len(_CONTROL = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f]")  # bytes that text has not: lines may be of 188 letters
-_AC3_KBITS):
+    if bsid not in _AC3_BSID or rate == 3 or code >= 2 * len(_AC3_KBITS):
         return None
-    kbits = _CONTROL = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f]")  # bytes that text has not: lines may be of 188 letters
-_AC3_KBITS[code >> 1]
+    kbits = _AC3_KBITS[code >> 1]
     return _Header(2 * (2 * kbits, kbits * 320 // 147 + (code & 1), 3 * kbits)[rate], None)
 
 
