@@ -16,7 +16,8 @@ ROOT = Path(__file__).parents[1]
 DIES = """
 def test_a(mongo_url, amqp_url, tmp_path):
     Bridge({"AMQP_URL": amqp_url}, tmp_path / "bridge.log").ready()
-    Path("url").write_text(mongo_url, encoding="ascii")
+    Path("writing").write_text(mongo_url, encoding="ascii")
+    Path("writing").rename("url")
     os.kill(os.getpid(), signal.SIGKILL)
 """
 WORKS_ON = """

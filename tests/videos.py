@@ -17,6 +17,10 @@ SECONDS = 5.0
 
 _H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-g", "10", "-pix_fmt", "yuv420p")
 _AAC = ("-c:a", "aac")
+_ENCRYPTION = (
+    *("-encryption_scheme", "cenc-aes-ctr", "-encryption_key", "76a6c65c5ea762046bd749a2e632ccbb"),
+    *("-encryption_kid", "a7e61c373e219033c21091fa607bf3b8"),
+)
 
 
 def plain(directory: Path) -> Path:
@@ -115,6 +119,140 @@ def flac(directory: Path) -> Path:
 
 def aac(directory: Path) -> Path:
     return _video(directory / "sound.aac", "-vn")
+
+
+def mp2(directory: Path) -> Path:
+    return _video(directory / "sound.mp2", "-vn", audio=("-c:a", "mp2"))
+
+
+def ac3(directory: Path) -> Path:
+    return _video(directory / "sound.ac3", "-vn", audio=("-c:a", "ac3"))
+
+
+def eac3(directory: Path) -> Path:
+    return _video(directory / "sound.eac3", "-vn", audio=("-c:a", "eac3"))
+
+
+def dts(directory: Path) -> Path:
+    return _video(directory / "sound.dts", "-vn", "-strict", "-2", audio=("-c:a", "dca"))
+
+
+def amr(directory: Path) -> Path:
+    """A phone's voice recording."""
+    return _video(directory / "voice.amr", "-vn", "-ar", "8000", "-ac", "1", audio=("-c:a", "libopencore_amrnb"))
+
+
+def phone(directory: Path) -> Path:
+    """An old phone's video: H.263 and AMR in 3GP."""
+    voice = ("-c:a", "libopencore_amrnb", "-ar", "8000", "-ac", "1")
+    return _video(directory / "phone.3gp", "-s", "176x144", video=("-c:v", "h263"), audio=voice)
+
+
+def aiff(directory: Path) -> Path:
+    return _video(directory / "sound.aiff", "-vn", audio=("-c:a", "pcm_s16be"))
+
+
+def caf(directory: Path) -> Path:
+    return _video(directory / "sound.caf", "-vn", audio=("-c:a", "pcm_s16le"))
+
+
+def au(directory: Path) -> Path:
+    return _video(directory / "sound.au", "-vn", audio=("-c:a", "pcm_s16be"))
+
+
+def w64(directory: Path) -> Path:
+    return _video(directory / "sound.w64", "-vn", audio=("-c:a", "pcm_s16le"))
+
+
+def rf64(directory: Path) -> Path:
+    """A WAV whose sizes have 64 bits."""
+    return _video(directory / "rf64.wav", "-vn", "-rf64", "always", audio=("-c:a", "pcm_s16le"))
+
+
+def voc(directory: Path) -> Path:
+    return _video(directory / "sound.voc", "-vn", audio=("-c:a", "pcm_s16le"))
+
+
+def wavpack(directory: Path) -> Path:
+    return _video(directory / "sound.wv", "-vn", audio=("-c:a", "wavpack"))
+
+
+def tta(directory: Path) -> Path:
+    return _video(directory / "sound.tta", "-vn", audio=("-c:a", "tta"))
+
+
+def dv(directory: Path) -> Path:
+    """What comes off a camcorder's tape."""
+    return _video(directory / "tape.dv", "-target", "pal-dv", video=(), audio=())
+
+
+def mxf(directory: Path) -> Path:
+    return _video(
+        directory / "video.mxf", "-r", "25", "-ar", "48000", video=("-c:v", "mpeg2video"), audio=("-c:a", "pcm_s16le")
+    )
+
+
+def real(directory: Path) -> Path:
+    return _video(directory / "video.rm", "-s", "176x144", video=("-c:v", "rv10"), audio=("-c:a", "ac3"))
+
+
+def wtv(directory: Path) -> Path:
+    """A recording of Windows Media Center."""
+    return _video(directory / "video.wtv", "-r", "25", video=("-c:v", "mpeg2video"), audio=("-c:a", "mp2"))
+
+
+def vob(directory: Path) -> Path:
+    return _video(directory / "video.vob", "-r", "25", "-f", "vob", video=("-c:v", "mpeg2video"), audio=("-c:a", "ac3"))
+
+
+def live_webm(directory: Path) -> Path:
+    """As a browser records: sizes of the Segment and of its Clusters are unknown."""
+    path = directory / "live.webm"
+    if not path.exists():
+        words = ("-live", "1", "-f", "webm")
+        made = _video(directory / "made.webm", *words, video=("-c:v", "libvpx"), audio=("-c:a", "libopus")).read_bytes()
+        path.write_bytes(
+            re.sub(
+                rb"(\x1f\x43\xb6\x75)(?:\x01.{7}|[\x10-\x1f].{3})",
+                lambda found: found[1] + b"\x01" + b"\xff" * 7,
+                made,
+                flags=re.DOTALL,
+            )
+        )
+    return path
+
+
+def live_flv(directory: Path) -> Path:
+    """As OBS leaves it when it dies: neither duration nor size are known."""
+    path = directory / "live.flv"
+    if not path.exists():
+        made = flv(directory).read_bytes()
+        path.write_bytes(re.sub(rb"(\0\x08(?:duration|filesize)\0).{8}", rb"\1" + b"\0" * 8, made, flags=re.DOTALL))
+    return path
+
+
+def live_avi(directory: Path) -> Path:
+    """Its recorder never wrote its sizes, nor an index."""
+    path = directory / "live.avi"
+    if not path.exists():
+        made = avi(directory).read_bytes()
+        movi = made.index(b"movi") - 4
+        path.write_bytes(made[:4] + b"\0" * 4 + made[8:movi] + b"\0" * 4 + made[movi + 4 : made.rindex(b"idx1")])
+    return path
+
+
+def indexed_fragments(directory: Path) -> Path:
+    """An MP4 in fragments with one index for all of them in front (`sidx`)."""
+    return _video(directory / "indexed.mp4", "-movflags", "+frag_keyframe+empty_moov+dash+global_sidx")
+
+
+def encrypted(directory: Path) -> Path:
+    """Common Encryption, as streaming services have it."""
+    return _video(directory / "encrypted.mp4", *_ENCRYPTION)
+
+
+def encrypted_fragments(directory: Path) -> Path:
+    return _video(directory / "encrypted-fragments.mp4", *_ENCRYPTION, "-movflags", "+frag_keyframe+empty_moov")
 
 
 def tagged(directory: Path) -> Path:
@@ -332,6 +470,8 @@ WHOLE: dict[str, Callable[[Path], Path]] = {
             wmv,
         ),
         *(wav, live_wav, mp3, flac, aac),
+        *(mp2, ac3, eac3, dts, amr, phone, aiff, caf, au, w64, rf64, voc, wavpack, tta, dv, mxf, real, wtv, vob),
+        *(live_webm, live_flv, live_avi, indexed_fragments),
     )
 }
 

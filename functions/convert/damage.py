@@ -9,6 +9,7 @@ from functions.convert.arguments import ERROR_RATE
 from functions.convert.description import Description
 from functions.convert.ffmpeg import Run
 from functions.convert.sound import Span
+from functions.convert.window import End
 from functions.model.containers import Container
 from functions.model.media import MediaError, Reason
 
@@ -16,9 +17,12 @@ _CUT = {  # what ffmpeg says of a video that lost its end, only to exit with 0
     Container.MP4: "partial file|Packet corrupt",
     Container.MATROSKA: "File ended prematurely",
 }
+# The containers that count their samples, so that they know exactly how long they are.
+_COUNTED = {Container.FLAC, Container.WAVPACK, Container.TTA, Container.APE, Container.TAK, Container.MUSEPACK_8}
 _NOTHING = "received no packets|nothing was encoded|does not contain any stream|matches no streams"
 _OUTPUT = rf"{_NOTHING}|before EOF|^\[(?:aost|out|fc)#|^\[graph_"
 _GAP = 0.1  # seconds
+_LAST = 0.5  # seconds that may be broken at the end of a recording that was interrupted
 _SLACK = 1.0  # seconds by which the sound may end later than the video says
 _ERROR = re.compile(r"\[(?:error|fatal)\]|Packet corrupt")
 _INPUT_ERROR = re.compile(r"^\[in#0.*\[error\]", re.MULTILINE)
@@ -29,7 +33,10 @@ def check_run(run: Run, seen: Description) -> None:
     if run.status and re.search(_NOTHING, run.messages) and not _ERROR.search(_without(run.messages, _OUTPUT)):
         raise tracks.Soundless
     if run.status or (is_cut(run, seen) and not is_interrupted(run, seen)):
-        raise ffmpeg.explain(run)
+        error = ffmpeg.explain(run)
+        if seen.end is End.WHOLE and isinstance(error, MediaError) and error.reason is Reason.TRUNCATED:
+            raise MediaError(Reason.DAMAGED, error.detail)  # nothing is missing: its index leads astray
+        raise error
 
 
 def is_cut(run: Run, seen: Description) -> bool:
@@ -42,7 +49,9 @@ def is_interrupted(run: Run, seen: Description) -> bool:
 
     A Matroska that does say of one is refused before it is converted (container.py).
     """
-    return seen.interrupted or (seen.container is Container.MATROSKA and is_cut(run, seen))
+    if seen.container is Container.MATROSKA and seen.end is not End.WHOLE and is_cut(run, seen):
+        return True
+    return seen.end is End.INCOMPLETE
 
 
 def measured(measure: Callable[[BinaryIO], float], file: BinaryIO) -> float:
@@ -64,15 +73,15 @@ def check_length(run: Run, seconds: float, seen: Description, span: Span) -> Non
             raise tracks.Soundless(Reason.DAMAGED, said[-500:])
         raise tracks.Soundless
     length = span.length(seen.duration) or 0.0
-    if seen.container == Container.FLAC and span == Span() and run.done < length - 0.1:
+    if seen.container in _COUNTED and span == Span() and run.done < length - 0.1:
         raise MediaError(Reason.TRUNCATED, f"it ends at {run.done:.2f} s of {length:.2f} s")
+    due, lost = run.done, 0.0
     if is_interrupted(run, seen):
-        return  # the end is missing, and with it some of what came before
-    due = run.done
-    if _INPUT_ERROR.search(said):
+        lost = _LAST
+    elif _INPUT_ERROR.search(said):
         _check_demuxer(seen, said)
         due = max(due, length)
-    if seconds < (1 - ERROR_RATE) * due and _ERROR.search(said):
+    if seconds < (1 - ERROR_RATE) * due - lost and _ERROR.search(said):
         raise MediaError(Reason.DAMAGED, f"{seconds:.2f} s of {due:.2f} s: {said[-500:]}")
 
 

@@ -3,12 +3,13 @@
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from functions.convert import ffmpeg
 from functions.convert.jail import Jail, open_by, open_file
-from functions.model.containers import Container
+from functions.convert.window import End
+from functions.model.containers import Container, Extent
 from functions.model.media import MediaError, Reason
 from functions.model.source import Chapter, Source, Track
 
@@ -43,7 +44,7 @@ class Picture:
 class Description:
     """What is in a video, by its own account."""
 
-    container: Container
+    extent: Extent
     start: float  # seconds; where the video's own clock begins
     duration: float | None  # seconds; None where the file does not say
     audio: tuple[Audio, ...]
@@ -52,12 +53,16 @@ class Description:
     tags: Mapping[str, str]  # of the whole file
     chapters: tuple[Chapter, ...]  # by the video's clock, which begins at 0 here
     stream_tags: Mapping[int, Mapping[str, str]]  # of each stream, by its index
-    skip: int = 0  # bytes in front that are none of the container's
-    interrupted: bool = False  # whether it ends in the middle of something
+    end: End = End.UNKNOWN  # what the container itself says of it
+
+    @property
+    def container(self) -> Container:
+        """The container, of which only one demuxer is used."""
+        return self.extent.container
 
     def opened(self, name: str) -> list[str]:
         """The words that open the file of that name as this video."""
-        return open_file(name, self.container, self.skip)
+        return open_file(name, self.extent)
 
     def tags_with(self, audio: Audio) -> Mapping[str, str]:
         """The tags of what that track is the sound of.
@@ -79,20 +84,17 @@ class Description:
         return Source(self.duration, tracks, self.chapters)
 
 
-def describe(jail: Jail, name: str, container: Container, skip: int = 0) -> Description:
-    """Looks at the video of that name, behind `skip` bytes that are none of it.
-
-    Raises MediaError where nothing can be read, and what Jail.probe() raises.
-    """
+def describe(jail: Jail, name: str, extent: Extent) -> Description:
+    """Looks at the video of that name. Raises MediaError where nothing can be read, and what Jail.probe() raises."""
     words = ["-v", "warning", "-print_format", "json=compact=1", "-show_entries", ":".join(_ENTRIES)]
-    run = jail.probe([*words, *open_file(name, container, skip)], LOOK_SECONDS)
+    run = jail.probe([*words, *open_file(name, extent)], LOOK_SECONDS)
     try:
         report = json.loads(run.output)
     except ValueError as error:
         raise MediaError(Reason.DAMAGED, f"a report of {len(run.output)} bytes cannot be read") from error
     if run.status or "format" not in report:
         raise ffmpeg.explain(run)
-    return replace(read_report(report, container), skip=skip)
+    return read_report(report, extent)
 
 
 def length(jail: Jail, name: str, demuxer: str, packet: int | None = None) -> float:
@@ -115,14 +117,14 @@ def length(jail: Jail, name: str, demuxer: str, packet: int | None = None) -> fl
     return min(said, int(stream["nb_read_packets"]) * packet / int(stream["sample_rate"]))
 
 
-def read_report(report: Mapping[str, Any], container: Container) -> Description:
+def read_report(report: Mapping[str, Any], extent: Extent) -> Description:
     """Reads ffprobe's report of its input."""
     streams = report.get("streams", [])
     whole = report.get("format", {})
     moving = [each for each in streams if each.get("codec_type") == "video" and not _is_attached(each)]
     start = _seconds(whole.get("start_time")) or 0.0
     return Description(
-        container=container,
+        extent=extent,
         start=start,
         duration=_seconds(whole.get("duration")),
         audio=tuple(_audio(each, start) for each in streams if each.get("codec_type") == "audio"),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
 from functions.convert import ffmpeg
-from functions.model.containers import Container
+from functions.model.containers import Container, Extent
 from functions.model.media import MediaError, Reason
 
 if TYPE_CHECKING:
@@ -102,16 +102,17 @@ class Jail:
         return run
 
 
-def open_file(name: str, container: Container, skip: int = 0) -> list[str]:
+def open_file(name: str, extent: Extent) -> list[str]:
     """The words that open one file: as local files only, and through the one demuxer that sniffing has found.
 
-    `skip` bytes in front of it are none of the container's.
+    Where not all of the file is the video, the rest is left out.
     """
-    return [
-        *(("-skip_initial_bytes", str(skip)) if skip else ()),
-        *(_PATIENT if container in _UNINDEXED else ()),
-        *open_by(name, container.value),
-    ]
+    demuxer = extent.container.value
+    patient = _PATIENT if extent.container in _UNINDEXED else ()
+    if extent.start == 0 and extent.end is None:
+        return [*patient, *open_by(name, demuxer)]
+    part = f"subfile,,start,{extent.start},end,{extent.end or 0},,:file:{name}"  # 0: to the end
+    return [*patient, "-protocol_whitelist", "file,subfile", "-format_whitelist", demuxer, "-f", demuxer, "-i", part]
 
 
 def open_by(name: str, demuxer: str) -> list[str]:

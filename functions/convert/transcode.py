@@ -2,16 +2,16 @@
 
 from dataclasses import replace
 
-from functions.convert import cover, description, tracks
-from functions.convert.container import check_sound, is_interrupted
+from functions.convert import cover, description, protection, tracks
+from functions.convert.container import check_end, locate
 from functions.convert.description import Description
 from functions.convert.jail import Jail
 from functions.convert.tracks import Soundless
+from functions.convert.window import End
 from functions.convert.work import Result, Work
 from functions.convert.writer import Writer
-from functions.model import containers
 from functions.model.audio import Note
-from functions.model.containers import Container
+from functions.model.containers import Container, Extent
 from functions.model.media import MediaError, Reason
 from functions.model.options import Options
 
@@ -24,13 +24,28 @@ def describe(jail: Jail, source: str, container: Container) -> Description:
     """
     path = jail.folder / source
     with path.open("rb") as file:
-        found = containers.find(file.read(containers.SNIFF_BYTES))
-        interrupted = is_interrupted(file, path.stat().st_size, container)
-    skip = found.offset if found and found.container is container else 0
-    seen = replace(description.describe(jail, source, container, skip), interrupted=interrupted)
+        size = path.stat().st_size
+        extent = locate(file, size, container)
+        end = check_end(file, size, extent)
+        seen = replace(_look(jail, source, extent, end), end=end)
+        protection.check(file, size, extent, seen)
+        if seen.audio and not any(audio.codec for audio in seen.audio):
+            name = protection.codec_name(file, size, extent)
+            seen = replace(seen, audio=tuple(replace(audio, tag=audio.tag or name) for audio in seen.audio))
     if (seen.duration or 0) > jail.limits.duration:
         raise MediaError(Reason.TOO_LONG, f"{seen.duration:.0f} s of at most {jail.limits.duration:.0f}")
     return seen
+
+
+def _look(jail: Jail, source: str, extent: Extent, end: End) -> Description:
+    try:
+        return description.describe(jail, source, extent)
+    except MediaError as error:
+        if error.reason is Reason.TRUNCATED and end is End.WHOLE:  # its index is there, and cannot be read
+            raise MediaError(Reason.DAMAGED, error.detail) from error
+        if error.reason is Reason.DAMAGED and end is End.INCOMPLETE:  # it ends before there is any sound
+            raise MediaError(Reason.TRUNCATED, error.detail) from error
+        raise
 
 
 def transcode(
@@ -42,27 +57,26 @@ def transcode(
     or with 0.0 while the video's length is unknown. What it raises stops the work. Raises MediaError, Interrupted, and
     OSError where this machine fails (a full disk). Whatever is raised, nothing is left at `target`.
     """
-    try:
-        candidates = tracks.candidates(seen, options)
-    except MediaError:
-        _explain(jail, source, seen)
-        raise
+    candidates = tracks.candidates(seen, options)
     notes: tuple[Note, ...] = ()
     try:
         made = cover.make(jail, source, seen, options, picture)
     except cover.Unreadable:
-        made, notes = None, (Note.COVER_UNREADABLE,)
+        made, notes = None, (*notes, Note.COVER_UNREADABLE)
     work = Work(jail, source, target, seen, options, made, notes)
     try:
         return _first_with_sound(work, candidates)
-    except MediaError as error:
+    except BaseException as error:
         work.path(target).unlink(missing_ok=True)
-        if error.reason in (Reason.NO_AUDIO, Reason.DAMAGED):
-            _explain(jail, source, seen)
+        if isinstance(error, MediaError) and error.reason is Reason.NO_AUDIO and (why := _damage(work)):
+            raise MediaError(Reason.DAMAGED, why) from error
         raise
-    except BaseException:
-        work.path(target).unlink(missing_ok=True)
-        raise
+
+
+def _damage(work: Work) -> str:
+    path = work.path(work.source)
+    with path.open("rb") as file:
+        return protection.damage(file, path.stat().st_size, work.seen.extent)
 
 
 def _first_with_sound(work: Work, candidates: list[description.Audio]) -> Result:
@@ -76,9 +90,3 @@ def _first_with_sound(work: Work, candidates: list[description.Audio]) -> Result
             refusal = refusal or error
     assert refusal  # noqa: S101 -- there is at least one candidate
     raise refusal
-
-
-def _explain(jail: Jail, source: str, seen: Description) -> None:
-    """Raises MediaError if the file itself says why it has no sound for us: it is encrypted, damaged, or too new."""
-    with (jail.folder / source).open("rb") as file:
-        check_sound(file, seen.container, heard=any(audio.codec for audio in seen.audio))

@@ -22,6 +22,7 @@ from functions.convert.jail import open_by
 from functions.convert.loudness import Measured
 from functions.convert.parts import Plan
 from functions.convert.sound import Span
+from functions.convert.window import End
 from functions.convert.work import Result, Work, pieces
 from functions.model.audio import Audio as Facts
 from functions.model.audio import Loudness, Note
@@ -66,7 +67,7 @@ class Writer:
     def __init__(self, work: Work, audio: Audio) -> None:
         self._work, self._audio, self._options = work, audio, work.options
         self._sound = sound.shape(audio, work.options, work.span)
-        self._interrupted = work.seen.interrupted
+        self._interrupted = work.seen.end is End.INCOMPLETE
         self._tags = Tags.of(work.seen.tags_with(audio)).asked(work.options)
         keeps = work.options.chapters is Keep.KEEP
         self._chapters = work.seen.chapters if keeps else ()

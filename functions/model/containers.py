@@ -1,19 +1,17 @@
-"""What counts as a video or as audio, by the first bytes of a file."""
+"""What counts as a video or as audio, by the first bytes of a file.
+
+A signature is what the format's own specification has at its front. What has none is told by its frames, one following
+the other (functions/model/frames.py). Either may stand behind zeros, junk, or the tag of another format.
+"""
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from functions.model.mpeg_audio import id3_length, read_frame
+from functions.model import frames
+from functions.model.mpeg_audio import id3_length
 
-SNIFF_BYTES = 16_384  # find() needs no more than this from the front of a file
-
-_IMAGE_BRANDS = {b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1", b"crx "}
-_BOXES = {b"moov", b"wide", b"free", b"skip", b"pnot"}  # what old QuickTime files may begin with, beside mdat
-_FRAMES = 3  # that must follow one another where a sync word does not stand at the very front
-_PACKETS = 5  # of a transport stream, at least
-_BAD_PACKETS = 8  # one in so many may be damaged
+SNIFF_BYTES = 65_536  # find() looks at no more than this of the front of a file
 
 
 class Container(StrEnum):
@@ -44,7 +42,6 @@ class Container(StrEnum):
     MUSEPACK_7 = "mpc"
     MUSEPACK_8 = "mpc8"
     MXF = "mxf"
-    NUT = "nut"
     REALMEDIA = "rm"
     TAK = "tak"
     TTA = "tta"
@@ -60,52 +57,83 @@ class Container(StrEnum):
 
 
 @dataclass(frozen=True)
-class Found:
-    """A container, and the bytes in front of it that are none of its own."""
+class Extent:
+    """Which bytes of a file are media, and of what container: none in front of `start`, none from `end` on."""
 
     container: Container
-    offset: int
+    start: int = 0
+    end: int | None = None  # None: to the end of the file
 
 
-# The first bytes of those that begin with a word of their own, and what must stand behind that, if it is not enough.
-_SIGNATURES = (
-    (rb"RIFF....AVI ", Container.AVI),
-    (rb"(?:RIFF|RF64|BW64)....WAVE", Container.WAV),
-    (rb"FLV\x01", Container.FLV),
-    (rb"OggS\0", Container.OGG),
-    (rb"fLaC", Container.FLAC),
-    (rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c", Container.ASF),
-    (rb"FORM....AIF[FC]", Container.AIFF),
-    (rb"#!AMR(?:-WB)?\n", Container.AMR),
-    (rb"MAC \x8c?[\x00-\xff]", Container.APE),
-    (rb"\.snd\x00\x00[\x00-\x10].", Container.AU),
-    (rb"caff\x00\x01\x00\x00", Container.CAF),
-    (rb"DSD \x1c\x00{7}", Container.DSF),
-    (rb"\x1f\x07\x00[\x3f\xbf]", Container.DV),
-    (rb"MP\+[\x07\x17\x27]", Container.MUSEPACK_7),
-    (rb"MPCK[A-Z]{2}", Container.MUSEPACK_8),
-    (rb"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02\x01\x01\x02", Container.MXF),
-    (rb"nut/multimedia container\0", Container.NUT),
-    (rb"\.RMF\x00\x00\x00", Container.REALMEDIA),
-    (rb"tBaK[\x00-\x07]", Container.TAK),
-    (rb"TTA[12][\x01-\x03]\x00", Container.TTA),
-    (rb"Creative Voice File\x1a", Container.VOC),
-    (rb"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\x00\x00", Container.W64),
-    (rb"wvpk.{4}[\x02-\x10]\x04", Container.WAVPACK),
-    (rb"\xb7\xd8\x00\x20\x37\x49\xda\x11\xa6\x4e\x00\x07\xe9\x5e\xad\x8d", Container.WTV),
-    (rb"\x00\x00\x01\xba[\x44-\x7f\x21-\x2f]", Container.MPEG_PS),
-    (
-        rb"(?:\x7f\xfe\x80\x01|\xfe\x7f\x01\x80|\x1f\xff\xe8\x00\x07[\xf0-\xff]|\xff\x1f\x00\xe8[\xf0-\xff]\x07)",
-        Container.DTS,
-    ),
-)
-_SIGNED = [(re.compile(signature, re.DOTALL), container) for signature, container in _SIGNATURES]
-_RELATIVE = {  # those whose insides count no bytes from the front of the file: something may stand before them
-    *(Container.WAV, Container.FLV, Container.OGG, Container.FLAC, Container.AIFF, Container.AMR, Container.AU),
-    *(Container.MPEG_PS, Container.WAVPACK, Container.APE, Container.TTA, Container.MUSEPACK_7, Container.MUSEPACK_8),
-    *(Container.MATROSKA, Container.DTS, Container.AVI),
+# Signatures of at least six bytes' worth: noise has none of them, so that they are believed behind junk too.
+_STRONG = {
+    Container.MP4: rb"\0\0[\0-\x3f].ftyp[\x20-\x7e]{4}",
+    Container.MATROSKA: rb"\x1a\x45\xdf\xa3(?=.{0,64}?\x42\x82.{1,8}?(?:matroska|webm))",
+    Container.AVI: rb"RIFF....AVI[ \x19]",
+    Container.WAV: rb"(?:RIFF|RF64|BW64)....WAVE",
+    Container.FLV: rb"FLV\x01[\0-\x07]\0\0\0[\x09-\xff]",
+    Container.OGG: rb"OggS\0[\x02\x06]",
+    Container.ASF: rb"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9\x00\xaa\x00\x62\xce\x6c",
+    Container.FLAC: rb"fLaC[\0\x80]\0\0\x22",
+    Container.AIFF: rb"FORM....AIF[FC]",
+    Container.AMR: rb"#!AMR(?:-WB)?\n",
+    Container.CAF: rb"caff\0\x01\0\0",
+    Container.DV: rb"\x1f\x07\0[\x3f\xbf].{76}\x3f\x07\0",
+    Container.MXF: rb"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02\x01\x01\x02",
+    Container.REALMEDIA: rb"\.RMF\0\0\0.",
+    Container.VOC: rb"Creative Voice File\x1a",
+    Container.W64: rb"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\0\0",
+    Container.WAVPACK: rb"wvpk.{4}[\x02-\x10]\x04.\0",
+    Container.WTV: rb"\xb7\xd8\x00\x20\x37\x49\xda\x11\xa6\x4e\x00\x07\xe9\x5e\xad\x8d",
+    Container.DSF: rb"DSD \x1c\0{7}",
+    # A pack header (ISO/IEC 13818-1, 2.5.3.3, and 11172-1, 2.4.3.2) with all of its marker bits.
+    Container.MPEG_PS: rb"\0\0\x01\xba(?:[\x44-\x47\x4c-\x4f\x54-\x57\x5c-\x5f\x64-\x67\x6c-\x6f\x74-\x77\x7c-\x7f]"
+    rb".[\x04-\x07\x0c-\x0f\x14-\x17\x1c-\x1f\x24-\x27\x2c-\x2f\x34-\x37\x3c-\x3f\x44-\x47\x4c-\x4f\x54-\x57\x5c-\x5f"
+    rb"\x64-\x67\x6c-\x6f\x74-\x77\x7c-\x7f\x84-\x87\x8c-\x8f\x94-\x97\x9c-\x9f\xa4-\xa7\xac-\xaf\xb4-\xb7\xbc-\xbf"
+    rb"\xc4-\xc7\xcc-\xcf\xd4-\xd7\xdc-\xdf\xe4-\xe7\xec-\xef\xf4-\xf7\xfc-\xff]|[\x21\x23\x25\x27\x29\x2b\x2d\x2f])",
 }
-_SYNC = re.compile(rb"\xff[\xe0-\xff]|\x0b\x77")
+# Shorter ones, which count at the very front only, or behind a tag.
+_WEAK = {
+    Container.MPEG_PS: rb"\0\0\x01\xba[\x21-\x2f\x44-\x7f]",
+    Container.FLV: rb"FLV\x01",
+    Container.OGG: rb"OggS\0",
+    Container.FLAC: rb"fLaC",
+    Container.APE: rb"MAC [\0-\xff][\x0e\x0f]",  # version 3.58 or later; ffmpeg says of which it reads
+    Container.AU: rb"\.snd\0\0[\0-\x10].",
+    Container.MUSEPACK_7: rb"MP\+[\x07\x17\x27]",
+    Container.MUSEPACK_8: rb"MPCK[A-Z]{2}",
+    Container.TAK: rb"tBaK[\0-\x07]",
+    Container.TTA: rb"TTA[12][\x01-\x03]\0",
+    Container.WAVPACK: rb"wvpk.{4}[\x02-\x10]\x04",
+    Container.DTS: rb"\x7f\xfe\x80\x01|\xfe\x7f\x01\x80|\x1f\xff\xe8\0\x07[\xf0-\xff]|\xff\x1f\0\xe8[\xf0-\xff]\x07",
+    Container.DV: rb"\x1f\x07\0[\x3f\xbf]",
+}
+_SIGNED = [(re.compile(sign, re.DOTALL), container) for each in (_STRONG, _WEAK) for container, sign in each.items()]
+_BEHIND = [(re.compile(sign, re.DOTALL), container) for container, sign in _STRONG.items()]
+_IMAGE_BRANDS = {
+    *(b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"mif2", b"msf1", b"miaf"),
+    *(b"jpeg", b"jpgs", b"jp2 ", b"jpx ", b"jpm ", b"jxl ", b"avci", b"avcs", b"crx "),
+}
+_BOXES = {b"moov", b"wide", b"free", b"skip", b"pnot"}  # what old QuickTime files may begin with, beside mdat
+# What is known to be something else, although sound may be hidden in it: pictures, documents, archives, programs.
+_FOREIGN = re.compile(
+    rb"PK(?:\x03\x04|\x05\x06|\x07\x08)|Rar!\x1a|7z\xbc\xaf|\x1f\x8b|BZh|\xfd7zXZ|\x28\xb5\x2f\xfd|MSCF|%PDF|%!PS|\{\\rtf|"
+    rb"\xd0\xcf\x11\xe0|\x7fELF|MZ|\xca\xfe\xba\xbe|[\xce\xcf]\xfa\xed\xfe|\xfe\xed\xfa[\xce\xcf]|\0asm|!<arch>|"
+    rb"SQLite |\x89PNG|\xff\xd8\xff|GIF8|BM....\0\0\0\0|II[*+]\0|MM\0[*+]|8BPS|RIFF....WEBP|\0\0[\x01\x02]\0.\0|"
+    rb"wOF[F2]|OTTO|\0\0\0\x0c(?:jP  |JXL )|\xff\x0a|.{4}ftyp|#EXTM3U|#!|ffconcat|\xef\xbb\xbf|\s*[<{\[]|.{257}ustar|"
+    rb".{32769}CD001",
+    re.DOTALL,
+)
+_JUNK = 4096  # bytes, at most, before a signature; zeros may be more
+OWN_TAG = (
+    Container.MP3,
+    Container.AAC,
+    Container.FLAC,
+    Container.TTA,
+    Container.W64,
+)  # read a tag in front themselves
+_APE_TAG = re.compile(rb"APETAGEX....(....)....(...[\x80-\xff])", re.DOTALL)
+_APE_HEADER = 32  # bytes
 
 
 def sniff(head: bytes) -> Container | None:
@@ -114,39 +142,42 @@ def sniff(head: bytes) -> Container | None:
     return found.container if found else None
 
 
-def find(head: bytes) -> Found | None:
-    """The container and where it begins: behind zeros, junk, or the tag of another format. None: it is no media."""
+def find(head: bytes) -> Extent | None:
+    """The container and where it begins. None: it is no media file, or one that we do not take.
+
+    A tag that is longer than SNIFF_BYTES is taken for that of an MP3; who has the whole file looks behind it.
+    """
+    head = head[:SNIFF_BYTES]
     if container := _by_signature(head):
-        return Found(container, 0)
-    tag = id3_length(head)
-    behind = _after_tag(head, tag) if tag else None
-    return behind or _by_sync(head, tag) or _after_zeros(head) or (Found(Container.MP3, 0) if tag else None)
+        return Extent(container, 0)
+    if tag := tag_length(head):
+        return _behind_tag(head, tag)
+    if _FOREIGN.match(head):
+        return None
+    return _by_frames(head) or _behind_junk(head)
+
+
+def tag_length(head: bytes) -> int:
+    """Bytes of the tags in front, ID3v2 and APEv2, that begin with `head`, which may be shorter; 0 for none.
+
+    (ID3v2.3, 3.1, and the APEv2 specification of Hydrogenaudio.)
+    """
+    at = 0
+    while at < len(head):
+        front = head[at : at + _APE_HEADER]
+        if ape := _APE_TAG.match(front):
+            length = int.from_bytes(ape[1], "little") + _APE_HEADER
+        elif not (length := id3_length(front)):
+            break
+        at += length
+    return at
 
 
 def _by_signature(head: bytes) -> Container | None:
-    if head.startswith(b"\x1aE\xdf\xa3") and re.search(rb"matroska|webm", head[:4096]):
-        return Container.MATROSKA
-    signed = next((container for signature, container in _SIGNED if signature.match(head)), None)
-    return signed or (Container.MP4 if _is_mp4(head) else None)
-
-
-def _after_tag(head: bytes, tag: int) -> Found | None:
-    """Some writers put an ID3v2 tag before anything."""
-    container = _by_signature(head[tag:]) if tag < len(head) else None
-    if container is Container.FLAC:
-        return Found(container, 0)  # whose demuxer knows the tag
-    return Found(container, tag) if container in _RELATIVE else None
-
-
-def _after_zeros(head: bytes) -> Found | None:
-    zeros = len(head) - len(head.lstrip(b"\0"))
-    if not 0 < zeros < len(head):
-        return None
-    start = max(0, zeros - 2)  # MPEG's start codes begin with two zeros
-    for at in (start, zeros):
-        if (container := _by_signature(head[at:])) in _RELATIVE and container:
-            return Found(container, at)
-    return None
+    if _is_mp4(head):
+        return Container.MP4
+    found = next((container for sign, container in _SIGNED if sign.match(head)), None)
+    return found if found is not Container.MP4 else None  # one that _is_mp4() has refused
 
 
 def _is_mp4(head: bytes) -> bool:
@@ -160,83 +191,35 @@ def _is_mp4(head: bytes) -> bool:
             return box in _BOXES and head[0] < 0x09
 
 
-def _by_sync(head: bytes, tag: int) -> Found | None:
-    """The formats that have no signature: a sync word that comes back at the distance that it gives tells them.
-
-    At the very front two frames are enough, and after junk there must be more: noise has a sync word now and then.
-    """
-    if packets := find_packets(head):
-        return Found(Container.MPEG_TS, packets[0])
-    for found in _SYNC.finditer(head, tag):
-        at = found.start()
-        wanted = 2 if at == tag else _FRAMES
-        for container, length in _LENGTHS.items():
-            if _follow(head, at, wanted, length):
-                return Found(container, 0 if container in (Container.MP3, Container.AAC) else at)
-    return None
+def _behind_tag(head: bytes, tag: int) -> Extent:
+    behind = head[tag:]
+    if container := _by_signature(behind):
+        found = Extent(container, tag)
+    else:
+        found = _by_frames(behind, tag) or _behind_junk(behind, tag) or Extent(Container.MP3, 0)
+    reads_tag = found.container in OWN_TAG and head.startswith(b"ID3")
+    return Extent(found.container) if reads_tag else found
 
 
-def _follow(head: bytes, at: int, count: int, length: Callable[[bytes], int]) -> bool:
-    """Whether so many frames follow one another from there, as far as the head goes."""
-    for _ in range(count):
-        if not (size := length(head[at : at + 16])):
-            return False
-        at += size
-    return True
+def _by_frames(head: bytes, before: int = 0) -> Extent | None:
+    if frames.find_packets(head):
+        return Extent(Container.MPEG_TS, 0)  # whose demuxer looks for the first packet itself
+    found = frames.find(head)
+    return Extent(Container(found.kind), before + found.offset) if found else None
 
 
-def find_packets(head: bytes) -> tuple[int, int] | None:
-    """The offset of the first sync byte of an MPEG transport stream, and the bytes from each to the next.
-
-    A recording may begin anywhere within a packet of 188 bytes, and some packets may be damaged. Camcorders write a
-    time before each packet (192 in all), tuners parity behind it (204). None where `head` is no transport stream.
-    """
-    for step in (188, 192, 204):
-        for start in range(step):
-            packets = range(start, len(head) - 3, step)
-            if len(packets) < _PACKETS or head[start] != 0x47:
-                continue
-            good = sum(head[at] == 0x47 and head[at + 3] & 0x30 != 0 for at in packets)
-            if good >= _PACKETS and good >= len(packets) * (1 - 1 / _BAD_PACKETS):
-                return start, step
-    return None
-
-
-def _mpeg_frame(head: bytes) -> int:
-    frame = read_frame(head)
-    return frame.length if frame else 0
-
-
-def _adts_frame(head: bytes) -> int:
-    """Bytes of the ADTS frame (raw AAC, ISO/IEC 13818-7) at the front of `head`; 0 where there is none."""
-    if len(head) < 7 or head[0] != 0xFF or head[1] & 0xF6 != 0xF0 or head[2] >> 2 & 15 > 12:
-        return 0
-    length = (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5
-    return length if length > 7 else 0
-
-
-def _ac3_frame(head: bytes) -> int:
-    """Bytes of the AC-3 frame (ATSC A/52, 5.3) at the front of `head`; 0 where there is none."""
-    if len(head) < 6 or head[:2] != b"\x0b\x77" or head[5] >> 3 > 10:
-        return 0
-    rate, code = head[4] >> 6, head[4] & 63
-    if rate == 3 or code > 37:
-        return 0
-    kbits = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640)[code >> 1]
-    words = (kbits * 2, kbits * 320 // 147 + (code & 1), kbits * 3)[rate]
-    return words * 2
-
-
-def _eac3_frame(head: bytes) -> int:
-    """Bytes of the Enhanced AC-3 frame (ATSC A/52, annex E) at the front of `head`; 0 where there is none."""
-    if len(head) < 6 or head[:2] != b"\x0b\x77" or not 11 <= head[5] >> 3 <= 16:
-        return 0
-    return ((head[2] & 7) << 8 | head[3]) * 2 + 2
-
-
-_LENGTHS = {
-    Container.MP3: _mpeg_frame,
-    Container.AAC: _adts_frame,
-    Container.AC3: _ac3_frame,
-    Container.EAC3: _eac3_frame,
-}
+def _behind_junk(head: bytes, before: int = 0) -> Extent | None:
+    """A signature behind zeros or a little junk, as another format's header leaves it (MacBinary has 128 bytes)."""
+    zeros = len(head) - len(head.lstrip(b"\0"))
+    last = zeros + _JUNK
+    places = [
+        (match.start(), container)
+        for sign, container in _BEHIND
+        if (match := sign.search(head, 0, last + 128)) and match.start() < last
+    ]
+    if not places:
+        return None
+    at, container = min(places)
+    if container is Container.MP4 and not _is_mp4(head[at:]):
+        return None
+    return Extent(container, 0 if container is Container.MXF else before + at)  # MXF counts from behind it

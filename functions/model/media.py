@@ -15,10 +15,10 @@ _NAME_BYTES = 200  # file systems allow 255; the rest is for what a browser appe
 # The suffixes that a name loses when it becomes that of the audio. Whatever else stands behind a dot is a part of the
 # name, as in "Interview v1.2" or "Mr.Robot".
 _SUFFIX = re.compile(
-    r"\.(?:3g2|3ga|3gp|3gp2|3gpp|3gpp2|aac|ac3|adts|aif|aifc|aiff|amr|asf|avi|caf|cmfa|cmfv|divx|dv|dvr-ms|eac3|evo|"
+    r"\.(?:3g2|3ga|3gp|3gp2|3gpp|3gpp2|aac|ac3|adts|aif|aifc|aiff|amr|ape|asf|au|avi|caf|cmfa|cmfv|divx|dv|dsf|dts|dvr-ms|eac3|evo|"
     r"f4a|f4b|f4p|f4v|flac|flv|insv|isma|ismv|lrv|m1v|m2p|m2t|m2ts|m2v|m4a|m4b|m4p|m4r|m4s|m4v|mk3d|mka|mkv|mod|mov|mp1|"
-    r"mp2|mp2v|mp3|mp4|mp4a|mp4v|mpa|mpe|mpeg|mpeg1|mpeg2|mpeg4|mpg|mpg4|mpga|mpv|mpv2|mts|mxf|nut|oga|ogg|ogm|ogv|ogx|"
-    r"opus|qt|rm|rmvb|spx|tod|trp|ts|vob|vro|w64|wav|wave|weba|webm|wma|wmv|wtv|xvid)\Z",
+    r"mp2|mp2v|mp3|mp4|mp4a|mp4v|mpa|mpc|mpe|mpeg|mpeg1|mpeg2|mpeg4|mpg|mpg4|mpga|mpv|mpv2|mts|mxf|nut|oga|ogg|ogm|ogv|ogx|"
+    r"opus|qt|rm|rmvb|spx|tak|tod|trp|ts|tta|voc|vob|vro|w64|wav|wave|weba|webm|wma|wmv|wtv|wv|xvid)\Z",
     re.ASCII | re.IGNORECASE,
 )
 

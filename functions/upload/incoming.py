@@ -47,7 +47,7 @@ class IncomingVideo:
         container = containers.sniff(self._head)
         if container is None:
             raise UnsupportedMedia(
-                "the file does not begin like a video or audio file; upload MP4, MKV, WebM, MOV or AVI"
+                "the file does not begin like a video or audio file that we can read; upload MP4, MKV, WebM, MOV or AVI"
             )
         self.container = container
 

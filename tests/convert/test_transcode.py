@@ -11,7 +11,7 @@ import pytest
 from functions.convert import description, ffmpeg, transcode
 from functions.convert.description import read_report
 from functions.model import mpeg_audio
-from functions.model.containers import Container, sniff
+from functions.model.containers import Container, Extent, sniff
 from functions.model.options import Options
 from functions.model.source import Chapter, Source, Track
 from tests import videos
@@ -181,7 +181,7 @@ def test_a_report_without_the_usual_is_read() -> None:
             "chapters": [{"start_time": "-0.1", "end_time": "2.0", "tags": {"TITLE": "\u2028"}}],
             "format": {"start_time": "1.0"},
         },
-        Container.MP4,
+        Extent(Container.MP4),
     )
     assert seen.source == Source(None, (Track(2, None, None, None, None, None, 48000, default=False),), seen.chapters)
     assert seen.chapters == (Chapter(-1.1, 1.0, "\u2028"),)

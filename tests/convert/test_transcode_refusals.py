@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from functions.convert.container import is_interrupted
+from functions.convert.container import check_end, locate
 from functions.convert.jail import Limits
 from functions.model.audio import Note
 from functions.model.containers import SNIFF_BYTES, Container, sniff
@@ -189,4 +189,5 @@ def test_the_walk_through_a_container_survives_any_end(kind: str, length: int, s
     container = sniff(whole[:SNIFF_BYTES])
     assert container
     with suppress(MediaError):
-        is_interrupted(BytesIO(whole[:length]), length, container)
+        file = BytesIO(whole[:length])
+        check_end(file, length, locate(file, length, container))

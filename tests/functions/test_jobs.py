@@ -513,7 +513,7 @@ def test_a_repeat_is_answered_as_before_whatever_became_of_the_source(
     first = finish()
     made = again(first, "key")
     if lost == "video":
-        sql("UPDATE jobs SET video = NULL")
+        sql("UPDATE jobs SET video = NULL WHERE id = %s", str(first.id))
     else:
         jobs.delete(first.id, first.owner)
     assert again(first, "key").json == made.json
