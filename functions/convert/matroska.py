@@ -46,31 +46,45 @@ def end(video: Window) -> End:
 
 
 def segment_end(video: Window) -> int | None:
-    """Where the Segment ends by its size; None where that is unknown or beyond the file."""
+    """Where the Segment ends, by its size or by the last element of a live recording; None where nothing follows."""
     position = 0
     for _ in range(4):  # the EBML header, Void, the Segment
         found = element(video, position)
-        if found is None or found.end is None:
+        if found is None:
             return None
         if found.name == SEGMENT:
-            return found.end if found.data < found.end < video.size else None
+            if found.end and found.end > found.data:
+                return found.end if found.end < video.size else None
+            end, cut_off = _walk(video, found.data)
+            return end if cut_off is None and found.data < end < video.size else None
+        if found.end is None:
+            return None
         position = found.end
     return None
 
 
 def _live(video: Window, start: int) -> End:
-    """Walks from the last Cluster on."""
+    """A recording of unknown size."""
+    position, found = _walk(video, start)
+    if position == video.size:
+        return End.WHOLE
+    return End.INCOMPLETE if found and found.name in _KNOWN else End.UNKNOWN
+
+
+def _walk(video: Window, start: int) -> tuple[int, Element | None]:
+    """Where the elements from the last Cluster on end, and the one there that the file does not hold to its end.
+
+    None stands for something that is no element, such as zeros; without any Cluster that is at `start`.
+    """
     position = _last_cluster(video, start)
     if position is None:
-        return End.UNKNOWN
+        return start, None
     while position < video.size:
         found = element(video, position)
-        if found is None:
-            return End.UNKNOWN
-        if (found.end or found.data) > video.size:
-            return End.INCOMPLETE if found.name in _KNOWN else End.UNKNOWN
+        if found is None or (found.end or found.data) > video.size:
+            return position, found
         position = found.data if found.end is None else found.end
-    return End.WHOLE
+    return position, None
 
 
 def _last_cluster(video: Window, start: int) -> int | None:

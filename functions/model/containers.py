@@ -42,6 +42,7 @@ class Container(StrEnum):
     MUSEPACK_7 = "mpc"
     MUSEPACK_8 = "mpc8"
     MXF = "mxf"
+    NUT = "nut"
     REALMEDIA = "rm"
     TAK = "tak"
     TTA = "tta"
@@ -80,6 +81,7 @@ _STRONG = {
     Container.CAF: rb"caff\0\x01\0\0",
     Container.DV: rb"\x1f\x07\0[\x3f\xbf].{76}\x3f\x07\0",
     Container.MXF: rb"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02\x01\x01\x02",
+    Container.NUT: rb"nut/multimedia container\0",
     Container.REALMEDIA: rb"\.RMF\0\0\0.",
     Container.VOC: rb"Creative Voice File\x1a",
     Container.W64: rb"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb\x04\xc1\0\0",
@@ -125,13 +127,8 @@ _FOREIGN = re.compile(
     re.DOTALL,
 )
 _JUNK = 4096  # bytes, at most, before a signature; zeros may be more
-OWN_TAG = (
-    Container.MP3,
-    Container.AAC,
-    Container.FLAC,
-    Container.TTA,
-    Container.W64,
-)  # read a tag in front themselves
+# Their demuxers read a tag in front themselves.
+OWN_TAG = (Container.MP3, Container.AAC, Container.FLAC, Container.TTA, Container.W64)
 _APE_TAG = re.compile(rb"APETAGEX....(....)....(...[\x80-\xff])", re.DOTALL)
 _APE_HEADER = 32  # bytes
 
@@ -202,8 +199,10 @@ def _behind_tag(head: bytes, tag: int) -> Extent:
 
 
 def _by_frames(head: bytes, before: int = 0) -> Extent | None:
-    if frames.find_packets(head):
-        return Extent(Container.MPEG_TS, 0)  # whose demuxer looks for the first packet itself
+    if packets := frames.find_packets(head):
+        start, step = packets
+        # Its demuxer looks for the first packet itself, but not far.
+        return Extent(Container.MPEG_TS, before + (start if start > step else 0))
     found = frames.find(head)
     return Extent(Container(found.kind), before + found.offset) if found else None
 

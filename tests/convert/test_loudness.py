@@ -174,7 +174,8 @@ def test_parts_have_one_gain_and_their_loudness_is_told(shelf: Path, tmp_path: P
     """A quiet chapter stays as much quieter as it was; the waveform shows the parts as they are."""
     chapters = shelf / "quiet.txt"
     chapters.write_text(
-        ";FFMETADATA1\n" + "".join(f"[CHAPTER]\nTIMEBASE=1/1\nSTART={at}\nEND={at + 10}\n" for at in (0, 10))
+        ";FFMETADATA1\n" + "".join(f"[CHAPTER]\nTIMEBASE=1/1\nSTART={at}\nEND={at + 10}\n" for at in (0, 10)),
+        encoding="utf-8",
     )
     tone = f"aevalsrc='sin(2*PI*441*t)*if(gt(t\\,10)\\,0.02\\,0.04)':d=20:s={HERTZ}"
     video = videos.make(
