@@ -23,11 +23,28 @@ CHOICES = (
     *("leave", "leave", "again", "cancel", "cancel and retry", "delete", "delete early", "download"),
     *("convert again", "convert again and delete"),
 )
+# What people ask for; most ask for nothing.
+WISHES: tuple[dict[str, Any], ...] = (
+    *({},) * 8,
+    *({"quality": quality} for quality in ("voice", "small", "high", "max")),
+    *({"format": name} for name in ("m4a", "opus", "flac", "wav")),
+    {"format": "opus", "quality": "voice"},
+    {"bitrate": 96, "channels": "mono"},
+    {"sample_rate": 22050, "channels": "stereo", "copy": "never"},
+    {"start": 1, "end": 3},
+    {"format": "m4a", "start": 0.5, "title": "A title", "tags": "strip"},
+    {"loudness": "podcast"},
+    {"format": "flac", "loudness": -20},
+    {"split": "chapters"},
+    {"format": "opus", "split": "chapters", "loudness": "broadcast"},
+)
+LONG = 60  # seconds; what takes long or much room is asked of nothing longer
+LIGHT = WISHES[:12]
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A video and what must become of it: an MP3 of so many seconds, a failure with a reason, or a refused upload."""
+    """A video and what must become of it: audio of so many seconds, a failure with a reason, or a refused upload."""
 
     path: Path
     seconds: float | None = None
@@ -37,11 +54,18 @@ class Sample:
 
 @dataclass
 class Accepted:
-    """An upload that was answered 202."""
+    """An upload that was answered 202, and what was asked for."""
 
     sample: Sample
+    wish: dict[str, Any]
     cancelled: bool = False  # its owner has asked for that, even if no answer came
     deleted: bool = False
+
+    @property
+    def seconds(self) -> float:
+        """How long its audio must play."""
+        whole = self.sample.seconds or 0.0
+        return min(self.wish.get("end", whole), whole) - self.wish.get("start", 0)
 
 
 @dataclass
@@ -56,7 +80,13 @@ class Record:
 def make_samples(directory: Path) -> list[Sample]:
     """Small videos, so that many go through. Each good one is there three times, so that most uploads are good."""
     directory.mkdir(parents=True, exist_ok=True)
-    made = videos.plain(directory), videos.matroska(directory), videos.mp3(directory), videos.long(directory, hours=1)
+    made = (
+        videos.plain(directory),
+        videos.matroska(directory),
+        videos.mp3(directory),
+        videos.chaptered(directory),
+        videos.long(directory, hours=1),
+    )
     text, empty = directory / "text.mp4", directory / "empty.mp4"
     text.write_text("This is no video.\n" * 1000, encoding="utf-8")
     empty.write_bytes(b"")
@@ -87,17 +117,21 @@ class Client(Thread):
     def _act(self) -> None:
         sample = self._random.choice(self._samples)
         key = uuid4().hex if self._random.random() < 0.7 else None
-        job = self._upload(sample, key)
+        wish = self._wish(sample)
+        job = self._upload(sample, key, wish)
         if job is None:
             return
         what = self._random.choice(CHOICES)
         self._record.counts[what] += 1
-        self._go_on(what, job["id"], sample, key)
+        self._go_on(what, job["id"], sample, key, wish)
 
-    def _go_on(self, what: str, id_: str, sample: Sample, key: str | None) -> None:
+    def _wish(self, sample: Sample) -> dict[str, Any]:
+        return self._random.choice(WISHES if (sample.seconds or 0) <= LONG else LIGHT)
+
+    def _go_on(self, what: str, id_: str, sample: Sample, key: str | None, wish: dict[str, Any]) -> None:
         match what:
             case "again":
-                self._repeat(id_, sample, key)
+                self._repeat(id_, sample, key, wish)
             case "cancel":
                 self._cancel(id_)
             case "cancel and retry":
@@ -118,9 +152,9 @@ class Client(Thread):
                 self._convert_again(id_, sample, key)
                 self._discard(id_)
 
-    def _repeat(self, id_: str, sample: Sample, key: str | None) -> None:
+    def _repeat(self, id_: str, sample: Sample, key: str | None, wish: dict[str, Any]) -> None:
         """The same upload with the same key is the same job."""
-        again = self._upload(sample, key) if key else None
+        again = self._upload(sample, key, wish) if key else None
         if again and again["id"] != id_:
             self._record.surprises.append(f"one key made two jobs: {id_} and {again['id']}")
 
@@ -135,12 +169,13 @@ class Client(Thread):
         accepted.cancelled = accepted.deleted = True
         self._ask("DELETE", f"/jobs/{id_}", expected=(204, 404))
 
-    def _upload(self, sample: Sample, key: str | None) -> dict[str, Any] | None:
+    def _upload(self, sample: Sample, key: str | None, wish: dict[str, Any]) -> dict[str, Any] | None:
         """The job, once accepted; without a key nobody knows whether to send it again, so nobody does."""
         headers = {"Idempotency-Key": key} if key else {}
         until = time.monotonic() + (PATIENCE if key else 0)
         expected = (sample.refused,) if sample.refused else (202,)
-        options = {"data": sample.path.read_bytes(), "params": {"filename": sample.path.name}, "headers": headers}
+        params = {"filename": sample.path.name, **wish}
+        options = {"data": sample.path.read_bytes(), "params": params, "headers": headers}
         answer = self._ask("POST", "/upload", expected=expected, until=until, **options)
         if answer is None:
             self._record.counts["unanswered"] += 1
@@ -148,19 +183,20 @@ class Client(Thread):
             self._record.counts["refused"] += 1
         else:
             job = dict(answer.json())
-            self._record.accepted.setdefault(job["id"], Accepted(sample))
+            self._record.accepted.setdefault(job["id"], Accepted(sample, wish))
             return job
         return None
 
     def _convert_again(self, id_: str, sample: Sample, key: str | None) -> None:
-        """Another job of its video, which must end as the first would, whatever becomes of that one."""
+        """Another job of its video, with other wishes, which ends as if it came first, whatever becomes of that one."""
+        wish = self._wish(sample)
         headers = {"Idempotency-Key": f"{key} again"} if key else {}
         until = time.monotonic() + (PATIENCE if key else 0)
-        answer = self._ask("POST", "/jobs", expected=(202,), until=until, json={"source": id_}, headers=headers)
+        answer = self._ask("POST", "/jobs", expected=(202,), until=until, json={"source": id_, **wish}, headers=headers)
         if answer is None:
             self._record.counts["unanswered"] += 1
         else:
-            self._record.accepted.setdefault(answer.json()["id"], Accepted(sample))
+            self._record.accepted.setdefault(answer.json()["id"], Accepted(sample, wish))
 
     def _await(self, id_: str) -> dict[str, Any] | None:
         until = time.monotonic() + PATIENCE
