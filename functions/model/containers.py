@@ -66,7 +66,8 @@ class Extent:
     end: int | None = None  # None: to the end of the file
 
 
-# Signatures of at least six bytes' worth: noise has none of them, so that they are believed behind junk too.
+# Patterns, compiled at their first use, for most functions need none. These are of at least six bytes' worth: noise has
+# none of them, so that they are believed behind junk too.
 _STRONG = {
     Container.MP4: rb"\0\0[\0-\x3f].ftyp[\x20-\x7e]{4}",
     Container.MATROSKA: rb"\x1a\x45\xdf\xa3(?=.{0,64}?\x42\x82.{1,8}?(?:matroska|webm))",
@@ -110,21 +111,19 @@ _WEAK = {
     Container.DTS: rb"\x7f\xfe\x80\x01|\xfe\x7f\x01\x80|\x1f\xff\xe8\0\x07[\xf0-\xff]|\xff\x1f\0\xe8[\xf0-\xff]\x07",
     Container.DV: rb"\x1f\x07\0[\x3f\xbf]",
 }
-_SIGNED = [(re.compile(sign, re.DOTALL), container) for each in (_STRONG, _WEAK) for container, sign in each.items()]
-_BEHIND = [(re.compile(sign, re.DOTALL), container) for container, sign in _STRONG.items()]
+_SIGNED = [(sign, container) for each in (_STRONG, _WEAK) for container, sign in each.items()]
 _IMAGE_BRANDS = {
     *(b"avif", b"avis", b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"mif2", b"msf1", b"miaf"),
     *(b"jpeg", b"jpgs", b"jp2 ", b"jpx ", b"jpm ", b"jxl ", b"avci", b"avcs", b"crx "),
 }
 _BOXES = {b"moov", b"wide", b"free", b"skip", b"pnot"}  # what old QuickTime files may begin with, beside mdat
 # What is known to be something else, although sound may be hidden in it: pictures, documents, archives, programs.
-_FOREIGN = re.compile(
+_FOREIGN = (
     rb"PK(?:\x03\x04|\x05\x06|\x07\x08)|Rar!\x1a|7z\xbc\xaf|\x1f\x8b|BZh|\xfd7zXZ|\x28\xb5\x2f\xfd|MSCF|%PDF|%!PS|\{\\rtf|"
     rb"\xd0\xcf\x11\xe0|\x7fELF|MZ|\xca\xfe\xba\xbe|[\xce\xcf]\xfa\xed\xfe|\xfe\xed\xfa[\xce\xcf]|\0asm|!<arch>|"
     rb"SQLite |\x89PNG|\xff\xd8\xff|GIF8|BM....\0\0\0\0|II[*+]\0|MM\0[*+]|8BPS|RIFF....WEBP|\0\0[\x01\x02]\0.\0|"
     rb"wOF[F2]|OTTO|\0\0\0\x0c(?:jP  |JXL )|\xff\x0a|.{4}ftyp|#EXTM3U|#!|ffconcat|\xef\xbb\xbf|\s*[<{\[]|.{257}ustar|"
-    rb".{32769}CD001",
-    re.DOTALL,
+    rb".{32769}CD001"
 )
 _JUNK = 4096  # bytes, at most, before a signature; zeros may be more
 # Their demuxers read a tag in front themselves.
@@ -149,7 +148,7 @@ def find(head: bytes) -> Extent | None:
         return Extent(container, 0)
     if tag := tag_length(head):
         return _behind_tag(head, tag)
-    if _FOREIGN.match(head):
+    if re.match(_FOREIGN, head, re.DOTALL):
         return None
     return _by_frames(head) or _behind_junk(head)
 
@@ -173,7 +172,7 @@ def tag_length(head: bytes) -> int:
 def _by_signature(head: bytes) -> Container | None:
     if _is_mp4(head):
         return Container.MP4
-    found = next((container for sign, container in _SIGNED if sign.match(head)), None)
+    found = next((container for sign, container in _SIGNED if re.match(sign, head, re.DOTALL)), None)
     return found if found is not Container.MP4 else None  # one that _is_mp4() has refused
 
 
@@ -211,10 +210,11 @@ def _behind_junk(head: bytes, before: int = 0) -> Extent | None:
     """A signature behind zeros or a little junk, as another format's header leaves it (MacBinary has 128 bytes)."""
     zeros = len(head) - len(head.lstrip(b"\0"))
     last = zeros + _JUNK
+    front = head[: last + 128]
     places = [
         (match.start(), container)
-        for sign, container in _BEHIND
-        if (match := sign.search(head, 0, last + 128)) and match.start() < last
+        for container, sign in _STRONG.items()
+        if (match := re.search(sign, front, re.DOTALL)) and match.start() < last
     ]
     if not places:
         return None
