@@ -7,6 +7,7 @@ the frames themselves.
 from pathlib import Path
 from typing import BinaryIO
 
+from functions.convert import sound
 from functions.convert.description import Audio
 from functions.convert.ffmpeg import Run
 from functions.model import mpeg_audio
@@ -28,6 +29,7 @@ def is_possible(audio: Audio, options: Options) -> bool:
         and not options.asks_for_other_sound
         and audio.codec in options.encoding.copied
         and (audio.channels or 0) <= options.encoding.max_channels
+        and sound.has_places(audio)
         and audio.sample_rate in options.encoding.sample_rates
     )
 

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from functions.convert import ffmpeg
@@ -95,6 +95,20 @@ def describe(jail: Jail, name: str, extent: Extent) -> Description:
     if run.status or "format" not in report:
         raise ffmpeg.explain(run)
     return read_report(report, extent)
+
+
+def begun(jail: Jail, name: str, seen: Description, audio: Audio) -> Audio:
+    """The track with the time at which it begins, which the report of a video does not always have.
+
+    It says 0 for sound that begins behind what ffprobe has looked at, unless the container has an index of it.
+    """
+    if audio.start or seen.video is None or seen.container is Container.MP4:
+        return audio
+    first = ["-select_streams", str(audio.index), "-read_intervals", "%+#1", "-show_entries", "packet=pts_time"]
+    run = jail.probe(["-v", "error", "-print_format", "json", *first, *seen.opened(name)], LOOK_SECONDS)
+    packets = json.loads(run.output).get("packets", []) if run.status == 0 else []
+    start = _seconds(packets[0].get("pts_time")) if packets else None
+    return audio if start is None else replace(audio, start=max(0.0, start - seen.start))
 
 
 def length(jail: Jail, name: str, demuxer: str, packet: int | None = None) -> float:

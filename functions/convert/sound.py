@@ -109,6 +109,11 @@ def chapters(found: Iterable[Chapter], audio: Audio, span: Span, length: float |
     return tuple(sorted((each for each in moved if each.end - each.start > _SHORTEST), key=lambda each: each.start))
 
 
+def has_places(audio: Audio) -> bool:
+    """Whether players know where each channel belongs, as they do of one or two."""
+    return (audio.channels or 0) <= 2 or audio.layout in _SPEAKERS
+
+
 def _trim(span: Span, seek: float) -> str:
     end = "" if span.end is None else f":end={span.end - seek:.6f}"
     return f"atrim=start={span.start - seek:.6f}{end}"
@@ -132,15 +137,16 @@ def _is_known(audio: Audio, count: int) -> bool:
 def _stereo(audio: Audio, count: int) -> list[list[float]]:
     """How much of each channel goes left and how much right, so that nothing can clip.
 
-    Channels without known places go left and right in turn; of ambisonic sound the first channel is all around and the
-    second what comes from the left (ACN order, RFC 8486, 3.1).
+    Channels without known places go left and right in turn. Of ambisonic sound the first channel is all around and the
+    second what comes from the left (ACN order, RFC 8486, 3.1): what comes from in front is on both sides as loud as a
+    centre is, and what comes from one side keeps its level there.
     """
     speakers = _SPEAKERS.get(audio.layout or "") or re.findall(r"[A-Z]{2,3}", _named(audio.layout))
     if count == 1:
         return [[1.0], [1.0]]
     if (audio.layout or "").startswith("ambisonic"):
         rest = [0.0] * (count - 2)
-        return [[0.5, 0.5, *rest], [0.5, -0.5, *rest]]
+        return [[_HALF, 1 - _HALF, *rest], [_HALF, _HALF - 1, *rest]]
     if len(speakers) != count or not {*speakers} & (_LEFT | _RIGHT | _BOTH):
         speakers = ["FL", "FR"] * (count // 2) + ["FC"] * (count % 2)
         weights = dict.fromkeys(("FL", "FR"), 1.0) | {"FC": _HALF}

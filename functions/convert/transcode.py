@@ -85,7 +85,7 @@ def _first_with_sound(work: Work, candidates: list[description.Audio]) -> Result
         passed_over = refusal is not None or audio != tracks.first_choice(work.seen, work.options)
         noted = replace(work, notes=(*work.notes, Note.OTHER_TRACK)) if passed_over else work
         try:
-            return Writer(noted, audio).write()
+            return Writer(noted, description.begun(work.jail, work.source, work.seen, audio)).write()
         except Soundless as error:
             refusal = refusal or error
     assert refusal  # noqa: S101 -- there is at least one candidate
