@@ -277,6 +277,13 @@ def test_every_container_and_every_note_is_listed() -> None:
     assert list(notes) == list(Note)
 
 
+def test_every_file_of_convert_has_its_place_in_the_map() -> None:
+    """Once, under the question that it answers."""
+    table = PAGES["architecture.md"].partition("| files of `functions/convert/` |")[2].partition("\n\n")[0]
+    files = {path.stem for path in (ROOT / "functions/convert").glob("*.py")} - {"__init__", "main"}
+    assert sorted(quoted(table)) == sorted(files)
+
+
 def test_every_problem_is_listed_with_its_status() -> None:
     """Programs match on its type."""
     real = {(kind.slug, kind.status) for kind in subclasses(errors.Problem)} | {("internal", 500)}
