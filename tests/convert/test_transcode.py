@@ -196,7 +196,7 @@ def test_a_long_report_is_read_whole(shelf: Path) -> None:
 
 
 def test_every_run_is_jailed(shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The look and the conversion: local files and one demuxer only, limits, no rights, and an end with its parent."""
+    """The looks and the conversion: local files and one demuxer only, limits, no rights, and an end with its parent."""
     commands: list[list[str]] = []
     run = ffmpeg.run
 
@@ -218,8 +218,9 @@ def test_every_run_is_jailed(shelf: Path, tmp_path: Path, monkeypatch: pytest.Mo
         assert command[opened - 6 : opened] == [
             *("-protocol_whitelist", "file", "-format_whitelist", "flv", "-f", "flv"),
         ]
-    look, conversion = commands
-    assert "--fsize=0" in look
+    *looks, conversion = commands
+    assert len(looks) == 2  # at the whole, and for the beginning of its sound
+    assert all("--fsize=0" in look for look in looks)
     assert "--fsize=1000000" in conversion
     assert "-nostdin" in conversion
 
