@@ -117,13 +117,14 @@ _IMAGE_BRANDS = {
     *(b"jpeg", b"jpgs", b"jp2 ", b"jpx ", b"jpm ", b"jxl ", b"avci", b"avcs", b"crx "),
 }
 _BOXES = {b"moov", b"wide", b"free", b"skip", b"pnot"}  # what old QuickTime files may begin with, beside mdat
-# What is known to be something else, although sound may be hidden in it: pictures, documents, archives, programs.
+# What is known to be something else, although sound may be hidden in it: pictures, documents, archives, programs, and
+# what packs a whole WAV with its header (OptimFROG, Shorten, LA, ALS, RK Audio).
 _FOREIGN = (
     rb"PK(?:\x03\x04|\x05\x06|\x07\x08)|Rar!\x1a|7z\xbc\xaf|\x1f\x8b|BZh|\xfd7zXZ|\x28\xb5\x2f\xfd|MSCF|%PDF|%!PS|\{\\rtf|"
     rb"\xd0\xcf\x11\xe0|\x7fELF|MZ|\xca\xfe\xba\xbe|[\xce\xcf]\xfa\xed\xfe|\xfe\xed\xfa[\xce\xcf]|\0asm|!<arch>|"
     rb"SQLite |\x89PNG|\xff\xd8\xff|GIF8|BM....\0\0\0\0|II[*+]\0|MM\0[*+]|8BPS|RIFF....WEBP|\0\0[\x01\x02]\0.\0|"
     rb"wOF[F2]|OTTO|\0\0\0\x0c(?:jP  |JXL )|\xff\x0a|.{4}ftyp|#EXTM3U|#!|ffconcat|\xef\xbb\xbf|\s*[<{\[]|.{257}ustar|"
-    rb".{32769}CD001"
+    rb".{32769}CD001|OFR |ajkg|LA0\d|ALS\0|RKA\d"
 )
 _JUNK = 4096  # bytes, at most, before a signature; zeros may be more
 # Their demuxers read a tag in front themselves.

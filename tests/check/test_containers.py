@@ -115,12 +115,15 @@ NOT_MEDIA = {
             ("HTML", b"<!doctype html>"),
             ("an HLS playlist", b"#EXTM3U\n"),
             ("an ffconcat script", b"ffconcat version 1.0\nfile a.mp4\n"),
+            ("an OptimFROG", b"OFR \x0c\0\0\0"),
+            ("a Shorten", b"ajkg\2"),
         )
         for hidden, sound in (
             ("an MP3", MP3_FRAME * 20),
             ("a transport stream", TS_PACKET * 20),
             ("an MP4", b"\0\0\0\x20ftypisom\0\0\2\0isomiso2avc1mp41"),
             ("an Ogg", b"OggS\0\2" + b"\0" * 60),
+            ("a WAV", b"RIFF\x24\x10\0\0WAVEfmt "),
         )
     },
 }
