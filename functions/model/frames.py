@@ -11,11 +11,9 @@ from itertools import islice
 from functions.model.mpeg_audio import read_frame
 
 # Five packets of a transport stream in a row (ISO/IEC 13818-1, 2.4.3.2), by the bytes from each to the next: a sync
-# byte, and in the fourth one two bits of which one at least is set.
+# byte, and in the fourth one two bits of which one at least is set. They are compiled at their first use.
 _PACKET = rb"\x47..[\x10-\x3f\x50-\x7f\x90-\xbf\xd0-\xff]"
-_PACKETS = {
-    step: re.compile(rb"(?:%b.{%d}){4}%b" % (_PACKET, step - 4, _PACKET), re.DOTALL) for step in (188, 192, 204)
-}
+_PACKETS = {step: rb"(?:%b.{%d}){4}%b" % (_PACKET, step - 4, _PACKET) for step in (188, 192, 204)}
 _FRONT, _BEHIND = 2, 4  # frames in a row, at the very front and behind junk
 _TRIES = 4000  # sync words that are looked at
 _SYNC = re.compile(rb"\xff[\xe0-\xff]|\x0b\x77|\x7f\xfe\x80\x01|\xfe\x7f\x01\x80")
@@ -74,7 +72,7 @@ def find_packets(head: bytes) -> tuple[int, int] | None:
     transport stream.
     """
     for step, pattern in _PACKETS.items():
-        for found in islice(pattern.finditer(head), _TRIES):
+        for found in islice(re.finditer(pattern, head, re.DOTALL), _TRIES):
             if _CONTROL.search(found[0]):
                 return found.start(), step
     return None
