@@ -34,7 +34,8 @@ def test_a_video_becomes_an_mp3_to_listen_to_and_to_keep(visitor: Visitor) -> No
     visitor.press("play")
     visitor.await_that(lambda: visitor.read(".facts").startswith("0:02 of 0:05"))
     assert visitor.find("[data-action=play]").accessible_name == "Pause bigbuckbunny.mp4"
-    assert visitor.find(".strip input").get_attribute("aria-valuetext") == "0:02 of 0:05"
+    value = visitor.find(".strip input").get_attribute("aria-valuetext") or ""
+    assert re.fullmatch(r"0:0[2-5] of 0:05", value)  # it plays on
 
     visitor.press("download")
     mp3 = visitor.downloads / "bigbuckbunny.mp3"

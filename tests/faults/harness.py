@@ -298,7 +298,15 @@ def asleep(part: Part) -> Iterator[None]:
 def is_asleep(part: Part) -> bool:
     """Whether any of its processes is stopped."""
     roots = [psutil.Process(process.pid) for process in part.processes if process.alive]
-    return any(each.status() == psutil.STATUS_STOPPED for root in roots for each in root.children(recursive=True))
+    return any(_is_stopped(each) for root in roots for each in root.children(recursive=True))
+
+
+def _is_stopped(process: psutil.Process) -> bool:
+    """Whether it is held; an ffprobe may have ended since it was listed."""
+    try:
+        return bool(process.status() == psutil.STATUS_STOPPED)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def freeze(part: Part) -> None:
