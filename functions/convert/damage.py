@@ -45,9 +45,9 @@ def is_cut(run: Run, seen: Description) -> bool:
 
 
 def is_interrupted(run: Run, seen: Description) -> bool:
-    """Whether the video is a recording that was stopped by force: it ends too soon, and says of no end.
+    """Whether the video is a recording that was stopped by force: it ends too soon, and announces no length.
 
-    A Matroska that does say of one is refused before it is converted (container.py).
+    A Matroska that announces one is refused before it is converted (container.py).
     """
     if seen.container is Container.MATROSKA and seen.end is not End.WHOLE and is_cut(run, seen):
         return True

@@ -27,11 +27,10 @@ _SOUND = re.compile(
 # Sample entries of encrypted sound: Common Encryption (ISO/IEC 23001-7), iTunes, and Audible.
 _ENTRY = re.compile(rb"stsd.{12}(?:enca|drms|aavd)", re.DOTALL)
 # Content Encryption Object, its extension, and Advanced Content Encryption Object (ASF, 3.14 to 3.16).
-_ASF_OBJECTS = tuple(
-    bytes.fromhex(guid)
-    for guid in (
-        *("fbb3112223bdd211b4b700a0c955fc6e", "14e68a292226174cb935dae07ee9289c", "338505438169e6499b74ad12cb86d58c"),
-    )
+_ASF_OBJECTS = (
+    bytes.fromhex("fbb3112223bdd211b4b700a0c955fc6e"),
+    bytes.fromhex("14e68a292226174cb935dae07ee9289c"),
+    bytes.fromhex("338505438169e6499b74ad12cb86d58c"),
 )
 _TRACKS, _ENTRIES, _TYPE, _CODEC = b"\x16\x54\xae\x6b", b"\xae", b"\x83", b"\x86"
 _ENCODINGS, _ENCODING, _ENCRYPTION = b"\x6d\x80", b"\x62\x40", b"\x50\x35"

@@ -58,11 +58,6 @@ def test_a_recording_that_was_stopped_by_force_is_converted_as_far_as_it_goes(
     assert facts.notes == (Note.INCOMPLETE,)
 
 
-@pytest.mark.parametrize("kind", videos.WHOLE)
-def test_a_whole_video_is_not_called_incomplete(kind: str, shelf: Path, convert: Convert) -> None:
-    assert convert(videos.WHOLE[kind](shelf)).facts.notes == ()
-
-
 @pytest.mark.parametrize("kind", WITH_CHECKS)
 def test_a_heavily_damaged_video_is_damaged(kind: str, shelf: Path, tmp_path: Path, convert: Convert) -> None:
     """Much of the sound would be missing, and ffmpeg exits with 0 for most of them."""
