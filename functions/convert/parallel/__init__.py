@@ -1,0 +1,1 @@
+"""One MP3 by several ffmpegs side by side."""
