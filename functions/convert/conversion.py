@@ -12,6 +12,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 from functions.convert import ffmpeg, transcode
+from functions.convert.cores import Cores
 from functions.convert.disk import Disk, Reservation
 from functions.convert.jail import Checkpoint, Jail, Limits
 from functions.convert.lease import Lease, LeaseLost
@@ -29,7 +30,7 @@ REFUNDED = (Unavailable, OSError)  # not the video's fault: the try is given bac
 TRANSIENT = (*REFUNDED, ffmpeg.Interrupted, Missing)  # a later try may succeed
 
 
-def convert(services: Services, disk: Disk, job_id: UUID) -> Job | None:
+def convert(services: Services, disk: Disk, cores: Cores, job_id: UUID) -> Job | None:
     """Converts the job and returns it, done or failed. If it has ended already, nothing is done again.
 
     None if nothing follows: another worker has the job, or it was cancelled or deleted. Raises Unavailable for trouble
@@ -40,7 +41,7 @@ def convert(services: Services, disk: Disk, job_id: UUID) -> Job | None:
         job = services.jobs.find(job_id)
         return job if job is not None and job.state in (State.DONE, State.FAILED) else None
     try:
-        return _work(services, disk, claimed)
+        return _work(services, disk, cores, claimed)
     except MediaError as error:
         metrics.count_failure(error.reason)
         return services.jobs.fail(claimed, error.reason, str(error), error.say)
@@ -53,7 +54,7 @@ def convert(services: Services, disk: Disk, job_id: UUID) -> Job | None:
         raise
 
 
-def _work(services: Services, disk: Disk, claimed: Job) -> Job | None:
+def _work(services: Services, disk: Disk, cores: Cores, claimed: Job) -> Job | None:
     """The finished job. None if the row has another fence by then; the audio just stored is then removed again."""
     began = time.monotonic()
     private = tempfile.TemporaryDirectory(prefix=f"convert-{os.getpid()}-")  # gunicorn.conf.py removes what is left
@@ -70,7 +71,7 @@ def _work(services: Services, disk: Disk, claimed: Job) -> Job | None:
 
         reservation.extend(min(claimed.video_size // EXPECTED_SHARE, services.settings.max_audio_bytes))
         _fetch(services, claimed, Path(folder, "video"), checkpoint)
-        result = _transcode(services, claimed, reservation, checkpoint)
+        result = _transcode(services, claimed, reservation, cores, checkpoint)
         audio = uuid4()
         size = services.audios.write(audio, _watched(result.pieces(), checkpoint))
         job = services.jobs.finish(claimed, audio=audio, audio_size=size, facts=result.facts, peaks=result.peaks)
@@ -88,7 +89,9 @@ def _fetch(services: Services, claimed: Job, source: Path, checkpoint: Checkpoin
             file.write(piece)
 
 
-def _transcode(services: Services, claimed: Job, reservation: Reservation, checkpoint: Checkpoint) -> Result:
+def _transcode(
+    services: Services, claimed: Job, reservation: Reservation, cores: Cores, checkpoint: Checkpoint
+) -> Result:
     """Makes the file `audio` of the file `video` in the reservation's folder."""
     settings, options = services.settings, claimed.options
     limits = Limits.of(settings)
@@ -103,7 +106,7 @@ def _transcode(services: Services, claimed: Job, reservation: Reservation, check
         reservation.extend(min(most, settings.max_audio_bytes))
     try:
         picture = services.jobs.cover(claimed.id) if options.cover == UPLOADED else None
-        return transcode.transcode(jail, "video", "audio", seen, options, picture)
+        return transcode.transcode(jail, "video", "audio", seen, options, picture, cores=cores.share)
     except MediaError as error:
         if error.reason is Reason.TOO_LARGE and limits.size < settings.max_audio_bytes:
             raise MediaError(Reason.DISK_TOO_SMALL, f"audio of more than {limits.size} bytes beside it") from error

@@ -1,4 +1,4 @@
-"""A run of ffmpeg or ffprobe: watched while it lasts, killed with its whole process group before any error leaves."""
+"""Runs of ffmpeg or ffprobe: watched while they last, killed with their process groups before any error leaves."""
 
 import errno
 import os
@@ -8,10 +8,10 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, Self, cast
 
 from functions.model.media import MediaError, Reason
 
@@ -54,15 +54,46 @@ class Run:
 def run(command: list[str], folder: Path, seconds: float, tick: Callable[[float], None]) -> Run:
     """Runs ffmpeg, or ffprobe, to its end, and calls `tick` every BEAT seconds with the seconds of output so far.
 
-    It runs in `folder` and is given the bare names of files there, because it may have no right to pass the folders
-    above. Before any error is raised its process group is killed. All of this happens in one thread, because the kernel
-    kills the child when the thread that started it ends. Raises MediaError (timed_out) after `seconds`, and whatever
-    `tick` raises.
+    Raises as run_all() does.
+    """
+    [only] = run_all([command], folder, seconds, lambda done: tick(done[0]))
+    return only
+
+
+def run_all(commands: list[list[str]], folder: Path, seconds: float, tick: Callable[[list[float]], None]) -> list[Run]:
+    """Runs all of them side by side to their ends, and calls `tick` as run() does, with what each has done.
+
+    They run in `folder` and are given the bare names of files there, because they may have no right to pass the folders
+    above. Before any error is raised their process groups are killed. All of this happens in one thread, because the
+    kernel kills the children when the thread that started them ends. Raises MediaError (timed_out) after `seconds`, and
+    whatever `tick` raises.
     """
     began = beat = time.monotonic()
-    output = messages = b""
-    with (
-        subprocess.Popen(  # noqa: S603 - the words are ours, the paths too
+    with ExitStack() as opened:
+        running = [opened.enter_context(_Running(command, folder)) for command in commands]
+        pipes = opened.enter_context(selectors.DefaultSelector())
+        for each in running:
+            for pipe, keep in each.pipes:
+                pipes.register(pipe, selectors.EVENT_READ, keep)
+        while pipes.get_map():
+            for key, _ in pipes.select(max(0.0, beat + BEAT - time.monotonic())):
+                if data := os.read(key.fd, 65536):
+                    key.data(data)
+                else:
+                    pipes.unregister(key.fileobj)
+            if time.monotonic() >= beat + BEAT:
+                beat = time.monotonic()
+                tick([_read_progress(each.output) for each in running])
+                _check_time(began, seconds)
+        return [each.end() for each in running]
+
+
+class _Running:
+    """A process; with the block's end it has ended too, killed where an error leaves the block."""
+
+    def __init__(self, command: list[str], folder: Path) -> None:
+        self.output = self._messages = b""
+        self._process = subprocess.Popen(  # noqa: S603 - the words are ours, the paths too
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -70,30 +101,29 @@ def run(command: list[str], folder: Path, seconds: float, tick: Callable[[float]
             env={"LC_ALL": "C"},  # neither our secrets nor FFREPORT
             cwd=folder,
             start_new_session=True,
-        ) as process,
-        selectors.DefaultSelector() as pipes,
-    ):
-        pipes.register(cast(BinaryIO, process.stdout), selectors.EVENT_READ, "output")
-        pipes.register(cast(BinaryIO, process.stderr), selectors.EVENT_READ, "messages")
-        try:
-            while pipes.get_map():
-                for key, _ in pipes.select(max(0.0, beat + BEAT - time.monotonic())):
-                    data = os.read(key.fd, 65536)
-                    if not data:
-                        pipes.unregister(key.fileobj)
-                    elif key.data == "output":
-                        output = _last(output + data)
-                    else:
-                        messages = _shorten(messages + data)
-                if time.monotonic() >= beat + BEAT:
-                    beat = time.monotonic()
-                    tick(_read_progress(output))
-                    _check_time(began, seconds)
-            return Run(process.wait(), messages.decode(errors="replace"), output)
-        except BaseException:
+        )
+        self.pipes = (
+            (cast(BinaryIO, self._process.stdout), self._keep_output),
+            (cast(BinaryIO, self._process.stderr), self._keep_message),
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        if error:
             with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            raise
+                os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.__exit__(None, None, None)
+
+    def end(self) -> Run:
+        return Run(self._process.wait(), self._messages.decode(errors="replace"), self.output)
+
+    def _keep_output(self, data: bytes) -> None:
+        self.output = _last(self.output + data)
+
+    def _keep_message(self, data: bytes) -> None:
+        self._messages = _shorten(self._messages + data)
 
 
 def _check_time(began: float, seconds: float) -> None:

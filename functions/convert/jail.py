@@ -85,21 +85,34 @@ class Jail:
         `tick` is called at least every ffmpeg.BEAT seconds with the seconds of output so far. What it raises, or the
         checkpoint, stops the work. Raises MediaError (timed_out, too_long, too_large).
         """
+        [run] = self.run_all([words], duration, tick and (lambda done: tick(done[0])), size=size, seconds=seconds)
+        return run
+
+    def run_all(
+        self,
+        each: list[list[str]],
+        duration: float | None,
+        tick: Callable[[list[float]], None] | None = None,
+        *,
+        size: int = 0,
+        seconds: float = float("inf"),
+    ) -> list[ffmpeg.Run]:
+        """Runs several side by side over the same sound; `tick` is called with what each has done."""
         seconds = min(seconds, self.limits.seconds_for(duration))
 
-        def watch(done: float) -> None:
-            if done > self.limits.duration + 1:  # the header lied
+        def watch(done: list[float]) -> None:
+            if max(done) > self.limits.duration + 1:  # the header lied
                 raise MediaError(Reason.TOO_LONG, f"more than {self.limits.duration:.0f} s")
             if tick:
                 tick(done)
             else:
                 self.checkpoint()
 
-        command = [*_jail(self.limits, seconds, size), binary(), "-nostdin", "-hide_banner", *words]
-        run = ffmpeg.run(command, self.folder, seconds, watch)
-        if run.status == 0:
-            watch(run.done)
-        return run
+        front = [*_jail(self.limits, seconds, size), binary(), "-nostdin", "-hide_banner"]
+        runs = ffmpeg.run_all([[*front, *words] for words in each], self.folder, seconds, watch)
+        if all(run.status == 0 for run in runs):
+            watch([run.done for run in runs])
+        return runs
 
 
 def open_file(name: str, extent: Extent) -> list[str]:

@@ -13,6 +13,7 @@ from events import envelope
 from events.contract import InvalidEvent
 from events.sink import SinkUnavailable
 from functions.convert import conversion
+from functions.convert.cores import Cores
 from functions.convert.disk import Disk
 from functions.model.errors import Unavailable
 from functions.runtime import announcement, wiring
@@ -30,7 +31,8 @@ def main() -> int:
     try:
         services = wiring.Services("convert_jobsink")
         job_id = envelope.from_http({"content-type": envelope.STRUCTURED}, path.read_bytes()).job
-        job = conversion.convert(services, Disk(services.settings.convert_disk_bytes), job_id)
+        disk, cores = Disk(services.settings.convert_disk_bytes), Cores(services.settings.convert_cores)
+        job = conversion.convert(services, disk, cores, job_id)
         log.info("jobsink", extra=logs.fields(job=job_id, state=job.state if job else None))
         if job is not None:
             services.sink.send(announcement.result(job, services.source))

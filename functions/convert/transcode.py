@@ -49,9 +49,18 @@ def _look(jail: Jail, source: str, extent: Extent, end: End) -> Description:
 
 
 def transcode(
-    jail: Jail, source: str, target: str, seen: Description, options: Options, picture: bytes | None = None
+    jail: Jail,
+    source: str,
+    target: str,
+    seen: Description,
+    options: Options,
+    picture: bytes | None = None,
+    *,
+    cores: int = 1,
 ) -> Result:
-    """Writes the video's sound to `target` beside it, as the options say; `picture` is a cover that was uploaded.
+    """Writes the video's sound to `target` beside it, as the options say, on so many cores.
+
+    `picture` is a cover that was uploaded.
 
     The jail's checkpoint is called from this thread at least every ffmpeg.BEAT seconds with the fraction that is done,
     or with 0.0 while the video's length is unknown. What it raises stops the work. Raises MediaError, Interrupted, and
@@ -63,7 +72,7 @@ def transcode(
         made = cover.make(jail, source, seen, options, picture)
     except cover.Unreadable:
         made, notes = None, (*notes, Note.COVER_UNREADABLE)
-    work = Work(jail, source, target, seen, options, made, notes)
+    work = Work(jail, source, target, seen, options, made, notes, cores)
     try:
         return _first_with_sound(work, candidates)
     except BaseException as error:

@@ -22,9 +22,13 @@ _LEVEL = re.compile(r"^lavfi\.astats\.Overall\.Peak_level=(\S+)$", re.MULTILINE)
 _SILENT = -120.0  # dBFS
 
 
-def branch(filters: Iterable[str], sample_rate: int, seconds: float | None) -> str:
-    """A filter graph that passes sound through the filters to [audio], and writes down its peaks on the way."""
-    return f"{','.join(filters)},asplit[audio][seen];[seen]{_peaks(sample_rate, seconds)},anullsink"
+def branch(filters: Iterable[str], sample_rate: int, seconds: float | None, last: str = "") -> str:
+    """A filter graph that passes sound through the filters to [audio], and writes down its peaks on the way.
+
+    What is behind the filter `last`, if there is one, is not seen.
+    """
+    outputs = f"[all][seen];[all]{last}[audio]" if last else "[audio][seen]"
+    return f"{','.join(filters)},asplit{outputs};[seen]{_peaks(sample_rate, seconds)},anullsink"
 
 
 def sink(filters: Iterable[str], sample_rate: int, seconds: float | None) -> str:

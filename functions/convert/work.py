@@ -24,6 +24,7 @@ class Work:
     options: Options
     cover: bytes | None  # a JPEG
     notes: tuple[Note, ...]
+    cores: int  # that it may use
 
     @property
     def span(self) -> Span:

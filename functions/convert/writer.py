@@ -20,8 +20,9 @@ from functions.convert.description import Audio
 from functions.convert.ffmpeg import Run
 from functions.convert.jail import open_by
 from functions.convert.loudness import Measured
+from functions.convert.parallel import encoders
 from functions.convert.parts import Plan
-from functions.convert.sound import Span
+from functions.convert.sound import Sound, Span
 from functions.convert.window import End
 from functions.convert.work import Result, Work, pieces
 from functions.model.audio import Audio as Facts
@@ -213,17 +214,43 @@ class Writer:
 
     def _encode_once(self, file: File, filters: tuple[str, ...], *, fill: bool) -> tuple[Run, Written]:
         shaped = sound.shape(self._audio, self._options, file.span, seek=self._seek(file.span), fill=fill)
-        length = file.span.length(self._work.seen.duration)
         chain = (*shaped.filters, *filters)
-        graph = f"{','.join(chain)}[audio]"
-        if file.peaks:
-            graph = waveform.branch(chain, shaped.sample_rate, length)
-        run = self._run(file, arguments.encoded(self._audio, shaped, graph, self._options))
+        count = encoders.count(self._options, self._length(file.span), self._work.cores)
+        run = self._encode_pieces(file, shaped, chain, count) if count > 1 else None
+        if run is None:
+            run = self._run(file, self._encoded(file, shaped, chain))
         damage.check_run(run, self._work.seen)
         self._interrupted |= damage.is_interrupted(run, self._work.seen)
         written = self._finish(file, self._options.encoding.packet)
         damage.check_length(run, written.seconds, self._work.seen, file.span)
         return run, written
+
+    def _encode_pieces(self, file: File, shaped: Sound, chain: tuple[str, ...], count: int) -> Run | None:
+        """The run of the last piece, which has seen all of the sound; None where the sound has to be encoded in one."""
+        work = self._work
+        plan = encoders.plan(file.name, shaped, self._length(file.span) or 0.0, count)
+        ticks = self._ticks(file.progress, file.span.length(work.seen.duration))
+
+        def tick(done: list[float]) -> None:
+            encoders.check_size(work.jail.folder, plan, file.size)
+            ticks(sum(max(0.0, each - piece.begin) for each, piece in zip(done, plan, strict=True)))
+
+        commands = []
+        for piece in plan:
+            seen = file.peaks and piece is plan[-1]
+            part = replace(file, name=piece.name, peaks=seen)
+            commands.append(self._command(part, self._encoded(part, shaped, chain, piece.filter)))
+        runs = work.jail.run_all(commands, file.span.length(work.seen.duration), tick, size=file.size)
+        if runs[-1].status or encoders.join(work.jail.folder, plan, file.name, runs):
+            return runs[-1]
+        return None
+
+    def _encoded(self, file: File, shaped: Sound, chain: tuple[str, ...], last: str = "") -> list[str]:
+        """The words that encode the sound behind the filters of the chain, and the last one."""
+        graph = f"{','.join((*chain, last) if last else chain)}[audio]"
+        if file.peaks:
+            graph = waveform.branch(chain, shaped.sample_rate, file.span.length(self._work.seen.duration), last)
+        return arguments.encoded(self._audio, shaped, graph, self._options)
 
     def _seek(self, span: Span) -> float:
         is_exact = self._work.seen.container in _SEEKABLE
@@ -236,13 +263,15 @@ class Writer:
         return [*arguments.TOLERATING, *front, *work.seen.opened(work.source)]
 
     def _run(self, file: File, codec: list[str], late: float = 0.0) -> Run:
-        """Runs ffmpeg over the video, and what is to be known of the audio beside its sound."""
-        work = self._work
-        length = file.span.length(work.seen.duration)
+        length = file.span.length(self._work.seen.duration)
+        command = self._command(file, codec, late)
+        return self._work.jail.run(command, length, self._ticks(file.progress, length), size=file.size)
+
+    def _command(self, file: File, codec: list[str], late: float = 0.0) -> list[str]:
+        """What ffmpeg is told of the video, and of what is to be known of the audio beside its sound."""
         words = [*arguments.REPORTING, *self._opened(self._seek(file.span), late)]
         tags, cover, inputs = self._described(file)
-        words += [*inputs, *codec, *arguments.written(file.name, self._options, work.most, tags, cover)]
-        return work.jail.run(words, length, self._ticks(file.progress, length), size=file.size)
+        return [*words, *inputs, *codec, *arguments.written(file.name, self._options, self._work.most, tags, cover)]
 
     def _described(self, file: File) -> tuple[int | None, int | None, list[str]]:
         """The inputs that hold tags and cover for a muxer that writes them, and the words that open them."""

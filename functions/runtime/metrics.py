@@ -39,6 +39,13 @@ def count_no_room() -> None:
     _counter("no_room", "Conversions put off because the disk had no room for them").inc()
 
 
+def count_parallel(outcome: str) -> None:
+    """Counts a sound that was encoded in pieces; `outcome` is "joined", or why it had to be encoded once more."""
+    _counter("parallel_encodings", "Sounds that were encoded in pieces, by what came of it", "outcome").labels(
+        outcome
+    ).inc()
+
+
 def observe_conversion(seconds: float, media_seconds: float) -> None:
     """Notes how long a conversion took, and how long its audio plays. Audio without length is left out."""
     if media_seconds > 0:
