@@ -15,6 +15,7 @@ from pathlib import Path
 from fastcrc import crc16
 
 from functions.convert.parallel.layer3 import HEADER, Frames, Unreadable
+from functions.convert.parallel.reservoir import Reservoir
 from functions.model.mpeg_audio import read_frame
 
 WARM_UP = 64  # frames; ordinary sound needs 6, and what is nearly silent more than 16 (measured)
@@ -24,7 +25,7 @@ _BLOCK = 2**20  # bytes
 # Where the Xing header has what changes, from its four letters on (http://gabriel.mp3-tech.org/mp3infotag.html).
 _FRAMES, _BYTES, _SEEKS, _PADDING, _MUSIC_BYTES, _MUSIC_CRC, _TAG_CRC = 8, 12, 16, 142, 148, 152, 154
 _SEEK_POINTS = 100
-_SUMMED = 190  # bytes of its frame are in the tag's CRC, whatever lies in them
+_SUMMED = 190  # bytes of its frame are in the tag's CRC, whatever they are; a shorter frame counts as followed by zeros
 
 
 class Unjoined(Exception):
@@ -75,6 +76,8 @@ def _find(before: Frames, after: Frames, start: int, next_start: int) -> _Joint:
         if sound is None or main is None or sound != before.sound(gap + at):
             raise Unjoined(f"frame {next_start + at} differs")
         joints.append(_Joint(next_start + at, next_start, main, len(main) - before.begin(gap + at)))
+    if all(joint.missing for joint in joints) and Reservoir(after).is_doubtful(WARM_UP):
+        raise Unjoined("loud sound may have been given other bits")
     fitting = next((joint for joint in joints if joint.missing <= 0), None)
     growing = (joint for joint in joints if _grown(_header(before, joint.frame - 1 - start), joint.missing))
     if joint := fitting or next(growing, None):
@@ -87,7 +90,7 @@ def _header(frames: Frames, at: int) -> bytes:
 
 
 def _grown(header: bytes, missing: int) -> tuple[bytes, int] | None:
-    """The header of a frame that is at least that many bytes larger, and how many; None where no bitrate has so many."""
+    """The header of a frame that is larger by at least those bytes, and by how many; None where no bitrate is."""
     frame = read_frame(header)
     assert frame  # noqa: S101 -- all of them were read before
     for bitrate in range((header[2] >> 4) + 1, 15):
@@ -136,7 +139,7 @@ class _Whole:
         put(_MUSIC_BYTES, size.to_bytes(4))
         put(_MUSIC_CRC, self._crc(first.start + len(first.xing)).to_bytes(2))
         put(_TAG_CRC, bytes(2))
-        put(_TAG_CRC, crc16.arc(bytes(header[:_SUMMED])).to_bytes(2))
+        put(_TAG_CRC, crc16.arc(bytes(header[:_SUMMED].ljust(_SUMMED, b"\0"))).to_bytes(2))
         self._file.seek(first.start)
         self._file.write(header)
 

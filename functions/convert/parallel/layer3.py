@@ -37,21 +37,22 @@ class Frames:
         if (xing := find_xing_header(file)) is None:
             raise Unreadable("there is no Xing header")
         self.file = file
+        self.hertz = xing.first.hertz
         self.start, self.xing = xing.start, self.read(xing.start, xing.first.length)  # of the frame with the header
         with mmap(file.fileno(), 0, access=ACCESS_READ) as data:
             self.offsets = _offsets(data, xing.start + xing.first.length)
         if len(self) != xing.frames:
             raise Unreadable(f"{len(self)} frames of {xing.frames}")
-        self._mpeg1 = self.xing[1] >> 3 & 3 == _MPEG1
+        self.is_mpeg1 = self.xing[1] >> 3 & 3 == _MPEG1
         self._channels = 1 if self.xing[3] >> 6 == _MONO else 2
-        self.front = HEADER + ((17, 32) if self._mpeg1 else (9, 17))[self._channels - 1]  # bytes before the main data
+        self.front = HEADER + ((17, 32) if self.is_mpeg1 else (9, 17))[self._channels - 1]  # bytes before the main data
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
     def sound(self, at: int) -> Sound | None:
         """What a decoder is given for that frame; None where some of it lies before the first frame."""
-        before, bits = self.before(at), self._bits(at)
+        before, bits = self.before(at), self.bits(at)
         if before is None:
             return None
         main = (before + self._area(at))[: (bits + 7) // 8]
@@ -74,6 +75,16 @@ class Frames:
             found = self._area(first) + found
         return found[len(found) - begin :]
 
+    def bits(self, at: int) -> int:
+        """How many bits of main data that frame has: the sum of part2_3_length of its granules and channels."""
+        channels = self._channels
+        if self.is_mpeg1:  # private bits and scfsi stand in front
+            parts, at_first, step = 2 * channels, 9 + (5 if channels == 1 else 3) + 4 * channels, 59
+        else:
+            parts, at_first, step = channels, 8 + channels, 63
+        side = self._side(at)
+        return sum(side >> self._side_bits - at_first - step * part - 12 & 0xFFF for part in range(parts))
+
     def read(self, start: int, size: int) -> bytes:
         """Bytes of the file."""
         self.file.seek(start)
@@ -86,7 +97,7 @@ class Frames:
 
     @property
     def _begin_bits(self) -> int:
-        return 9 if self._mpeg1 else 8
+        return 9 if self.is_mpeg1 else 8
 
     @property
     def _side_bits(self) -> int:
@@ -94,16 +105,6 @@ class Frames:
 
     def _side(self, at: int) -> int:
         return int.from_bytes(self.read(self.offsets[at] + HEADER, self.front - HEADER))
-
-    def _bits(self, at: int) -> int:
-        """How many bits of main data it has: the sum of part2_3_length of its granules and channels."""
-        channels = self._channels
-        if self._mpeg1:  # private bits and scfsi stand in front
-            parts, at_first, step = 2 * channels, 9 + (5 if channels == 1 else 3) + 4 * channels, 59
-        else:
-            parts, at_first, step = channels, 8 + channels, 63
-        side = self._side(at)
-        return sum(side >> self._side_bits - at_first - step * part - 12 & 0xFFF for part in range(parts))
 
 
 def _offsets(data: mmap, at: int) -> "array[int]":
