@@ -44,8 +44,8 @@ class Frames:
         if len(self) != xing.frames:
             raise Unreadable(f"{len(self)} frames of {xing.frames}")
         self.is_mpeg1 = self.xing[1] >> 3 & 3 == _MPEG1
-        self._channels = 1 if self.xing[3] >> 6 == _MONO else 2
-        self.front = HEADER + ((17, 32) if self.is_mpeg1 else (9, 17))[self._channels - 1]  # bytes before the main data
+        self.channels = 1 if self.xing[3] >> 6 == _MONO else 2
+        self.front = HEADER + ((17, 32) if self.is_mpeg1 else (9, 17))[self.channels - 1]  # bytes before the main data
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -76,14 +76,18 @@ class Frames:
         return found[len(found) - begin :]
 
     def bits(self, at: int) -> int:
-        """How many bits of main data that frame has: the sum of part2_3_length of its granules and channels."""
-        channels = self._channels
+        """How many bits of main data that frame has."""
+        return sum(self.parts(at))
+
+    def parts(self, at: int) -> list[int]:
+        """The same for each granule, and each channel in it (part2_3_length)."""
+        channels = self.channels
         if self.is_mpeg1:  # private bits and scfsi stand in front
-            parts, at_first, step = 2 * channels, 9 + (5 if channels == 1 else 3) + 4 * channels, 59
+            count, at_first, step = 2 * channels, 9 + (5 if channels == 1 else 3) + 4 * channels, 59
         else:
-            parts, at_first, step = channels, 8 + channels, 63
+            count, at_first, step = channels, 8 + channels, 63
         side = self._side(at)
-        return sum(side >> self._side_bits - at_first - step * part - 12 & 0xFFF for part in range(parts))
+        return [side >> self._side_bits - at_first - step * part - 12 & 0xFFF for part in range(count)]
 
     def read(self, start: int, size: int) -> bytes:
         """Bytes of the file."""
