@@ -52,6 +52,8 @@ def join(paths: list[Path], starts: list[int]) -> None:
         try:
             pieces = [Frames(opened.enter_context(path.open("r+b"))) for path in paths]
             joints = [_find(*pair, *at) for pair, at in zip(pairwise(pieces), pairwise(starts), strict=True)]
+            for piece, joint, following in zip(pieces[1:], joints, [*joints[1:], None], strict=True):
+                _check(piece, joint, following)
         except Unreadable as error:
             raise Unjoined(str(error)) from error
         whole = _Whole(pieces[0])
@@ -63,7 +65,7 @@ def join(paths: list[Path], starts: list[int]) -> None:
 
 
 def _find(before: Frames, after: Frames, start: int, next_start: int) -> _Joint:
-    """The first joint at which the next piece takes no more from the frames before it than there is.
+    """A joint at which the next piece takes as much from the frames before it as there is, or nearly so, but not more.
 
     Where there is none, one at which the last frame before it can be made larger.
     """
@@ -76,13 +78,18 @@ def _find(before: Frames, after: Frames, start: int, next_start: int) -> _Joint:
         if sound is None or main is None or sound != before.sound(gap + at):
             raise Unjoined(f"frame {next_start + at} differs")
         joints.append(_Joint(next_start + at, next_start, main, len(main) - before.begin(gap + at)))
-    if all(joint.missing for joint in joints) and Reservoir(after).is_doubtful(WARM_UP):
-        raise Unjoined("loud sound may have been given other bits")
-    fitting = next((joint for joint in joints if joint.missing <= 0), None)
+    fitting = min((joint for joint in joints if joint.missing <= 0), key=lambda joint: -joint.missing, default=None)
     growing = (joint for joint in joints if _grown(_header(before, joint.frame - 1 - start), joint.missing))
     if joint := fitting or next(growing, None):
         return joint
     raise Unjoined("there is no room for the reservoir")
+
+
+def _check(piece: Frames, joint: _Joint, following: _Joint | None) -> None:
+    """A piece whose reservoir holds as much as that of the piece before is the same from there on; others are looked at."""
+    behind = following.frame - joint.start if following else None
+    if joint.missing and Reservoir(piece).is_doubtful(joint.frame - joint.start, behind):
+        raise Unjoined("loud sound may have been given other bits")
 
 
 def _header(frames: Frames, at: int) -> bytes:

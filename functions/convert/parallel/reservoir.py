@@ -37,13 +37,13 @@ class Reservoir:
         self._mean = (largest.length - frames.front) * 8 // self._granules  # bits of a granule at that bitrate
         self._most_held = max(0, min(_HELD * self._granules - 8, _BUFFER - largest.length * 8))
 
-    def is_doubtful(self, first: int) -> bool:
-        """Whether any frame from that one on may have needed more bits than there were."""
-        offsets, last = self._frames.offsets, len(self._frames) - _LAST
+    def is_doubtful(self, first: int, behind: int | None = None) -> bool:
+        """Whether any frame from `first` on, up to that of number `behind` or to the end, may have lacked bits."""
+        count, offsets = len(self._frames), self._frames.offsets
         return any(
-            self._is_short(at, eager=at < last)
-            for at in range(first, len(self._frames))
-            if offsets[at + 1] - offsets[at] >= self._large or at >= last
+            self._is_short(at, eager=at < count - _LAST)
+            for at in range(first, count if behind is None else behind)
+            if offsets[at + 1] - offsets[at] >= self._large or at >= count - _LAST
         )
 
     def _is_short(self, at: int, *, eager: bool) -> bool:
