@@ -16,6 +16,7 @@ from functions.convert.cores import Cores
 from functions.convert.disk import Disk, Reservation
 from functions.convert.jail import Checkpoint, Jail, Limits
 from functions.convert.lease import Lease, LeaseLost
+from functions.convert.parallel import encoders
 from functions.convert.work import Result
 from functions.model.containers import Container
 from functions.model.errors import Missing, Unavailable
@@ -102,8 +103,9 @@ def _transcode(
     if seen.duration:
         channels, rates = ([getattr(each, name) or 0 for each in seen.audio] for name in ("channels", "sample_rate"))
         rate = options.encoding.bytes_per_second(max(channels, default=0) or 2, max(rates, default=0) or 48_000)
-        most = int(seen.duration * rate)
-        reservation.extend(min(most, settings.max_audio_bytes))
+        most = min(int(seen.duration * rate), settings.max_audio_bytes)
+        in_pieces = encoders.count(options, seen.duration, cores.share) > 1
+        reservation.extend(most * 3 // 2 if in_pieces else most)  # while they are joined, one of them is there twice
     try:
         picture = services.jobs.cover(claimed.id) if options.cover == UPLOADED else None
         return transcode.transcode(jail, "video", "audio", seen, options, picture, cores=cores.share)

@@ -226,24 +226,27 @@ class Writer:
         return run, written
 
     def _encode_pieces(self, file: File, shaped: Sound, chain: tuple[str, ...], count: int) -> Run | None:
-        """The run of the last piece, which has seen all of the sound; None where the sound has to be encoded in one."""
-        work = self._work
-        plan = encoders.plan(file.name, shaped, self._length(file.span) or 0.0, count)
-        ticks = self._ticks(file.progress, file.span.length(work.seen.duration))
+        """The run that has heard all of the sound; None where that has to be encoded in one."""
+        jail, length = self._work.jail, file.span.length(self._work.seen.duration)
+        ticks, reached = self._ticks(file.progress, length), 0.0
 
-        def tick(done: list[float]) -> None:
-            encoders.check_size(work.jail.folder, plan, file.size)
-            ticks(sum(max(0.0, each - piece.begin) for each, piece in zip(done, plan, strict=True)))
+        def encoded(pieces: list[encoders.Piece]) -> list[Run]:
+            def tick(done: list[float]) -> None:
+                nonlocal reached
+                encoders.check_size(jail.folder, pieces, file.size)
+                reached = max(
+                    reached, sum(max(0.0, each - piece.begin) for each, piece in zip(done, pieces, strict=True))
+                )
+                ticks(reached)
 
-        commands = []
-        for piece in plan:
-            seen = file.peaks and piece is plan[-1]
-            part = replace(file, name=piece.name, peaks=seen)
-            commands.append(self._command(part, self._encoded(part, shaped, chain, piece.filter)))
-        runs = work.jail.run_all(commands, file.span.length(work.seen.duration), tick, size=file.size)
-        if runs[-1].status or encoders.join(work.jail.folder, plan, file.name, runs):
-            return runs[-1]
-        return None
+            files = [replace(file, name=piece.name, peaks=file.peaks and piece.hears_all) for piece in pieces]
+            words = [
+                self._encoded(each, shaped, chain, piece.filter) for each, piece in zip(files, pieces, strict=True)
+            ]
+            commands = [self._command(*each) for each in zip(files, words, strict=True)]
+            return jail.run_all(commands, length, tick, size=file.size)
+
+        return encoders.encode(jail.folder, file.name, shaped, self._length(file.span) or 0.0, count, encoded)
 
     def _encoded(self, file: File, shaped: Sound, chain: tuple[str, ...], last: str = "") -> list[str]:
         """The words that encode the sound behind the filters of the chain, and the last one."""

@@ -35,12 +35,13 @@ def convert(tmp_path: Path) -> Convert:
         video: Path,
         limits: Limits = LIMITS,
         progress: Callable[[float], None] = lambda _: None,
+        cores: int = 1,
         **options: Any,  # by the names that Options has
     ) -> Result:
         with video.open("rb") as file:
             container = sniff(file.read(SNIFF_BYTES))
         assert container, f"{video.name} is no media"
-        return force(video, container, tmp_path, limits, progress, **options)
+        return force(video, container, tmp_path, limits, progress, cores=cores, **options)
 
     return run
 
@@ -52,6 +53,7 @@ def force(
     limits: Limits = LIMITS,
     progress: Callable[[float], None] = lambda _: None,
     picture: bytes | None = None,
+    cores: int = 1,
     **options: Any,
 ) -> Result:
     """Converts a video to folder/audio.mp3, as if sniffing had found that container."""
@@ -59,7 +61,7 @@ def force(
     (folder / "source").symlink_to(video)
     jailed = jail(folder, limits, progress)
     seen = transcode.describe(jailed, "source", container)
-    result = transcode.transcode(jailed, "source", "audio.mp3", seen, Options(**options), picture)
+    result = transcode.transcode(jailed, "source", "audio.mp3", seen, Options(**options), picture, cores=cores)
     (folder / "whole").write_bytes(b"".join(result.pieces()))
     (folder / "whole").replace(folder / "audio.mp3")
     return replace(result, front=b"")

@@ -60,8 +60,6 @@ def join(paths: list[Path], starts: list[int]) -> None:
         for piece, joint in zip(pieces[1:], joints, strict=True):
             whole.append(piece, joint)
         whole.finish(pieces[-1])
-    for path in paths[1:]:
-        path.unlink()
 
 
 def _find(before: Frames, after: Frames, start: int, next_start: int) -> _Joint:
@@ -86,10 +84,38 @@ def _find(before: Frames, after: Frames, start: int, next_start: int) -> _Joint:
 
 
 def _check(piece: Frames, joint: _Joint, following: _Joint | None) -> None:
-    """A piece whose reservoir holds as much as that of the piece before is the same from there on; others are looked at."""
-    behind = following.frame - joint.start if following else None
+    """Raises Unjoined where the piece before, whose reservoir holds other bits, might have gone on in another way."""
+    behind = following.frame - joint.start if following else len(piece)
     if joint.missing and Reservoir(piece).is_doubtful(joint.frame - joint.start, behind):
         raise Unjoined("loud sound may have been given other bits")
+
+
+def count(path: Path) -> int:
+    """How many frames it has, without that of its Xing header."""
+    with path.open("rb") as file:
+        return len(Frames(file))
+
+
+def end_is_doubtful(path: Path) -> bool:
+    """Whether the last frames may depend on what the reservoir holds. Raises Unjoined where it is no whole MP3."""
+    try:
+        with path.open("rb") as file:
+            return Reservoir(Frames(file)).is_end_doubtful()
+    except Unreadable as error:
+        raise Unjoined(str(error)) from error
+
+
+def compare_ends(path: Path, tails: list[Path]) -> None:
+    """Raises Unjoined where the end is not the same in all tails, whose reservoirs hold different bits."""
+    try:
+        with ExitStack() as opened:
+            piece, *others = (Frames(opened.enter_context(each.open("rb"))) for each in (path, *tails))
+            for back in range(WINDOW, 0, -1):
+                sound = piece.sound(len(piece) - back)
+                if any(other.sound(len(other) - back) != sound for other in others):
+                    raise Unjoined("the end may have been given other bits")
+    except Unreadable as error:
+        raise Unjoined(str(error)) from error
 
 
 def _header(frames: Frames, at: int) -> bytes:
