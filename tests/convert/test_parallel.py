@@ -18,12 +18,12 @@ from functions.convert.parallel.layer3 import Frames
 from functions.convert.sound import Sound
 from functions.convert.work import Result
 from functions.model.media import MediaError, Reason
-from functions.model.options import Channels, Format, Options
+from functions.model.options import Channels, Copy, Format, Options
 from functions.runtime import metrics
 from tests import videos
 from tests.convert.conftest import LIMITS, Convert
 
-SECONDS = 40
+SECONDS = 24
 # Two voices, softer and louder, with a hiss; they end within half a second.
 SPEECH = "min(1\\,2*({1}-t))*(0.4*sin(2*PI*t*(220+60*sin((2+{0})*t)))*(0.3+abs(sin(1.3*t)))+0.02*(2*random({0})-1))"
 CODECS = {
@@ -53,7 +53,7 @@ class Both:
 @pytest.fixture(autouse=True)
 def short_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two minutes are long for a test; what is short here has frames enough all the same."""
-    monkeypatch.setattr(encoders, "_SHORTEST", 2.0)
+    monkeypatch.setattr(encoders, "_SHORTEST", 3.0)
 
 
 @pytest.fixture
@@ -154,7 +154,7 @@ def check_header(both: Both) -> None:
 @pytest.mark.parametrize("codec", CODECS)
 def test_every_codec(codec: str, shelf: Path, compare: Compare) -> None:
     """Each piece has decoded all that is in front of it, so what a decoder remembers is the same, noise as well."""
-    check_equal(compare(speech(shelf, codec), 2, vbr=3))  # which no track is copied for
+    check_equal(compare(speech(shelf, codec), 2, copy=Copy.NEVER))
 
 
 @pytest.mark.parametrize("pieces", range(3, 9))
@@ -167,13 +167,13 @@ def test_every_number_of_pieces(pieces: int, shelf: Path, compare: Compare) -> N
 @pytest.mark.parametrize("channels", [Channels.MONO, Channels.SOURCE])
 def test_every_rate(hertz: int, channels: Channels, shelf: Path, compare: Compare) -> None:
     """Below 32 kHz a frame has half as many samples; of mono the side information is shorter."""
-    check_equal(compare(speech(shelf), 3, sample_rate=hertz, channels=channels))
+    check_equal(compare(speech(shelf), 3, sample_rate=hertz, channels=channels, vbr=6))
 
 
 @pytest.mark.parametrize(
     "options",
     [
-        {"start": 3.21, "end": 37.654},
+        {"start": 3.21, "end": 21.654},
         {"vbr": 0},
         {"vbr": 9},
         {"loudness": -16.0},
@@ -219,7 +219,7 @@ def test_damage_in_one_piece(shelf: Path, compare: Compare) -> None:
 def test_sound_that_ends_before_the_last_piece(shelf: Path, compare: Compare) -> None:
     """A video may be longer than its sound; a piece behind that has nothing in it."""
     picture = ("-f", "lavfi", "-i", f"color=s=64x64:r=5:d={SECONDS}")
-    both = compare(videos.make(shelf / "ends.ts", *picture, "-i", str(speech(shelf, seconds=15.0)), "-c:a", "aac"), 4)
+    both = compare(videos.make(shelf / "ends.flv", *picture, "-i", str(speech(shelf, seconds=9.0)), "-c:a", "aac"), 4)
     assert both.outcome in ("failed", "unjoined")
     check_alike(both)
 
@@ -227,7 +227,7 @@ def test_sound_that_ends_before_the_last_piece(shelf: Path, compare: Compare) ->
 def test_what_is_not_split(shelf: Path, compare: Compare) -> None:
     """Another format, a constant bitrate, and what is too short."""
     assert compare(speech(shelf, seconds=3.0), 8).outcome == ""
-    assert encoders.count(Options(), 7.9, 8) == 3
+    assert encoders.count(Options(), 11.9, 8) == 3
     assert encoders.count(Options(), 3600, 99) == 8
     assert encoders.count(Options(), None, 8) == 1
     assert encoders.count(Options(vbr=None, bitrate=320), 3600, 8) == 1
@@ -260,8 +260,8 @@ def cut(folder: Path, begins: list[int], shift: int = 0) -> tuple[list[Path], li
     return [folder / piece.name for piece in plan], [piece.frame for piece in plan]
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(begins=st.lists(st.integers(100, 1500), min_size=1, max_size=3, unique=True))
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(begins=st.lists(st.integers(100, 900), min_size=1, max_size=3, unique=True))
 def test_any_cut(whole: Path, begins: list[int]) -> None:
     """Wherever a piece begins, though it be within the window of the one before, it fits or it is refused."""
     paths, starts = cut(whole, sorted(begins))
@@ -277,7 +277,7 @@ def test_any_cut(whole: Path, begins: list[int]) -> None:
 @pytest.mark.parametrize("shift", [1, 576, 1152])
 def test_a_misaligned_piece_is_refused(whole: Path, shift: int) -> None:
     """By one sample, a granule or a frame. The pieces are as they were."""
-    paths, starts = cut(whole, [400, 900], shift)
+    paths, starts = cut(whole, [300, 700], shift)
     before = [path.read_bytes() for path in paths]
     with pytest.raises(joints.Unjoined, match="differs"):
         joints.join(paths, starts)
@@ -310,14 +310,14 @@ def test_progress_only_grows_and_a_cancel_kills_every_encoder(shelf: Path, conve
             raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        convert(speech(shelf, seconds=900.0), LIMITS, cancel, cores=4)
+        convert(speech(shelf, seconds=600.0), LIMITS, cancel, cores=4)
     assert [*children()] == []
-    convert(speech(shelf, seconds=900.0), LIMITS, seen.append, cores=4)
+    convert(speech(shelf, seconds=600.0), LIMITS, seen.append, cores=4)
     assert seen[-1] > 0.97
 
 
 def test_all_pieces_together_keep_the_limit_of_bytes(shelf: Path, convert: Convert) -> None:
     """No piece alone is too large here."""
     with pytest.raises(MediaError) as raised:
-        convert(speech(shelf), replace(LIMITS, size=500_000), cores=4)
+        convert(speech(shelf), replace(LIMITS, size=300_000), cores=4)
     assert raised.value.reason is Reason.TOO_LARGE
