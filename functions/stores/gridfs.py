@@ -24,7 +24,8 @@ from functions.model.errors import Missing, Unavailable
 CHUNK = 1024 * 1024  # bytes; the driver's 255 KiB would make four times the documents, and MongoDB allows 16 MB
 BATCH = 4  # chunks in one insert
 FETCH = 2  # chunks in one answer that is asked for: more are slower, even if fetched while others are used (measured)
-STREAMED, ASKED = (CursorType.EXHAUST, 1), (CursorType.NON_TAILABLE, FETCH)  # with the chunks in one answer
+STREAMED = CursorType.EXHAUST, 1  # a kind of cursor, and how many chunks its answers have
+ASKED = CursorType.NON_TAILABLE, FETCH
 CONNECT: dict[str, Any] = {
     "maxPoolSize": 0,  # no limit: whoever reads slowly keeps a connection, and must not keep others from getting one
     "serverSelectionTimeoutMS": 3000,
@@ -176,7 +177,7 @@ class Bucket:
         """Those chunks, from n to `last`, that are stored.
 
         The server sends them one after the other, as fast as they are taken and without being asked for each. A reader
-        that is closed before the end closes its connection, for there is no other way to stop the server. Where a server
+        that is closed before the end closes its connection: there is no other way to stop the server. Where a server
         refuses that (mongos before 7.1, and what only resembles MongoDB), and for a few chunks, they are asked for.
         """
         for kind, count in (STREAMED, ASKED) if last - n >= FETCH else (ASKED,):
@@ -187,10 +188,11 @@ class Bucket:
                     for chunk in cursor:
                         yield chunk
                         n = chunk["n"] + 1
-                return
             except (InvalidOperation, OperationFailure):
-                if (kind, count) == ASKED:
+                if kind == CursorType.NON_TAILABLE:
                     raise
+            else:
+                return
 
     def delete(self, file_id: UUID) -> None:
         """Removes the file and its chunks, or the chunks of one that was never finished."""

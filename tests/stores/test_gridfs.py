@@ -299,15 +299,15 @@ def test_a_server_that_streams_nothing_is_asked_for_each_chunk(
     assert altered
 
 
-def test_those_who_read_slowly_keep_nobody_from_reading(wired: Bucket, raw: Any) -> None:
+def test_those_who_read_slowly_keep_nobody_from_reading(bucket: Bucket) -> None:
     """Each has a connection of its own while it reads, more than a driver that is told nothing would open."""
-    file_id = stored(wired, PATTERN * 2)
-    slow = [wired.read(file_id) for _ in range(101)]
-    assert b"".join(wired.read(file_id)) == PATTERN * 2
+    file_id = stored(bucket, PATTERN * 2)
+    slow = [bucket.read(file_id) for _ in range(101)]
+    assert b"".join(bucket.read(file_id)) == PATTERN * 2
     assert all(next(pieces) == PATTERN[:CHUNK] for pieces in slow)
     for pieces in slow:
         pieces.close()
-    assert b"".join(wired.read(file_id)) == PATTERN * 2
+    assert b"".join(bucket.read(file_id)) == PATTERN * 2
 
 
 @pytest.mark.parametrize("pieces", [0, 1, 4])
