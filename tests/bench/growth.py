@@ -24,25 +24,30 @@ from tests.jobs import finish, new_job
 DAY = 86400  # seconds
 CALLS = 5  # of which the median counts
 OWN = 60  # jobs that the user has, whose requests are measured, in either database
-# One of 20 jobs is that user's, the others are spread over a thousand. One of 25 ended today, the rest a month ago.
-HISTORY = """
+PIECE = 25_000  # jobs in one statement, none of which may take longer than those of the functions
+USERS = """
     INSERT INTO users (username, name, email, password_hash)
-    SELECT 'user' || n, 'User', 'user' || n || '@example.org', '-' FROM generate_series(1, 1000) AS n;
-    INSERT INTO jobs (id, owner, fid, filename, container, video_size, video_sha256, state, audio, audio_size,
-                      created_at, queued_at, started_at, finished_at, expired_at)
-    SELECT gen_random_uuid(), CASE WHEN n %% 20 = 0 THEN %(owner)s ELSE u.id END, gen_random_uuid(), 'video.mp4', 'mov',
-        1000, repeat('0', 64), CASE WHEN recent THEN 'done' ELSE 'expired' END,
-        CASE WHEN recent THEN gen_random_uuid() END, 1000,
-        ended, ended, ended, ended, CASE WHEN NOT recent THEN ended + interval '1 day' END
-    FROM generate_series(1, %(history)s) AS n
-    CROSS JOIN LATERAL (SELECT n %% 25 = 0 AS recent) AS r
-    CROSS JOIN LATERAL (SELECT now() - CASE WHEN recent THEN interval '2 hours' ELSE interval '30 days' END
-                               - n * interval '0.1 second' AS ended) AS e
-    JOIN (SELECT id, row_number() OVER () AS at FROM users WHERE id <> %(owner)s) AS u ON u.at = 1 + n %% 1000;
+    SELECT 'user' || n, 'User', 'user' || n || '@example.org', '-' FROM generate_series(0, 999) AS n
+"""
+# One of 20 jobs is that user's, the others are spread over a thousand. One of 25 ended today, the rest a month ago.
+JOBS = """
+    WITH added AS (
+        INSERT INTO jobs (id, owner, fid, filename, container, video_size, video_sha256, state, audio, audio_size,
+                          created_at, queued_at, started_at, finished_at, expired_at)
+        SELECT gen_random_uuid(), CASE WHEN n %% 20 = 0 THEN %(owner)s ELSE u.id END, gen_random_uuid(), 'video.mp4',
+            'mov', 1000, repeat('0', 64), CASE WHEN recent THEN 'done' ELSE 'expired' END,
+            CASE WHEN recent THEN gen_random_uuid() END, 1000,
+            ended, ended, ended, ended, CASE WHEN NOT recent THEN ended + interval '1 day' END
+        FROM generate_series(%(first)s, %(last)s) AS n
+        JOIN users AS u ON lower(username) = 'user' || n %% 1000
+        CROSS JOIN LATERAL (SELECT n %% 25 = 0 AS recent) AS r
+        CROSS JOIN LATERAL (SELECT now() - CASE WHEN recent THEN interval '2 hours' ELSE interval '30 days' END
+                                   - n * interval '0.1 second' AS ended) AS e
+        RETURNING id, owner, finished_at
+    )
     INSERT INTO notifications (job, generation, outcome, state, next_hint_at, created_at, sent_at, sent_to)
-    SELECT j.id, 0, 'done', 'sent', finished_at, finished_at, finished_at, lower(email)
-    FROM jobs j JOIN users u ON u.id = owner
-    WHERE finished_at IS NOT NULL AND NOT EXISTS (SELECT FROM notifications n WHERE n.job = j.id)
+    SELECT added.id, 0, 'done', 'sent', finished_at, finished_at, finished_at, lower(email)
+    FROM added JOIN users ON users.id = owner
 """
 
 
@@ -60,8 +65,9 @@ class Stores:
         with closing(psycopg2.connect(url)) as connection:
             connection.autocommit = True
             with connection.cursor() as cursor:
-                if history:
-                    cursor.execute(HISTORY, {"owner": str(self.owner), "history": history})
+                cursor.execute(USERS)
+                for first in range(0, history, PIECE):
+                    cursor.execute(JOBS, {"owner": str(self.owner), "first": first, "last": first + PIECE - 1})
                 cursor.execute("VACUUM ANALYZE")
 
     def convert(self) -> Any:
@@ -108,7 +114,7 @@ ASKED: dict[str, Callable[[Stores], object]] = {
 
 def rows(directory: Path, history: int, rounds: int) -> Iterator[Row]:
     """Both databases are on one server."""
-    server = Postgres(directory)
+    server = Postgres(directory, durable=False)
     with running(server), ExitStack() as databases:
         new, old = (
             Stores(databases.enter_context(database_like(server.url, "template0")), jobs) for jobs in (0, history)
