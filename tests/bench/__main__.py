@@ -53,9 +53,9 @@ def main() -> int:
 def measure(directory: Path, parts: set[str], quick: bool) -> Iterator[Row]:
     rounds = 3 if quick else 5
     if "transcoding" in parts:
-        yield from transcoding.rows(directory, 1 if quick else 5, rounds)
+        yield from transcoding.rows(directory, 1 if quick else 5, 3)
     if "starts" in parts:
-        yield from starts.rows(directory / "starts", rounds)
+        yield from starts.rows(directory / "starts", 3)
     if "growth" in parts:
         yield from growth.rows(directory / "growth", 50_000 if quick else 500_000, rounds)
     if parts & set(IN_SYSTEM):
@@ -68,7 +68,7 @@ def measure(directory: Path, parts: set[str], quick: bool) -> Iterator[Row]:
                 yield from throughput.rows(system, directory, 10 if quick else 20, 3)
             system.system.bridge.stop()  # from here on what is uploaded is not to be converted
             if "answers" in parts:
-                yield from answers.rows(system, directory / "answers", 100 if quick else 300, rounds)
+                yield from answers.rows(system, directory / "answers", 100 if quick else 200, rounds)
             if "transfers" in parts:
                 yield from transfers.rows(system, directory, 32 if quick else 64, rounds)
 
@@ -79,7 +79,9 @@ def say(line: str) -> None:
 
 def _machine() -> str:
     """What it was measured on, and when."""
-    ffmpeg = subprocess.run([jail.binary(), "-version"], capture_output=True, text=True, check=True).stdout.split()[2]
+    ffmpeg = subprocess.run(
+        [jail.binary(), "-version"], capture_output=True, encoding="utf-8", check=True
+    ).stdout.split()[2]
     memory = f"{psutil.virtual_memory().total / 2**30:.0f} GiB"
     versions = f"Linux {platform.release()}, Python {platform.python_version()}, ffmpeg {ffmpeg}"
     return f"{datetime.now(UTC):%Y-%m-%d}: {os.cpu_count()} cores, {memory}, {versions}"
