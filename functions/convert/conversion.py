@@ -7,6 +7,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -85,9 +86,8 @@ def _work(services: Services, disk: Disk, cores: Cores, claimed: Job) -> Job | N
 def _fetch(services: Services, claimed: Job, source: Path, checkpoint: Checkpoint) -> None:
     if claimed.video is None:
         raise Missing("the uploaded video is no longer kept")
-    with source.open("wb") as file:
-        for piece in _watched(services.videos.read(claimed.video), checkpoint):
-            file.write(piece)
+    with closing(services.videos.read(claimed.video)) as pieces, source.open("wb") as file:
+        file.writelines(_watched(pieces, checkpoint))
 
 
 def _transcode(

@@ -3,7 +3,7 @@
 stores/gridfs.py is such a store. Another one has to hold the same promises, each of which is tested there.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import Protocol
 from uuid import UUID
 
@@ -35,9 +35,10 @@ class FileStore(Protocol):
     def abort(self, file_id: UUID) -> None:
         """Removes what was appended. It raises nothing: what it cannot remove is found by its age."""
 
-    def read(self, file_id: UUID, start: int = 0, length: int | None = None) -> Iterator[bytes]:
+    def read(self, file_id: UUID, start: int = 0, length: int | None = None) -> Generator[bytes]:
         """The bytes of a finished file from `start` on, all or at most `length`.
 
+        Whoever stops before their end has to close it, for it may hold a connection.
         Raises Missing where there is no such file, before it returns, and where the file ends too soon, in place of its
         end.
         """

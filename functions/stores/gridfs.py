@@ -5,9 +5,9 @@ our own to need little memory: the driver's writer collects 48 MB before it send
 (measured), these a few chunks.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from itertools import chain
 from threading import Lock
@@ -16,14 +16,18 @@ from uuid import UUID
 
 import pymongo
 from bson import Binary
-from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError
+from pymongo import CursorType
+from pymongo.errors import BulkWriteError, InvalidOperation, OperationFailure, PyMongoError
 
 from functions.model.errors import Missing, Unavailable
 
 CHUNK = 1024 * 1024  # bytes; the driver's 255 KiB would make four times the documents, and MongoDB allows 16 MB
 BATCH = 4  # chunks in one insert
-FETCH = 2  # chunks in one answer of the server: more are slower, even if fetched while others are used (measured)
+FETCH = 2  # chunks in one answer that is asked for: more are slower, even if fetched while others are used (measured)
+STREAMED = CursorType.EXHAUST, 1  # a kind of cursor, and how many chunks its answers have
+ASKED = CursorType.NON_TAILABLE, FETCH
 CONNECT: dict[str, Any] = {
+    "maxPoolSize": 0,  # no limit: whoever reads slowly keeps a connection, and must not keep others from getting one
     "serverSelectionTimeoutMS": 3000,
     "connectTimeoutMS": 3000,
     "socketTimeoutMS": 20000,
@@ -135,8 +139,8 @@ class Bucket:
                 self._database["fs.chunks"].create_index([("files_id", 1), ("n", 1)], unique=True)
                 self._indexed = True
 
-    def read(self, file_id: UUID, start: int = 0, length: int | None = None) -> Iterator[bytes]:
-        """The file's bytes from `start` on, all or at most `length`.
+    def read(self, file_id: UUID, start: int = 0, length: int | None = None) -> Generator[bytes]:
+        """The file's bytes from `start` on, all or at most `length`. Whoever stops before their end has to close it.
 
         Raises Missing where there is no such file, or where it ends too soon. The first piece is read before this
         returns, so that trouble with it can still be answered; trouble with a later one can only break the answer off.
@@ -147,26 +151,48 @@ class Bucket:
                 raise Missing("the file is no longer kept")
         end = found["length"] if length is None else min(found["length"], start + length)
         pieces = self._pieces(file_id, found["chunkSize"], start, end)
-        return chain([next(pieces, b"")], pieces)
+        next(pieces)
+        return pieces
 
-    def _pieces(self, file_id: UUID, chunk_size: int, start: int, end: int) -> Iterator[bytes]:
+    def _pieces(self, file_id: UUID, chunk_size: int, start: int, end: int) -> Generator[bytes]:
+        """Nothing, as soon as the first piece is there, and then each piece."""
         if start >= end:
+            yield b""
             return
         first, last = start // chunk_size, (end - 1) // chunk_size
-        wanted = {"files_id": file_id, "n": {"$gte": first, "$lte": last}}
-        with (
-            _translated(),
-            self._database["fs.chunks"].find(wanted, {"data": 1, "n": 1}, batch_size=FETCH).sort("n") as cursor,
-        ):
-            n = first
-            for chunk in cursor:
+        n = first
+        with _translated(), closing(self._chunks(file_id, first, last)) as chunks:
+            for chunk in chunks:
                 if chunk["n"] != n:
                     break
+                if n == first:
+                    yield b""
                 offset = n * chunk_size
                 yield bytes(chunk["data"][max(0, start - offset) : end - offset])
                 n += 1
         if n <= last:
             raise Missing(f"the file ends before its chunk {n}")
+
+    def _chunks(self, file_id: UUID, n: int, last: int) -> Generator[dict[str, Any]]:
+        """Those chunks, from n to `last`, that are stored.
+
+        The server sends them one after the other, as fast as they are taken and without being asked for each. A reader
+        that is closed before the end closes its connection: there is no other way to stop the server. Where a server
+        refuses that (mongos before 7.1, and what only resembles MongoDB), and for a few chunks, they are asked for.
+        """
+        for kind, count in (STREAMED, ASKED) if last - n >= FETCH else (ASKED,):
+            wanted = {"files_id": file_id, "n": {"$gte": n, "$lte": last}}
+            found = self._database["fs.chunks"].find(wanted, {"data": 1, "n": 1}, cursor_type=kind, batch_size=count)
+            try:
+                with found.sort("n") as cursor:
+                    for chunk in cursor:
+                        yield chunk
+                        n = chunk["n"] + 1
+            except (InvalidOperation, OperationFailure):
+                if kind == CursorType.NON_TAILABLE:
+                    raise
+            else:
+                return
 
     def delete(self, file_id: UUID) -> None:
         """Removes the file and its chunks, or the chunks of one that was never finished."""

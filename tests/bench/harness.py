@@ -36,15 +36,16 @@ FORM = (
 class Harness:
     """Calls functions directly and not through the gateway, because they are what is measured."""
 
-    def __init__(self, system: System, database_url: str, mongo_uri: str) -> None:
+    def __init__(self, system: System, postgres: Postgres, mongo: Mongo, mongo_uri: str) -> None:
         self.system = system
+        self.stores = postgres, mongo
         self.mongo_uri = mongo_uri
         self.files = Bucket(mongo_uri)
-        self.jobs = Jobs(Database(database_url), lease_seconds=60, max_tries=3)
+        self.jobs = Jobs(Database(postgres.url), lease_seconds=60, max_tries=3)
         person = json.dumps({"name": "Bench", "username": NAME, "password": PASSWORD})
         self._ask("register", person, Content_Type="application/json")
         basic = base64.b64encode(f"{NAME}:{PASSWORD}".encode()).decode()
-        self._bearer = f"Bearer {self._ask('login', Authorization=f'Basic {basic}')['access_token']}"
+        self.headers = {"Authorization": f"Bearer {self._ask('login', Authorization=f'Basic {basic}')['access_token']}"}
 
     def upload(self, video: Path, *, as_form: bool = False) -> Job:
         before, behind = FORM if as_form else (b"", b"")
@@ -52,14 +53,14 @@ class Harness:
         kind = "multipart/form-data; boundary=edge" if as_form else "application/octet-stream"
         with video.open("rb") as file:
             body = chain([before], iter(lambda: file.read(PIECE), b""), [behind])
-            headers = {"Content_Type": kind, "Content_Length": str(size), "Authorization": self._bearer}
-            answer = self._ask("upload", body, **headers)
+            headers = {"Content_Type": kind, "Content_Length": str(size)}
+            answer = self._ask("upload", body, **headers, **self.headers)
         return self.find(UUID(answer["id"]))
 
     def download(self, job: Job) -> None:
         """Read the job's MP3 to its end, and keep nothing of it."""
         piece = bytearray(PIECE)
-        with self._open("download", "GET", f"/?fid={job.fid}", Authorization=self._bearer) as answer:
+        with self._open("download", "GET", f"/?fid={job.fid}", **self.headers) as answer:
             size = sum(iter(lambda: answer.readinto(piece), 0))
         assert size == job.audio_size
 
@@ -105,4 +106,4 @@ def harness(directory: Path) -> Iterator[Harness]:
         uri = f"{mongo.url}videos"
         stores = {"DATABASE_URL": postgres.url, "MONGO_URI": uri, "MONGO_MP3_URI": uri}
         with System(directory, stores) as system:
-            yield Harness(system, postgres.url, uri)
+            yield Harness(system, postgres, mongo, uri)

@@ -7,6 +7,7 @@ import os
 import runpy
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -43,16 +44,16 @@ PATIENCE = 60  # seconds
 
 def rows(directory: Path, rounds: int) -> Iterator[Row]:
     directory.mkdir()
-    hello = _hello(directory)
+    plain = hello(directory)
     for function in catalogue.load():
         environment = {**ENVIRONMENT, "FUNCTION_TARGET": function.target}
         ours = partial(_start, directory, CONF, environment)
         limit = 2.0 if function.image == "convert" else 1.3
         what = f"{function.name}: cold start against a hello-world"
-        yield Row(what, ratios(rounds, partial(_start, directory, *hello), ours), at_most=limit)
+        yield Row(what, ratios(rounds, partial(_start, directory, *plain), ours), at_most=limit)
 
 
-def _hello(directory: Path) -> tuple[str, dict[str, str]]:
+def hello(directory: Path) -> tuple[str, dict[str, str]]:
     """Settings file and environment of one that says hello: gunicorn is set as for ours, and nothing else is ours."""
     (directory / "main.py").write_text(HELLO, encoding="utf-8")
     with patch.dict(os.environ, FUNCTION_TARGET="ui", FUNCTION_SOURCE=""):
@@ -65,17 +66,25 @@ def _hello(directory: Path) -> tuple[str, dict[str, str]]:
 
 
 def _start(directory: Path, conf: str, environment: Mapping[str, str]) -> float:
+    began = time.perf_counter()
+    with serving(directory, conf, environment):
+        return time.perf_counter() - began
+
+
+@contextmanager
+def serving(directory: Path, conf: str, environment: Mapping[str, str]) -> Iterator[tuple[int, Process]]:
+    """A function behind gunicorn: its port and its process, as soon as it answers."""
     port = reserve_port()
     argv = python("-m", "gunicorn", "-c", conf, "functions_framework:create_app()")
     process = Process("start", argv, directory, {**environment, "HOST": LOOPBACK, "PORT": str(port)}, cwd=ROOT)
-    began = time.perf_counter()
+    deadline = time.perf_counter() + PATIENCE
     process.start()
     try:
         while not _is_healthy(port):
-            if not process.alive or time.perf_counter() > began + PATIENCE:
+            if not process.alive or time.perf_counter() > deadline:
                 raise process.failed("does not start")
             time.sleep(0.002)
-        return time.perf_counter() - began
+        yield port, process
     finally:
         process.kill()
 

@@ -10,13 +10,16 @@ T = TypeVar("T")
 Deed = Callable[[], float]  # does something once, and gives what it cost: seconds, or what else is measured
 
 TIMES = "x"
-_LINE = "{:<58}{:>10}  {:<16}{:<10}{}"
-HEAD = _LINE.format("row", "median", "spread", "must be", "verdict")
+HEAD = ("row", "median", "spread", "must be", "verdict")
+_LINE = "{:<70}{:>10}  {:<18}{:<10}{}"
 
 
 @dataclass(frozen=True)
 class Row:
-    """One promise; `values` has one for each round, and their median must keep it."""
+    """What was measured, once for each round, and the bound that the median must keep.
+
+    A row without a bound informs: it says where we stand, and nothing is promised of it.
+    """
 
     what: str
     values: Sequence[float]
@@ -29,24 +32,32 @@ class Row:
         value = median(self.values)
         return value <= (self.at_most or value) and value >= (self.at_least or value)
 
-    def __str__(self) -> str:
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """Its text below each column of HEAD."""
         low, high = (self._number(each(self.values)) for each in (min, max))
         spread = f"{low} to {high}" if low != high else ""
-        bound = f"≤ {self.at_most:g}" if self.at_most is not None else f"≥ {self.at_least:g}"
+        bounds = {"≤": self.at_most, "≥": self.at_least}
+        bound = "".join(f"{sign} {limit:g} {self.unit}" for sign, limit in bounds.items() if limit is not None)
         measured = f"{self._number(median(self.values))} {self.unit}"
-        verdict = "ok" if self.kept else "MISSED"
-        return _LINE.format(self.what, measured, spread, f"{bound} {self.unit}", verdict)
+        verdict = ("ok" if self.kept else "MISSED") if bound else "informs"
+        return self.what, measured, spread, bound, verdict
 
     def _number(self, value: float) -> str:
-        return f"{value:.2f}" if self.unit == TIMES else f"{value:.0f}"
+        return f"{value:.2f}" if self.unit == TIMES else f"{value:.0f}" if value >= 10 else f"{value:.1f}"
 
 
-def in_turn(rounds: int, plain: Callable[[], T], ours: Callable[[], T]) -> list[tuple[T, T]]:
-    """What the two give, round by round: A B A B, after a first round that is not counted.
+def line(cells: Sequence[str], *, markdown: bool = False) -> str:
+    """A line of the table, for people or for a page."""
+    return f"| {' | '.join(cells)} |" if markdown else _LINE.format(*cells).rstrip()
 
-    What the machine does beside us hits both of a round alike, so their ratio says more than either.
+
+def in_turn(rounds: int, *deeds: Callable[[], T]) -> list[tuple[T, ...]]:
+    """What they give, round by round: A B A B, after a first round that is not counted.
+
+    What the machine does beside us hits all of a round alike, so their ratio says more than either.
     """
-    return [(plain(), ours()) for _ in range(rounds + 1)][1:]
+    return [tuple(deed() for deed in deeds) for _ in range(rounds + 1)][1:]
 
 
 def ratios(rounds: int, plain: Deed, ours: Deed) -> list[float]:

@@ -146,7 +146,7 @@ def check_header(both: Both) -> None:
     assert int.from_bytes(field(154, 2)) == crc(bare)
     for point, seek in enumerate(field(16, 100)):
         offset = read.offsets[len(read) * point // 100] - read.start
-        assert abs(seek - 256 * offset / size) <= 1
+        assert abs(seek - 256 * offset / size) <= 1.5
     changed = {at - tag for at, (one, other) in enumerate(zip(plain.xing, read.xing, strict=True)) if one != other}
     assert changed <= {*range(12, 116), *range(148, 156)}  # so delay and padding are plain's
 

@@ -15,6 +15,7 @@ class Wire:
     def __init__(self, host: str, *ports: int) -> None:
         self.targets = [(host, port) for port in ports]
         self.on_data: Callable[[bytes], object] = len  # called with all bytes that pass, in either direction
+        self.altered: Callable[[bytes], bytes] = bytes  # what is passed on of them
         self._flowing, self._connecting = Event(), Event()
         self._flowing.set()
         self._connecting.set()
@@ -77,7 +78,7 @@ class Wire:
             while data := source.recv(65536):
                 self._flowing.wait()
                 self.on_data(data)
-                target.sendall(data)
+                target.sendall(self.altered(data))
         _close(source)
         _close(target)
 

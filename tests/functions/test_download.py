@@ -7,6 +7,7 @@ from urllib.parse import unquote
 from uuid import UUID, uuid4
 
 import pytest
+import requests
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
@@ -20,7 +21,7 @@ from functions.stores.jobs import Jobs
 from functions.stores.postgres import Database
 from tests.functions.conditional import SIZE, TABLE, Known, Row
 from tests.functions.conftest import SECRETS
-from tests.functions.harness import Person, problem
+from tests.functions.harness import Person, Served, problem
 
 Function = Callable[..., FlaskClient]
 Get = Callable[..., TestResponse]
@@ -277,3 +278,14 @@ def test_a_part_that_is_not_there_is_not_found(part: str, function: Function, ad
 def test_audio_in_one_piece_has_no_parts(function: Function, ada: Person, job: Job) -> None:
     answer = function("download").get(f"/?fid={job.fid}&part=1", headers=ada.headers)
     assert "no parts" in problem(answer, 404, "not-found")["detail"]
+
+
+def test_who_hangs_up_frees_the_connection_to_the_store(
+    served: Callable[..., Served], environ: dict[str, str], finish: Make, ada: Person
+) -> None:
+    """It is held as long as the store sends. Here there is one, so the next download would be 503."""
+    uri = f"{environ['MONGO_MP3_URI']}?maxPoolSize=1&waitQueueTimeoutMS=20000"
+    url = f"{served('download', MONGO_MP3_URI=uri).url}/?fid={finish(bytes(30 * CHUNK)).fid}"
+    for _ in range(2):
+        with requests.get(url, headers=ada.headers, stream=True, timeout=60) as answer:
+            assert (answer.status_code, len(answer.raw.read(CHUNK))) == (200, CHUNK)

@@ -3,7 +3,7 @@
 import hashlib
 import tracemalloc
 from collections.abc import Callable, Iterator
-from itertools import repeat
+from itertools import islice, repeat
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
@@ -16,6 +16,7 @@ from functions.model.errors import Missing, Unavailable
 from functions.stores.gridfs import BATCH, CHUNK, Bucket
 from tests.conftest import with_name
 from tests.events.wire import Wire
+from tests.stores import mongos
 
 PATTERN = bytes(range(251)) * (3 * CHUNK // 251 + 1)  # 251 is prime, so no two chunks are alike
 NOTHING = UUID(int=0)
@@ -253,18 +254,70 @@ def test_no_server_is_unavailable_as_soon_as_the_uri_says(ask: Callable[[Bucket]
     assert "Timeout: 0.3s" in str(trouble.value.__cause__)  # the driver's own words
 
 
-def test_a_server_lost_within_a_file_is_unavailable_and_the_next_read_works(mongo_uri: str) -> None:
-    """The driver connects anew."""
+@pytest.fixture
+def wire(mongo_uri: str) -> Iterator[Wire]:
     server = urlsplit(mongo_uri)
     wire = Wire(str(server.hostname), server.port or 27017)
+    yield wire
+    wire.close()
+
+
+@pytest.fixture
+def wired(wire: Wire, mongo_uri: str) -> Bucket:
+    """The bucket at the other end of the wire."""
     address = f"mongodb://127.0.0.1:{wire.port}?serverSelectionTimeoutMS=1000"
-    bucket = Bucket(with_name(address, server.path.strip("/")))
-    file_id = stored(bucket, PATTERN * 4)
-    pieces = bucket.read(file_id)
+    return Bucket(with_name(address, urlsplit(mongo_uri).path.strip("/")))
+
+
+def test_a_server_lost_within_a_file_is_unavailable_and_the_next_read_works(wire: Wire, wired: Bucket) -> None:
+    """The driver connects anew."""
+    file_id = stored(wired, PATTERN * 4)
+    pieces = wired.read(file_id)
     next(pieces)
     wire.cut()
     with pytest.raises(Unavailable):
         list(pieces)
     wire.restore()
-    assert sum(map(len, bucket.read(file_id))) == len(PATTERN) * 4
-    wire.close()
+    assert sum(map(len, wired.read(file_id))) == len(PATTERN) * 4
+
+
+@pytest.mark.parametrize("kind", [mongos.mongos, mongos.without_streams])
+def test_a_server_that_streams_nothing_is_asked_for_each_chunk(
+    kind: Callable[[bytes], bytes], wire: Wire, wired: Bucket
+) -> None:
+    """Whether the driver knows that before, or the server refuses in the middle."""
+    altered = []
+
+    def alter(data: bytes) -> bytes:
+        if (passed := kind(data)) != data:
+            altered.append(passed)
+        return passed
+
+    wire.altered = alter
+    file_id = stored(wired, PATTERN * 4)
+    assert b"".join(wired.read(file_id)) == PATTERN * 4
+    assert altered
+
+
+def test_those_who_read_slowly_keep_nobody_from_reading(bucket: Bucket) -> None:
+    """Each has a connection of its own while it reads, more than a driver that is told nothing would open."""
+    file_id = stored(bucket, PATTERN * 2)
+    slow = [bucket.read(file_id) for _ in range(101)]
+    assert b"".join(bucket.read(file_id)) == PATTERN * 2
+    assert all(next(pieces) == PATTERN[:CHUNK] for pieces in slow)
+    for pieces in slow:
+        pieces.close()
+    assert b"".join(bucket.read(file_id)) == PATTERN * 2
+
+
+@pytest.mark.parametrize("pieces", [0, 1, 4])
+def test_a_reader_that_is_closed_frees_its_connection(pieces: int, mongo_uri: str) -> None:
+    """Before its first piece or behind any. Here there is one connection, for what the URI says counts."""
+    bucket = Bucket(f"{mongo_uri}?maxPoolSize=1&waitQueueTimeoutMS=1000")
+    file_id = stored(bucket, PATTERN * 2)
+    reader = bucket.read(file_id)
+    assert len(list(islice(reader, pieces))) == pieces
+    with pytest.raises(Unavailable):
+        bucket.read(file_id)
+    reader.close()
+    assert b"".join(bucket.read(file_id)) == PATTERN * 2
