@@ -30,7 +30,7 @@ def jobs(request: Request) -> Response:
     if not text and request.method == "POST":
         return _again(request, owner)
     if not text:
-        return listing.page(services, web.query(request, "limit", "cursor"), owner)
+        return listing.page(services, request, owner)
     web.query(request)
     id_ = web.parse_id(text, "job")
     web.note(job=id_)
@@ -43,7 +43,7 @@ def jobs(request: Request) -> Response:
             return waveform.answer(services, request, _own(id_, owner))
         case "DELETE", *_:
             return _delete(id_, owner)
-    return responses.json(_own(id_, owner).public())
+    return responses.document(request, _own(id_, owner).public())
 
 
 def _again(request: Request, owner: UUID) -> Response:

@@ -37,10 +37,14 @@ class Expiry:
         rows = self._database.all("remove_deleted_jobs", transfer=transfer, batch=batch)
         return [row["video"] for row in rows if row["video"]], [row["audio"] for row in rows if row["audio"]]
 
-    def forget_keys(self) -> int:
+    def forget_keys(self, batch: int) -> int:
         """How many idempotency keys were forgotten for being older than a day."""
-        row = self._database.one("forget_keys")
+        row = self._database.one("forget_keys", batch=batch)
         return int(row["count"]) if row else 0
+
+    def add_up_counts(self) -> None:
+        """Makes one row of all that counts a state, so that whoever asks for the counts reads a few."""
+        self._database.all("add_up_counts")
 
     def orphans(self, files: list[UUID]) -> list[UUID]:
         """Those of the files that no row names, each once."""

@@ -12,7 +12,7 @@ UPDATE jobs SET state = 'expired', expired_at = now()
 WHERE id IN (
     SELECT id FROM jobs
     WHERE state IN ('done', 'failed', 'cancelled') AND finished_at < now() - make_interval(secs => %(result_age)s)
-    LIMIT %(batch)s FOR UPDATE SKIP LOCKED)
+    ORDER BY finished_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED)
 RETURNING id;
 
 -- name: take_old_videos
@@ -21,7 +21,7 @@ WITH taken AS (
     SELECT id, video FROM jobs
     WHERE video IS NOT NULL AND state NOT IN ('queued', 'converting')
       AND finished_at < now() - make_interval(secs => %(video_age)s)
-    LIMIT %(batch)s FOR UPDATE SKIP LOCKED
+    ORDER BY finished_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED
 ), uncovered AS (
     DELETE FROM covers WHERE job IN (SELECT id FROM taken)
 )
@@ -34,7 +34,7 @@ RETURNING taken.video AS file;
 WITH taken AS (
     SELECT id, audio FROM jobs
     WHERE audio IS NOT NULL AND state = 'expired' AND expired_at < now() - make_interval(secs => %(transfer)s)
-    LIMIT %(batch)s FOR UPDATE SKIP LOCKED
+    ORDER BY expired_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED
 ), undrawn AS (
     DELETE FROM waveforms WHERE job IN (SELECT id FROM taken)
 )
@@ -46,13 +46,16 @@ RETURNING taken.audio AS file;
 DELETE FROM jobs
 WHERE id IN (
     SELECT id FROM jobs WHERE deleted_at < now() - make_interval(secs => %(transfer)s)
-    LIMIT %(batch)s FOR UPDATE SKIP LOCKED)
+    ORDER BY deleted_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED)
 RETURNING video, audio;
 
 -- name: forget_keys
 -- Forgets idempotency keys and login attempts a day later, and counts the keys.
 WITH keys AS (
-    UPDATE jobs SET idempotency_key = NULL WHERE idempotency_key IS NOT NULL AND created_at < now() - interval '24 hours'
+    UPDATE jobs SET idempotency_key = NULL
+    WHERE id IN (
+        SELECT id FROM jobs WHERE idempotency_key IS NOT NULL AND created_at < now() - interval '24 hours'
+        ORDER BY created_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED)
     RETURNING id
 ), attempts AS (
     DELETE FROM login_attempts WHERE blocked_until < now() - interval '1 day'
@@ -69,3 +72,8 @@ WHERE NOT EXISTS (SELECT FROM jobs WHERE video = file) AND NOT EXISTS (SELECT FR
 INSERT INTO passes AS p (name, begun_at) VALUES (%(name)s, now())
 ON CONFLICT (name) DO UPDATE SET begun_at = now() WHERE p.begun_at <= now() - make_interval(secs => %(every)s)
 RETURNING name;
+
+-- name: add_up_counts
+-- Leaves one row for each state of jobs and of notifications. Of two who do so at once, one waits and then finds the other's rows gone.
+WITH found AS (DELETE FROM counts RETURNING *)
+INSERT INTO counts SELECT kind, state, sum(count) FROM found GROUP BY kind, state HAVING sum(count) <> 0;

@@ -6,6 +6,7 @@ A method that returns None, or an empty list, moved nothing: the row was not in 
 import json
 from dataclasses import fields
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -177,8 +178,19 @@ def job(row: dict[str, Any]) -> Job:
     columns = {name: row[name] for name in COLUMNS}
     return Job(
         **columns,
-        options=Options.of(row["options"]),
+        options=options(row["options"]),
         state=State(row["state"]),
-        source=row["source"] and Source.of(row["source"]),
-        facts=row["facts"] and Audio.of(row["facts"]),
+        source=row["source"] and Source.of(json.loads(row["source"])),
+        facts=facts(row["facts"]),
     )
+
+
+@lru_cache(maxsize=1024)
+def options(text: str) -> Options:
+    """The options of a row: most rows have the same, and there are many of them to a page."""
+    return Options.of(json.loads(text))
+
+
+def facts(text: str | None) -> Audio | None:
+    """What a row knows of its audio."""
+    return Audio.of(json.loads(text)) if text else None

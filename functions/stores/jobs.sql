@@ -219,6 +219,7 @@ SELECT * FROM retried;
 
 -- name: count_jobs
 -- Counts the jobs in each state, with the most tries among them and the age of the oldest that is queued, in seconds.
-SELECT state, count(*)::integer AS jobs, max(tries) AS tries,
-    coalesce(extract(epoch FROM now() - min(queued_at) FILTER (WHERE state = 'queued')), 0)::float AS oldest_seconds
-FROM jobs WHERE deleted_at IS NULL GROUP BY state;
+SELECT state, jobs, coalesce((SELECT max(tries) FROM jobs WHERE state = c.state AND deleted_at IS NULL), 0) AS tries,
+    CASE WHEN state = 'queued' THEN coalesce(extract(epoch FROM now() - (
+        SELECT min(queued_at) FROM jobs WHERE state = 'queued' AND deleted_at IS NULL)), 0) ELSE 0 END::float AS oldest_seconds
+FROM (SELECT state, sum(count)::integer AS jobs FROM counts WHERE kind = 'jobs' GROUP BY state HAVING sum(count) > 0) AS c;

@@ -4,10 +4,8 @@ from dataclasses import fields
 from typing import Any
 from uuid import UUID
 
-from functions.model.audio import Audio
 from functions.model.jobs import Job, State
 from functions.model.notifications import Notification, NotificationCount
-from functions.model.options import Options
 from functions.stores import jobs
 from functions.stores.postgres import Database
 
@@ -28,8 +26,8 @@ class Notifications:
         columns = {field.name: row[field.name] for field in fields(Notification)}
         typed = {
             "outcome": State(row["outcome"]),
-            "options": Options.of(row["options"]),
-            "facts": row["facts"] and Audio.of(row["facts"]),
+            "options": jobs.options(row["options"]),
+            "facts": jobs.facts(row["facts"]),
         }
         return Notification(**columns | typed)
 

@@ -66,7 +66,7 @@ WHERE job = %(job)s AND state = 'owed';
 
 -- name: count_notifications
 -- Counts the notifications in each state.
-SELECT state, count(*)::integer AS notifications FROM notifications GROUP BY state;
+SELECT state, sum(count)::integer AS notifications FROM counts WHERE kind = 'notifications' GROUP BY state HAVING sum(count) > 0;
 
 -- name: note_dead_letter
 -- Notes why a result's event was given up, if the owner is still owed an email about it.

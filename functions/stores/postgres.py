@@ -16,16 +16,16 @@ import psycopg2.errorcodes
 import psycopg2.errors
 import psycopg2.extensions
 import psycopg2.extras
-import psycopg2.pool
 
 from functions.model.errors import Unavailable
+from functions.stores.pool import Pool
 
 HERE = Path(__file__).parent
 HEADING = re.compile(r"^-- (name|part): (\w+)\n", re.MULTILINE)
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 COMMENT = re.compile(r"^--.*\n", re.MULTILINE)
 ANSWER_WITHIN = 10.0  # seconds; a server that stalls with its connection open must not hold a request for ever
-IDLE_CONNECTIONS = 2  # kept open in one process; a Postgres has about 100 for all instances of all functions
+IDLE = 10.0  # seconds that a connection is kept for the next query; a Postgres has about 100 for all functions together
 CONNECT: dict[str, Any] = {
     "connect_timeout": 3,
     "application_name": "video-to-mp3",
@@ -60,17 +60,18 @@ class Database:
     def __init__(self, url: str, connections: int = 16) -> None:
         psycopg2.extras.register_uuid()  # type: ignore[no-untyped-call] # the stubs leave it untyped
         psycopg2.extensions.set_wait_callback(_wait)
+        psycopg2.extras.register_default_jsonb(loads=str)  # which the stores read: most rows have the same options
         self._queries = load_queries()
-        # psycopg2's pool opens `minconn` connections at once when it is made, and later keeps that many idle ones.
-        # So it is made with 0, to connect to nothing yet, and raised afterwards.
-        self._pool = psycopg2.pool.ThreadedConnectionPool(0, connections, url, **CONNECT)
-        self._pool.minconn = IDLE_CONNECTIONS
+        self._pool: Pool[Any] = Pool(lambda: psycopg2.connect(url, **CONNECT), connections, IDLE)
 
     def all(self, query: str, **values: Any) -> list[dict[str, Any]]:
         """Every row the named query returns. Raises Unavailable, AlreadyThere and NothingThere."""
         with self._connection() as connection, connection.cursor() as cursor:
             cursor.execute(self._queries[query], values)
-            return [dict(row) for row in cursor.fetchall()] if cursor.description else []
+            if not cursor.description:
+                return []
+            names = [column.name for column in cursor.description]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
     def one(self, query: str, **values: Any) -> dict[str, Any] | None:
         """The first row the named query returns, or None. Raises what `all` raises."""
@@ -85,7 +86,7 @@ class Database:
     def _connection(self) -> Iterator[Any]:
         try:
             connection = self._checked_out()
-        except (psycopg2.Error, psycopg2.pool.PoolError) as error:
+        except (psycopg2.Error, TimeoutError) as error:
             raise Unavailable("the database cannot be reached; try again soon") from error
         try:
             yield connection
@@ -100,7 +101,7 @@ class Database:
                 raise Unavailable("the database did not answer; try again soon") from error
             raise
         finally:
-            self._pool.putconn(connection, close=bool(connection.closed))
+            self._pool.put(connection)
 
     def _checked_out(self) -> Any:
         """A connection that looks alive.
@@ -108,13 +109,12 @@ class Database:
         One that the server closed while it lay in the pool can be read from: what comes is the end of the stream.
         """
         while True:
-            connection = self._pool.getconn()
+            connection = self._pool.get(ANSWER_WITHIN)
             if not connection.closed and not _is_ready(connection, select.POLLIN, 0):
-                if not connection.autocommit:
-                    connection.autocommit = True
-                    connection.cursor_factory = psycopg2.extras.RealDictCursor
+                connection.autocommit = True
                 return connection
-            self._pool.putconn(connection, close=True)
+            connection.close()
+            self._pool.put(connection)
 
 
 def load_queries(folder: Path = HERE) -> dict[str, str]:

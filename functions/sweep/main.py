@@ -21,6 +21,7 @@ BATCH = 100  # rows of a kind in one run, so that a long backlog is not sent all
 @web.serves("POST", ready=services.ready, counts=services.counts)
 def sweep(_request: Request) -> Response:
     did = {**_heal(), **_announce(), **_expire()}
+    services.expiry.add_up_counts()
     if services.expiry.begin_pass("orphans", services.settings.orphan_pass_seconds):
         did |= _remove_orphans()
     web.note(**did)
@@ -87,7 +88,7 @@ def _expire() -> dict[str, int]:
         "expired": expired,
         "videos_removed": len(unnamed),
         "audios_removed": len(audios),
-        "keys_forgotten": expiry.forget_keys(),
+        "keys_forgotten": expiry.forget_keys(BATCH),
     }
 
 

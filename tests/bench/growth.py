@@ -94,7 +94,7 @@ class Stores:
         self.expiry.take_old_videos(7 * DAY, 100)
         self.expiry.take_expired_audios(365 * DAY, 100)
         self.expiry.remove_deleted(DAY, 100)
-        self.expiry.forget_keys()
+        self.expiry.forget_keys(100)
 
 
 ASKED: dict[str, Callable[[Stores], object]] = {

@@ -280,7 +280,7 @@ def test_every_container_and_every_note_is_listed() -> None:
 def test_every_file_of_convert_has_its_place_in_the_map() -> None:
     """Once, under the question that it answers."""
     table = PAGES["architecture.md"].partition("| files of `functions/convert/` |")[2].partition("\n\n")[0]
-    files = {path.stem for path in (ROOT / "functions/convert").glob("*.py")} - {"__init__", "main"}
+    files = {path.stem for path in (ROOT / "functions/convert").rglob("*.py")} - {"__init__", "main"}
     assert sorted(quoted(table)) == sorted(files)
 
 
@@ -366,6 +366,7 @@ def test_every_metric_is_listed() -> None:
     metrics.count_bytes("in", 1)
     metrics.count_failure("no_audio")
     metrics.count_no_room()
+    metrics.count_parallel("joined")
     metrics.observe_conversion(1, 60)
     page = metrics.page(lambda: ([JobCount(State.QUEUED, 1, 1, 1.0)], [NotificationCount("owed", 1)]))
     kinds = re.findall(r"^# TYPE ((?:videotomp3|bridge)_\w+) (\w+)", (page + generate_latest()).decode(), re.MULTILINE)

@@ -80,6 +80,25 @@ def written(time: datetime) -> str:
     return f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%S}.{time.microsecond // 1000:03}Z"
 
 
+def test_who_polls_is_told_only_what_is_new(client: FlaskClient, add: Make, jobs: Jobs) -> None:
+    """RFC 9110, 13.1.2: a job, or a list, that is as the client knows it has no content."""
+    job = add()
+    for path in ("/", f"/{job.id}"):
+        first = client.get(path)
+        assert first.headers["Cache-Control"] == "private, no-cache"
+        again = client.get(path, headers={"If-None-Match": first.headers["ETag"]})
+        assert (again.status_code, again.data, again.headers["ETag"]) == (304, b"", first.headers["ETag"])
+        other = client.get(path, headers={"If-None-Match": '"other"'})
+        assert (other.status_code, other.data) == (200, first.data)
+    claimed = jobs.claim(job.id)
+    assert claimed
+    changed = client.get(f"/{job.id}", headers={"If-None-Match": first.headers["ETag"]})
+    assert changed.status_code == 200
+    assert changed.json and changed.json["state"] == "converting"
+    assert jobs.renew(claimed, 0.25)
+    assert client.get(f"/{job.id}", headers={"If-None-Match": changed.headers["ETag"]}).status_code == 200
+
+
 def test_times_are_in_utc_to_the_millisecond(add: Make) -> None:
     """Whatever the clock and the time zone of the connection are."""
     odd = datetime(2026, 11, 26, 1, 2, 3, 999_999, timezone(timedelta(hours=5, minutes=30)))

@@ -19,7 +19,7 @@ import pytest
 from functions.model.errors import Unauthorized, Unavailable
 from functions.model.jobs import Job
 from functions.stores import postgres as module
-from functions.stores.postgres import IDLE_CONNECTIONS, AlreadyThere, Database
+from functions.stores.postgres import AlreadyThere, Database
 from tests.conftest import database_like
 from tests.events.wire import Wire
 from tests.waiting import until
@@ -61,13 +61,36 @@ def empty(database_url: str) -> Iterator[str]:
 
 
 def test_a_connection_is_kept_for_the_next_query(postgres: Database, sql: Sql) -> None:
-    """Opening one costs more than most queries."""
+    """Opening one costs more than most queries. So many as were busy at once are kept, and no new one is opened."""
     for _ in range(3):
         postgres.ping()
     assert sql(f"SELECT count(*) {SESSIONS}") == [(1,)]
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda _: postgres.ping(), range(32)))
-    until(lambda: sql(f"SELECT count(*) {SESSIONS}")[0][0] <= IDLE_CONNECTIONS)
+        list(pool.map(lambda _: postgres.ping(), range(100)))
+        sessions = sql(f"SELECT pid {SESSIONS} ORDER BY pid")
+        assert len(sessions) <= 8
+        list(pool.map(lambda _: postgres.ping(), range(100)))
+    assert {*sql(f"SELECT pid {SESSIONS}")} >= {*sessions}
+
+
+def test_a_connection_that_nobody_wants_is_closed(
+    database: str, monkeypatch: pytest.MonkeyPatch, sql: Sql, at_once: Callable[[Callable[[], Any]], list[Any]]
+) -> None:
+    """A Postgres has about a hundred for all instances of all functions, and most of them rest most of the time."""
+    monkeypatch.setattr(module, "IDLE", 0.2)
+    postgres = Database(database)
+    at_once(postgres.ping)
+    assert sql(f"SELECT count(*) {SESSIONS}")[0][0] >= 1
+    until(lambda: sql(f"SELECT count(*) {SESSIONS}") == [(0,)])
+    postgres.ping()
+
+
+def test_more_queries_than_connections_wait_for_one_another(database: str, sql: Sql) -> None:
+    """And no query opens a connection beyond the limit."""
+    postgres = Database(database, connections=2)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: postgres.ping(), range(200)))
+    assert sql(f"SELECT count(*) {SESSIONS}")[0][0] <= 2
 
 
 def test_the_first_queries_at_once_share_one_pool(
