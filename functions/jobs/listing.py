@@ -8,16 +8,15 @@ from flask import Request, Response
 
 from functions.jobs import cursor
 from functions.model.errors import BadRequest
-from functions.runtime import responses, web
+from functions.runtime import responses
 from functions.runtime.wiring import Services
 
 PAGE = "50"  # jobs, where the request does not say how many
 LIMIT = re.compile(r"[1-9][0-9]?|100")
 
 
-def page(services: Services, request: Request, owner: UUID) -> Response:
+def page(services: Services, request: Request, query: dict[str, str], owner: UUID) -> Response:
     """One page, the newest job first; `next` is where the following page is, or null. Raises BadRequest."""
-    query = web.query(request, "limit", "cursor")
     limit = query.get("limit", PAGE)
     if not LIMIT.fullmatch(limit):
         raise BadRequest("limit must be a whole number from 1 to 100", field="limit")

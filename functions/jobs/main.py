@@ -30,7 +30,7 @@ def jobs(request: Request) -> Response:
     if not text and request.method == "POST":
         return _again(request, owner)
     if not text:
-        return listing.page(services, request, owner)
+        return listing.page(services, request, web.query(request, "limit", "cursor"), owner)
     web.query(request)
     id_ = web.parse_id(text, "job")
     web.note(job=id_)

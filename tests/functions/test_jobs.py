@@ -94,7 +94,8 @@ def test_who_polls_is_told_only_what_is_new(client: FlaskClient, add: Make, jobs
     assert claimed
     changed = client.get(f"/{job.id}", headers={"If-None-Match": first.headers["ETag"]})
     assert changed.status_code == 200
-    assert changed.json and changed.json["state"] == "converting"
+    assert changed.json
+    assert changed.json["state"] == "converting"
     assert jobs.renew(claimed, 0.25)
     assert client.get(f"/{job.id}", headers={"If-None-Match": changed.headers["ETag"]}).status_code == 200
 
