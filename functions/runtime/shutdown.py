@@ -13,6 +13,11 @@ def begin(grace: float) -> None:
         _deadline.append(time.monotonic() + max(0.0, grace - MARGIN))
 
 
+def begun() -> bool:
+    """Whether the process was told to stop: nothing new should be begun."""
+    return bool(_deadline)
+
+
 def overdue() -> bool:
     """Whether the process was told to stop and its time is nearly over: work that still runs must be handed back."""
     return bool(_deadline) and time.monotonic() > _deadline[0]

@@ -7,12 +7,12 @@ now() + make_interval(secs => least(3600, 120 * 2 ^ least(hints, 10)))
 
 -- name: add_job
 -- Adds a queued job; nothing where the owner used that idempotency key before. Upload sends the first event itself: sweep sends
--- it only if upload has not noted within 30 seconds that it did.
+-- it only if upload has not noted within 3 seconds that it did.
 WITH added AS (
     INSERT INTO jobs (id, owner, fid, filename, container, video, video_size, video_sha256, idempotency_key,
                       options, next_hint_at, traceparent, correlationid)
     VALUES (%(id)s, %(owner)s, %(fid)s, %(filename)s, %(container)s, %(video)s, %(video_size)s, %(video_sha256)s, %(idempotency_key)s,
-            %(options)s, now() + interval '30 seconds', %(traceparent)s, %(correlationid)s)
+            %(options)s, now() + interval '3 seconds', %(traceparent)s, %(correlationid)s)
     ON CONFLICT (owner, idempotency_key) DO NOTHING
     RETURNING *
 ), covered AS (
@@ -36,7 +36,7 @@ WITH kept AS (
     INSERT INTO jobs (id, owner, fid, filename, container, video, video_size, video_sha256, source, origin, idempotency_key,
                       options, next_hint_at, traceparent, correlationid)
     SELECT %(id)s, owner, %(id)s, filename, container, video, video_size, video_sha256, source, id, %(idempotency_key)s,
-           %(options)s, now() + interval '30 seconds', %(traceparent)s, %(correlationid)s
+           %(options)s, now() + interval '3 seconds', %(traceparent)s, %(correlationid)s
     FROM kept
     ON CONFLICT (owner, idempotency_key) DO NOTHING
     RETURNING *
@@ -175,8 +175,8 @@ WHERE id IN (
 RETURNING *;
 
 -- name: postpone_hint
--- Takes back that the job's event was sent: the sink was away. It is due again in half a minute.
-UPDATE jobs SET hints = greatest(0, hints - 1), next_hint_at = now() + interval '30 seconds'
+-- Takes back that the job's event was sent: the sink was away. It is due again in a second.
+UPDATE jobs SET hints = greatest(0, hints - 1), next_hint_at = now() + interval '1 second'
 WHERE id = %(id)s AND state = 'queued';
 
 -- name: cancel_job
@@ -207,7 +207,7 @@ SELECT id FROM hidden;
 -- owed. The first event goes out with this request, as in add_job.
 WITH retried AS (
     UPDATE jobs
-    SET state = 'queued', generation = generation + 1, tries = 0, hints = 0, next_hint_at = now() + interval '30 seconds',
+    SET state = 'queued', generation = generation + 1, tries = 0, hints = 0, next_hint_at = now() + interval '3 seconds',
         reason = NULL, detail = NULL, last_error = NULL, progress = 0, queued_at = now(), started_at = NULL, finished_at = NULL
     WHERE id = %(id)s AND owner = %(owner)s AND state IN ('failed', 'cancelled') AND video IS NOT NULL AND deleted_at IS NULL
     RETURNING *

@@ -3,7 +3,7 @@
 
 -- part: owe_notification
 -- Owes the owners of the jobs in `ended` an email each. Convert's reply makes notify write it at once: sweep announces the result
--- only if it is still owed after 30 seconds.
+-- only if it is still owed after 30 seconds, for notify may have many to write.
 INSERT INTO notifications (job, generation, outcome, state, next_hint_at)
 SELECT e.id, e.generation, e.state, CASE WHEN u.email IS NULL THEN 'unwanted' ELSE 'owed' END, now() + interval '30 seconds'
 FROM ended e JOIN users u ON u.id = e.owner
@@ -60,8 +60,8 @@ SELECT j.* FROM jobs j JOIN taken t ON t.job = j.id AND t.generation = j.generat
 WHERE j.deleted_at IS NULL;
 
 -- name: postpone_result
--- Takes back that the job's result was announced: the sink was away. It is due again in half a minute.
-UPDATE notifications SET hints = greatest(0, hints - 1), next_hint_at = now() + interval '30 seconds'
+-- Takes back that the job's result was announced: the sink was away. It is due again in a second.
+UPDATE notifications SET hints = greatest(0, hints - 1), next_hint_at = now() + interval '1 second'
 WHERE job = %(job)s AND state = 'owed';
 
 -- name: count_notifications

@@ -198,13 +198,15 @@ def test_a_long_report_is_read_whole(shelf: Path) -> None:
 def test_every_run_is_jailed(shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The looks and the conversion: local files and one demuxer only, limits, no rights, and an end with its parent."""
     commands: list[list[str]] = []
-    run = ffmpeg.run
+    run_all = ffmpeg.run_all
 
-    def noted(command: list[str], folder: Path, seconds: float, tick: Callable[[float], None]) -> ffmpeg.Run:
-        commands.append(command)
-        return run(command, folder, seconds, tick)
+    def noted(
+        each: list[list[str]], folder: Path, seconds: float, tick: Callable[[list[float]], None]
+    ) -> list[ffmpeg.Run]:
+        commands.extend(each)
+        return run_all(each, folder, seconds, tick)
 
-    monkeypatch.setattr(ffmpeg, "run", noted)
+    monkeypatch.setattr(ffmpeg, "run_all", noted)
     (tmp_path / "video").write_bytes(videos.WHOLE["flv"](shelf).read_bytes())
     here = jail(tmp_path, replace(LIMITS, size=1_000_000))
     transcode.transcode(here, "video", "audio", transcode.describe(here, "video", Container.FLV), Options())

@@ -161,6 +161,33 @@ def test_an_event_that_the_sink_refuses_keeps_no_other_back(
     assert sql("SELECT id FROM jobs WHERE hints = 0") == [(refused,)]
 
 
+def test_a_backlog_is_worked_off_in_one_run(
+    sweep: Callable[..., dict[str, int]], add: Make, finish: Make, sink: harness.Function, sql: Sql
+) -> None:
+    """However many events a broker has lost, and however many jobs ended on the same day."""
+    for _ in range(120):
+        add()
+        finish()
+    sql("UPDATE jobs SET next_hint_at = now() WHERE state = 'queued'")
+    sql("UPDATE jobs SET finished_at = now() - interval '8 days' WHERE state = 'done'")
+    did = sweep()
+    assert (did["jobs_announced"], did["expired"], did["videos_removed"]) == (120, 120, 120)
+    assert len(sink.asked) == 120
+
+
+def test_what_is_owed_is_sent_soon_after_the_sink_is_back(
+    sweep: Callable[..., dict[str, int]], add: Make, sink: harness.Function, sql: Sql
+) -> None:
+    """While it is away one event asks for it, and the others wait."""
+    for _ in range(3):
+        add()
+    sql("UPDATE jobs SET next_hint_at = now()")
+    sink.behave = harness.answers(503, 503, 202)
+    assert sweep(SWEEP_SECONDS="9") == {"jobs_announced": 3}
+    assert len(sink.asked) == 5
+    assert sql("SELECT count(*) FROM jobs WHERE next_hint_at < now() + interval '1 minute'") == [(0,)]
+
+
 def test_two_sweeps_at_once_tell_each_job_once(function: Function, add: Make, sink: harness.Function, sql: Sql) -> None:
     """A slow run may still be going when the next begins."""
     made = sorted(add().id for _ in range(10))

@@ -313,7 +313,7 @@ def test_a_queued_job_is_announced_again_at_growing_intervals(jobs: Jobs, add: A
 
 
 def test_an_announced_job_is_left_alone_for_a_while(jobs: Jobs, add: Add, sql: Sql) -> None:
-    """Upload notes that it sent the event. Where the sink was away, the job is due again in half a minute."""
+    """Upload notes that it sent the event. Where the sink was away, the job is due again in a second."""
     job = add()
     jobs.note_hint(job)
     assert sql("SELECT hints, next_hint_at > now() + interval '1 minute' FROM jobs") == [(1, True)]
