@@ -52,8 +52,7 @@ def join(paths: list[Path], starts: list[int]) -> None:
         try:
             pieces = [Frames(opened.enter_context(path.open("r+b"))) for path in paths]
             joints = [_find(*pair, *at) for pair, at in zip(pairwise(pieces), pairwise(starts), strict=True)]
-            for piece, joint, following in zip(pieces[1:], joints, [*joints[1:], None], strict=True):
-                _check(piece, joint, following)
+            _check(pieces[1:], joints)
         except Unreadable as error:
             raise Unjoined(str(error)) from error
         whole = _Whole(pieces[0])
@@ -83,11 +82,17 @@ def _find(before: Frames, after: Frames, start: int, next_start: int) -> _Joint:
     raise Unjoined("there is no room for the reservoir")
 
 
-def _check(piece: Frames, joint: _Joint, following: _Joint | None) -> None:
-    """Raises Unjoined where the piece before, whose reservoir holds other bits, might have gone on in another way."""
-    behind = following.frame - joint.start if following else len(piece)
-    if joint.missing and Reservoir(piece).is_doubtful(joint.frame - joint.start, behind):
-        raise Unjoined("loud sound may have been given other bits")
+def _check(pieces: list[Frames], joints: list[_Joint]) -> None:
+    """Raises Unjoined where a single encoder, whose reservoir holds other bits, might have gone on in another way.
+
+    It holds the same bits up to the first joint at which a piece goes on with more or fewer than the one before.
+    """
+    is_same = True
+    for piece, joint, following in zip(pieces, joints, [*joints[1:], None], strict=True):
+        is_same = is_same and not joint.missing
+        behind = following.frame - joint.start if following else len(piece)
+        if not is_same and Reservoir(piece).is_doubtful(joint.frame - joint.start, behind):
+            raise Unjoined("loud sound may have been given other bits")
 
 
 def count(path: Path) -> int:
