@@ -14,7 +14,7 @@ from functions.model.mpeg_audio import read_frame
 _BUFFER = 8 * 1440  # bits that a decoder keeps at least: a frame of 320 kbit/s at 32 kHz
 _HELD = 8 * 256  # bits for each granule that a frame can reach back, less a byte
 _LARGE = 0.55  # of the largest frame; in smaller ones LAME has bits to spare, for it chooses the largest it can
-# Of the bits that it may be given. In 120,000 large frames of noise bursts and clicks that two encoders made, 499 differed,
+# Of the bits that it may be given. In 120,000 large frames of noise and clicks that two encoders made, 499 differed,
 # the smallest at 0.876 (measured, `-q:a` 0, 2 and 4, 22.05 to 48 kHz).
 _DOUBTFUL = 0.85
 # While LAME is flushed, at the end of the sound, it may take nothing from the reservoir: the smallest was at 0.76 then.
