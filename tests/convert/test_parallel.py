@@ -23,7 +23,7 @@ from functions.runtime import metrics
 from tests import videos
 from tests.convert.conftest import LIMITS, Convert
 
-SECONDS = 24
+SECONDS = 12
 # Two voices, softer and louder, with a hiss; they end within half a second.
 SPEECH = "min(1\\,2*({1}-t))*(0.4*sin(2*PI*t*(220+60*sin((2+{0})*t)))*(0.3+abs(sin(1.3*t)))+0.02*(2*random({0})-1))"
 CODECS = {
@@ -53,7 +53,7 @@ class Both:
 @pytest.fixture(autouse=True)
 def short_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two minutes are long for a test; what is short here has frames enough all the same."""
-    monkeypatch.setattr(encoders, "_SHORTEST", 3.0)
+    monkeypatch.setattr(encoders, "_SHORTEST", 2.0)
 
 
 @pytest.fixture
@@ -157,14 +157,24 @@ def test_every_codec(codec: str, shelf: Path, compare: Compare) -> None:
     check_equal(compare(speech(shelf, codec), 2, copy=Copy.NEVER))
 
 
-@pytest.mark.parametrize("pieces", range(3, 9))
+@pytest.mark.parametrize("pieces", [3, 5, 8])
 def test_every_number_of_pieces(pieces: int, shelf: Path, compare: Compare) -> None:
     """Up to eight."""
-    check_equal(compare(speech(shelf), pieces))
+    check_equal(compare(speech(shelf, seconds=24.0), pieces))
 
 
-@pytest.mark.parametrize("hertz", [8000, 11025, 16000, 22050, 32000, 44100])
-@pytest.mark.parametrize("channels", [Channels.MONO, Channels.SOURCE])
+@pytest.mark.parametrize(
+    ("hertz", "channels"),
+    [
+        (8000, Channels.SOURCE),
+        (11025, Channels.MONO),
+        (16000, Channels.SOURCE),
+        (22050, Channels.MONO),
+        (24000, Channels.SOURCE),
+        (32000, Channels.MONO),
+        (44100, Channels.SOURCE),
+    ],
+)
 def test_every_rate(hertz: int, channels: Channels, shelf: Path, compare: Compare) -> None:
     """Below 32 kHz a frame has half as many samples; of mono the side information is shorter."""
     check_equal(compare(speech(shelf), 3, sample_rate=hertz, channels=channels, vbr=6))
@@ -173,7 +183,7 @@ def test_every_rate(hertz: int, channels: Channels, shelf: Path, compare: Compar
 @pytest.mark.parametrize(
     "options",
     [
-        {"start": 3.21, "end": 21.654},
+        {"start": 1.21, "end": 11.654},
         {"vbr": 0},
         {"vbr": 9},
         {"loudness": -16.0},
@@ -193,7 +203,7 @@ def test_options(options: dict[str, object], shelf: Path, compare: Compare) -> N
 def test_quiet_sound(formula: str, shelf: Path, compare: Compare, request: pytest.FixtureRequest) -> None:
     """Where nearly nothing is heard, an encoder needs longest to forget what was before."""
     video = heard(shelf / f"{request.node.callspec.id}.mp4", formula, 48_000, SECONDS)
-    check_equal(compare(video, 4))
+    check_equal(compare(video, 3))
 
 
 def test_loud_and_sudden_sound_is_encoded_by_one(shelf: Path, compare: Compare) -> None:
@@ -201,7 +211,7 @@ def test_loud_and_sudden_sound_is_encoded_by_one(shelf: Path, compare: Compare) 
     drums = (
         "clip(1.5*sin(2*PI*110*t)+1.2*sin(2*PI*1764*t)*abs(sin(9*t))+(2*random({0})-1)*exp(-12*mod(t\\,0.25))\\,-1\\,1)"
     )
-    both = compare(heard(shelf / "drums.mov", drums, 44_100, SECONDS, "-c:a", "pcm_s16le"), 4, vbr=0)
+    both = compare(heard(shelf / "drums.mov", drums, 44_100, SECONDS, "-c:a", "pcm_s16le"), 3, vbr=0)
     assert both.outcome == "unjoined"
     check_alike(both)
 
@@ -226,7 +236,7 @@ def test_damage_in_one_piece(shelf: Path, tmp_path: Path, compare: Compare) -> N
 def test_sound_that_ends_before_the_last_piece(shelf: Path, compare: Compare) -> None:
     """A video may be longer than its sound; a piece behind that has nothing in it."""
     picture = ("-f", "lavfi", "-i", f"color=s=64x64:r=5:d={SECONDS}")
-    both = compare(videos.make(shelf / "ends.flv", *picture, "-i", str(speech(shelf, seconds=9.0)), "-c:a", "aac"), 4)
+    both = compare(videos.make(shelf / "ends.flv", *picture, "-i", str(speech(shelf, seconds=4.0)), "-c:a", "aac"), 4)
     assert both.outcome in ("failed", "unjoined")
     check_alike(both)
 
@@ -234,7 +244,7 @@ def test_sound_that_ends_before_the_last_piece(shelf: Path, compare: Compare) ->
 def test_what_is_not_split(shelf: Path, compare: Compare) -> None:
     """Another format, a constant bitrate, and what is too short."""
     assert compare(speech(shelf, seconds=3.0), 8).outcome == ""
-    assert encoders.count(Options(), 11.9, 8) == 3
+    assert encoders.count(Options(), 7.9, 8) == 3
     assert encoders.count(Options(), 3600, 99) == 8
     assert encoders.count(Options(), None, 8) == 1
     assert encoders.count(Options(vbr=None, bitrate=320), 3600, 8) == 1
@@ -267,8 +277,8 @@ def cut(folder: Path, begins: list[int], shift: int = 0) -> tuple[list[Path], li
     return [folder / piece.name for piece in plan], [piece.frame for piece in plan]
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(begins=st.lists(st.integers(100, 900), min_size=1, max_size=3, unique=True))
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(begins=st.lists(st.integers(100, 380), min_size=1, max_size=3, unique=True))
 def test_any_cut(whole: Path, begins: list[int]) -> None:
     """Wherever a piece begins, though it be within the window of the one before, it fits or it is refused."""
     paths, starts = cut(whole, sorted(begins))
@@ -284,7 +294,7 @@ def test_any_cut(whole: Path, begins: list[int]) -> None:
 @pytest.mark.parametrize("shift", [1, 576, 1152])
 def test_a_misaligned_piece_is_refused(whole: Path, shift: int) -> None:
     """By one sample, a granule or a frame. The pieces are as they were."""
-    paths, starts = cut(whole, [300, 700], shift)
+    paths, starts = cut(whole, [150, 330], shift)
     before = [path.read_bytes() for path in paths]
     with pytest.raises(joints.Unjoined, match="differs"):
         joints.join(paths, starts)
@@ -294,7 +304,7 @@ def test_a_misaligned_piece_is_refused(whole: Path, shift: int) -> None:
 def test_pieces_that_are_no_whole_mp3s_are_refused(whole: Path) -> None:
     """A piece that lost its end, or some bytes within."""
     for change in (lambda data: data[:-1], lambda data: data[:5000] + data[5100:], lambda data: data[:0]):
-        paths, starts = cut(whole, [400])
+        paths, starts = cut(whole, [200])
         paths[1].write_bytes(change(paths[1].read_bytes()))
         with pytest.raises(joints.Unjoined):
             joints.join(paths, starts)
@@ -317,14 +327,14 @@ def test_progress_only_grows_and_a_cancel_kills_every_encoder(shelf: Path, conve
             raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        convert(speech(shelf, seconds=240.0), LIMITS, cancel, cores=4)
+        convert(speech(shelf, seconds=120.0), LIMITS, cancel, cores=4)
     assert [*children()] == []
-    convert(speech(shelf, seconds=240.0), LIMITS, seen.append, cores=4)
+    convert(speech(shelf, seconds=120.0), LIMITS, seen.append, cores=4)
     assert seen[-1] > 0.97
 
 
 def test_all_pieces_together_keep_the_limit_of_bytes(shelf: Path, convert: Convert) -> None:
     """No piece alone is too large here."""
     with pytest.raises(MediaError) as raised:
-        convert(speech(shelf), replace(LIMITS, size=300_000), cores=4)
+        convert(speech(shelf), replace(LIMITS, size=150_000), cores=4)
     assert raised.value.reason is Reason.TOO_LARGE
