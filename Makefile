@@ -47,6 +47,7 @@ coverage: .venv/dev ## the same tests, measured in every process that they start
 # repository only.
 ON_EVERY_PYTHON = tests/check tests/stores tests/functions tests/events/test_bridge_contract.py \
     tests/acceptance/test_journey.py -k 'not one_command' \
+    --ignore=tests/stores/test_history.py \
     $(addprefix --ignore=tests/check/test_,$(addsuffix .py,docs encodings layout platform_settings requirements))
 
 # Those that pyproject.toml promises, side by side.

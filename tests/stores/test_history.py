@@ -12,6 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 import psycopg2
+import psycopg2.extensions
 import pytest
 
 from functions.stores import postgres
@@ -95,6 +96,7 @@ def explain(database_url: str, template: str) -> Iterator[Explain]:
     with database_like(database_url, template) as url, closing(psycopg2.connect(url)) as connection:
         connection.autocommit = True
         cursor = connection.cursor()
+        psycopg2.extensions.set_wait_callback(None)  # to fill tables takes longer than a query of ours may
         cursor.execute(INDEXES)
         indexes = cursor.fetchall()
         for name, _ in indexes:
@@ -103,6 +105,7 @@ def explain(database_url: str, template: str) -> Iterator[Explain]:
         for _, definition in indexes:
             cursor.execute(definition)
         cursor.execute("VACUUM ANALYZE")
+        psycopg2.extensions.set_wait_callback(postgres._wait)
 
         def run(name: str, **values: Any) -> dict[str, Any]:
             cursor.execute("BEGIN")
