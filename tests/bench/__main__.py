@@ -53,7 +53,7 @@ def main() -> int:
 def measure(directory: Path, parts: set[str], quick: bool) -> Iterator[Row]:
     rounds = 3 if quick else 5
     if "transcoding" in parts:
-        yield from transcoding.rows(directory, 1 if quick else 5, 3)
+        yield from transcoding.rows(directory, 3 if quick else 10, 3)
     if "starts" in parts:
         yield from starts.rows(directory / "starts", rounds)
     if parts & set(IN_SYSTEM):
