@@ -65,7 +65,7 @@ def compare(convert: Convert, tmp_path: Path) -> Compare:
         (tmp_path / "audio.mp3").rename(tmp_path / "plain.mp3")
         before = counts()
         joined = convert(video, cores=pieces, **options)
-        [outcome] = [name for name, count in counts().items() if count != before.get(name, 0)] or [""]
+        outcome = " ".join(sorted(name for name, count in counts().items() if count != before.get(name, 0)))
         return Both(tmp_path / "plain.mp3", tmp_path / "audio.mp3", (plain, joined), outcome)
 
     return run
