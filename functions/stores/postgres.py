@@ -62,7 +62,7 @@ class Database:
         psycopg2.extensions.set_wait_callback(_wait)
         psycopg2.extras.register_default_jsonb(loads=str)  # which the stores read: most rows have the same options
         self._queries = load_queries()
-        self._pool: Pool[Any] = Pool(lambda: psycopg2.connect(url, **CONNECT), connections, IDLE)
+        self._pool: Pool[Any] = Pool(lambda: _connect(url), connections, IDLE)
 
     def all(self, query: str, **values: Any) -> list[dict[str, Any]]:
         """Every row the named query returns. Raises Unavailable, AlreadyThere and NothingThere."""
@@ -111,7 +111,6 @@ class Database:
         while True:
             connection = self._pool.get(ANSWER_WITHIN)
             if not connection.closed and not _is_ready(connection, select.POLLIN, 0):
-                connection.autocommit = True
                 return connection
             connection.close()
             self._pool.put(connection)
@@ -163,6 +162,12 @@ def migrate(url: str) -> list[str]:
                 applied.append(path.name)
     connection.close()
     return applied
+
+
+def _connect(url: str) -> Any:
+    connection = psycopg2.connect(url, **CONNECT)
+    connection.autocommit = True
+    return connection
 
 
 def _is_transient(error: psycopg2.Error) -> bool:

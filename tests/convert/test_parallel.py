@@ -136,7 +136,10 @@ def check_header(both: Both, off: int) -> None:
         plain, read = Frames(plain_file), Frames(file)
         data = both.joined.read_bytes()
     tag, size = read.front, len(data) - read.start
-    field = lambda at, length: read.xing[tag + at : tag + at + length]  # noqa: E731 -- shorter than its name elsewhere
+
+    def field(at: int, length: int) -> bytes:
+        return read.xing[tag + at : tag + at + length]
+
     assert (field(8, 4), field(12, 4), field(148, 4)) == (
         len(read).to_bytes(4),
         size.to_bytes(4),
