@@ -69,7 +69,7 @@ def run(video: str | None, environ: Mapping[str, str]) -> int:
 def serve(state: Path, environ: Mapping[str, str]) -> int:
     """Run the system until it is told to stop. Raises PartFailed."""
     ports = {name: _port(environ, name, default) for name, default in (("GATEWAY_PORT", 8002), ("AUTH_PORT", 8001))}
-    environ = {"SWEEP_SECONDS": "55", **environ}  # the clock calls it every minute
+    environ = {"SWEEP_UNTIL": "57", **environ}  # the clock calls it every minute
     system = System(state, environ, port=ports["GATEWAY_PORT"], auth_port=ports["AUTH_PORT"], report=_print)
     try:
         with system:

@@ -16,13 +16,12 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
-from urllib.parse import urlsplit, urlunsplit
 
-from events import addresses, catalogue
+from events import addresses, calls, catalogue
+from events.calls import Callee, NotAnswered
 from serving import logs
 from serving.environment import Environment, SettingsError
 from serving.logs import fields
@@ -34,17 +33,10 @@ _HOUR = 3600  # seconds
 _SCHEDULE = re.compile(r"\*(?:/([1-9]|[1-5][0-9]))? \* \* \* \*")
 
 
-class NotAnswered(Exception):
-    """The function could not be reached, or its answer was not 2xx."""
-
-
 @dataclass(frozen=True)
-class Scheduled:
-    """A function that runs on a schedule, and how to call it."""
+class Scheduled(Callee):
+    """A function that runs on a schedule."""
 
-    name: str
-    url: str
-    timeout: float  # seconds that one call may take
     step: int  # seconds; it runs whenever a multiple of them has passed since the last full hour
 
 
@@ -102,8 +94,8 @@ def seconds_until_next(step: int, now: float) -> float:
 def call_for_ever(functions: Iterable[Scheduled], touched: Path | None = None) -> str:
     """Call each function at once, since work may be owed from before, and then at its times.
 
-    A function is never called while an earlier call to it is under way: times that pass meanwhile are left out. With
-    `touched`, the file there that is named like the function is as old as its last answer.
+    A function is never called while an earlier call to it is under way: of the times that pass meanwhile one is made up
+    for afterwards. With `touched`, the file there that is named like the function is as old as its last answer.
 
     Returns only where a bug has ended the calls to a function, with its name: a process that lived on without them
     would look healthy to whoever starts it again when it ends.
@@ -130,26 +122,16 @@ def call_until_answered(function: Scheduled) -> None:
 
 
 def call(function: Scheduled, *, timeout: float) -> None:
-    """POST an empty body to the function; at most `timeout` seconds pass between two bytes. Raises NotAnswered."""
-    url = urlsplit(function.url)
-    kind = HTTPSConnection if url.scheme == "https" else HTTPConnection
-    connection = kind(url.hostname or "", url.port, timeout=timeout)
+    """Calls the function, and logs that. Raises NotAnswered."""
     began = time.monotonic()
-    try:
-        connection.request("POST", urlunsplit(url._replace(scheme="", netloc="")) or "/", body=b"")
-        status = connection.getresponse().status
-    except (OSError, HTTPException) as error:
-        raise NotAnswered(str(error) or type(error).__name__) from error
-    finally:
-        connection.close()
-    if not 200 <= status < 300:
-        raise NotAnswered(f"the status is {status}")
+    status = calls.call(function, timeout=timeout)
     log.info("called", extra=fields(function=function.name, status=status, seconds=round(time.monotonic() - began, 3)))
 
 
 def _call_on_time(function: Scheduled, touched: Path | None, end: Callable[[str], None]) -> None:
     try:
         while True:
+            due = time.time() + seconds_until_next(function.step, time.time())
             try:
                 call(function, timeout=function.timeout)
             except NotAnswered as reason:
@@ -158,7 +140,7 @@ def _call_on_time(function: Scheduled, touched: Path | None, end: Callable[[str]
             else:
                 if touched:
                     (touched / function.name).touch()
-            time.sleep(seconds_until_next(function.step, time.time()))
+            time.sleep(max(0.0, due - time.time()))
     finally:
         end(function.name)
 

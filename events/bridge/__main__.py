@@ -15,6 +15,7 @@ from events.bridge.broker.subscriber import Subscriber
 from events.bridge.broker.transfer import move
 from events.bridge.dispatcher import Dispatcher
 from events.bridge.ingress import Ingress
+from events.bridge.loss import Loss
 from events.bridge.settings import Settings
 from serving import logs
 from serving.environment import SettingsError
@@ -42,8 +43,9 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn is untyped, so i
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._publisher = Publisher(settings.amqp_url, settings.topology)
-        self._subscriber = Subscriber(settings.amqp_url, settings.topology)
+        self._loss = Loss(settings.clockwork)
+        self._publisher = Publisher(settings.amqp_url, settings.topology, self._loss.note)
+        self._subscriber = Subscriber(settings.amqp_url, settings.topology, self._loss.note)
         self._dispatcher = Dispatcher(settings, self._publisher, self._subscriber)
         super().__init__()
 
@@ -68,6 +70,7 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn is untyped, so i
 
     def _connect(self, _worker: Any) -> None:
         # In the worker and not before: neither threads nor connections survive gunicorn's fork.
+        self._loss.start()
         self._publisher.start()
         self._subscriber.start()
 

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from events import addresses
 from events.bridge.topology import Topology
+from events.calls import Callee
 from events.catalogue import Function
 from serving import logs
 from serving.environment import MAX_QUOTED, Environment
@@ -34,6 +35,7 @@ class Settings:
     amqp_url: str = field(repr=False)  # may hold a password
     topology: Topology
     routes: tuple[Route, ...]
+    clockwork: tuple[Callee, ...]  # what runs by the clock, and sends again what is owed
     host: str
     port: int
     retries: int  # after the first attempt
@@ -61,6 +63,11 @@ class Settings:
             amqp_url=_broker_url("AMQP_URL", env),
             topology=topology,
             routes=routes,
+            clockwork=tuple(
+                Callee(function.name, addresses.url(function, env), function.timeout)
+                for function in functions
+                if function.schedule
+            ),
             host=env.text("HOST", "0.0.0.0"),  # noqa: S104  a container is reached from outside
             port=env.number("PORT", 8080),
             retries=env.number("BRIDGE_RETRIES", 10),

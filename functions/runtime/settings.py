@@ -77,9 +77,7 @@ class Settings:
     # A file that no row names is removed when it is this old: older than any upload or conversion takes.
     orphan_seconds: int = 3 * 3600
     orphan_pass_seconds: int = 600  # how often they are looked for
-    sweep_seconds: int = (
-        0  # how long a run of sweep goes on looking for events that are due, when nothing is left to do
-    )
+    sweep_until: int = 0  # the second of a minute until which a run of sweep goes on looking for events that are due
 
     token_seconds: int = DAY
     link_seconds: int = 7 * DAY

@@ -146,6 +146,13 @@ class Jobs:
         """Takes back what `take_owed` noted: the event could not be sent after all."""
         self._database.all("postpone_hint", id=job.id)
 
+    def recall_hints(self, lost: float, batch: int) -> int:
+        """How many of at most `batch` queued jobs are due again, because the broker lost their events.
+
+        That was `lost` seconds ago; what was sent since is not meant.
+        """
+        return len(self._database.all("recall_hints", lost=lost, batch=batch))
+
     def cancel(self, id_: UUID, owner: UUID) -> Job | None:
         """The job, cancelled; None where it has ended already, was cancelled before, or is not the owner's."""
         return self._job("cancel_job", id=id_, owner=owner)

@@ -5,6 +5,10 @@
 -- When sweep sends the event of a row again, if nothing comes of it: 2, 4, 8 … and at most 60 minutes after it was sent.
 now() + make_interval(secs => least(3600, 120 * 2 ^ least(hints, 10)))
 
+-- part: last_hint
+-- When the event of a row was sent last, by when it is due again.
+next_hint_at - make_interval(secs => least(3600, 120 * 2 ^ least(hints - 1, 10)))
+
 -- name: add_job
 -- Adds a queued job; nothing where the owner used that idempotency key before. Upload sends the first event itself: sweep sends
 -- it only if upload has not noted within 3 seconds that it did.
@@ -178,6 +182,15 @@ RETURNING *;
 -- Takes back that the job's event was sent: the sink was away. It is due again in a second.
 UPDATE jobs SET hints = greatest(0, hints - 1), next_hint_at = now() + interval '1 second'
 WHERE id = %(id)s AND state = 'queued';
+
+-- name: recall_hints
+-- Makes the events of queued jobs due that were sent before the broker lost them, that is so many seconds ago, and not since.
+UPDATE jobs SET hints = hints - 1, next_hint_at = now()
+WHERE id IN (
+    SELECT id FROM jobs
+    WHERE state = 'queued' AND next_hint_at > now() AND hints > 0 AND {last_hint} < now() - make_interval(secs => %(lost)s)
+    ORDER BY next_hint_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED)
+RETURNING id;
 
 -- name: cancel_job
 -- Stops a job that has not ended; its worker finds its lease gone when it next renews it.

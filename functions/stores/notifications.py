@@ -58,6 +58,10 @@ class Notifications:
         """Takes back what `take_owed` noted: the result could not be announced after all."""
         self._database.all("postpone_result", job=job.id)
 
+    def recall_results(self, lost: float, batch: int) -> int:
+        """How many of at most `batch` results are due again, because the broker lost them `lost` seconds ago."""
+        return len(self._database.all("recall_results", lost=lost, batch=batch))
+
     def counts(self) -> list[NotificationCount]:
         """One for each state that any notification is in."""
         return [NotificationCount(**row) for row in self._database.all("count_notifications")]

@@ -64,6 +64,16 @@ WHERE j.deleted_at IS NULL;
 UPDATE notifications SET hints = greatest(0, hints - 1), next_hint_at = now() + interval '1 second'
 WHERE job = %(job)s AND state = 'owed';
 
+-- name: recall_results
+-- Makes results due that were announced before the broker lost that, so many seconds ago, and not since. Of those that
+-- have no hint yet, but only convert's reply, the newest are among them that were made in the half minute since.
+UPDATE notifications SET hints = greatest(0, hints - 1), next_hint_at = now()
+WHERE (job, outcome, generation) IN (
+    SELECT job, outcome, generation FROM notifications
+    WHERE state = 'owed' AND next_hint_at > now() AND {last_hint} < now() - make_interval(secs => %(lost)s)
+    ORDER BY next_hint_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED)
+RETURNING job;
+
 -- name: count_notifications
 -- Counts the notifications in each state.
 SELECT state, sum(count)::integer AS notifications FROM counts WHERE kind = 'notifications' GROUP BY state HAVING sum(count) > 0;

@@ -25,7 +25,8 @@ MAY_IMPORT = {
     "events": ("events",),
     "events.bridge": ("events", "serving"),
     "events.addresses": ("events.catalogue", "serving"),
-    "events.clock": ("events.addresses", "events.catalogue", "serving"),
+    "events.calls": (),
+    "events.clock": ("events.addresses", "events.calls", "events.catalogue", "serving"),
     "functions": (),
     **{f"functions.{name}": (*SHARED, f"functions.{name}") for name in FUNCTIONS},
     # An entry point besides gunicorn:

@@ -93,7 +93,7 @@ def test_a_function_of_compose_has_its_defaults_where_nothing_is_set(
 ) -> None:
     """Except for what only docker-compose.yml knows: where other services are, and how people reach the gateway."""
     loaded = settings.load(TARGETS[name], by_compose(name, environ).within(tmp_path))
-    own = {"k_sink", "public_url", "mail_from", "smtp_host", "concurrency", "sweep_seconds", *settings.SECRETS}
+    own = {"k_sink", "public_url", "mail_from", "smtp_host", "concurrency", "sweep_until", *settings.SECRETS}
     differing = {field.name for field in fields(Settings) if getattr(loaded, field.name) != field.default}
     assert differing <= own
     assert loaded.public_url in ("", "http://localhost:8002")

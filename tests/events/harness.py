@@ -52,6 +52,7 @@ def _event(type_: str, job: UUID, data: dict[str, Any]) -> contract.Event:
 class Request:
     """One request that a function got."""
 
+    path: str  # with the query
     headers: dict[str, str]  # names in lower case
     body: bytes
     at: float  # monotonic seconds
@@ -133,7 +134,8 @@ class Function:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                request = Request({name.lower(): value for name, value in self.headers.items()}, body, time.monotonic())
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                request = Request(self.path, headers, body, time.monotonic())
                 answer = function.answer(request)
                 self.send_response(answer.status)
                 for name, value in {**answer.headers, "content-length": str(len(answer.body))}.items():
@@ -232,11 +234,11 @@ def run(env: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str
 
 
 class Harness:
-    """Three functions, bridges that feed them, and queues on the broker with names that no other test uses."""
+    """Four functions, bridges that call them, and queues on the broker with names that no other test uses."""
 
     def __init__(self, amqp_url: str, directory: Path) -> None:
         name = f"test-{uuid4().hex[:8]}"
-        self.convert, self.notify, self.dead_letter = Function(), Function(), Function()
+        self.convert, self.notify, self.dead_letter, self.sweep = (Function() for _ in range(4))
         self.env = {
             "AMQP_URL": amqp_url,
             "EVENTS_EXCHANGE": name,
@@ -245,6 +247,7 @@ class Harness:
             "CONVERT_URL": self.convert.url,
             "NOTIFY_URL": self.notify.url,
             "DEAD_LETTER_URL": self.dead_letter.url,
+            "SWEEP_URL": self.sweep.url,
             "BRIDGE_DELAYS": "0.2 0.4",
             "BRIDGE_RETRIES": "2",
         }
@@ -259,7 +262,7 @@ class Harness:
 
     def reset(self) -> None:
         """Functions as in the beginning, for the next test. The one before must have waited for all it caused."""
-        for function in (self.convert, self.notify, self.dead_letter):
+        for function in (self.convert, self.notify, self.dead_letter, self.sweep):
             function.asked.clear()
             function.behave = answers(202)
         for bridge in self.bridges:
@@ -318,7 +321,7 @@ class Harness:
     def close(self) -> None:
         for bridge in self.bridges:
             bridge.kill()
-        for function in (self.convert, self.notify, self.dead_letter):
+        for function in (self.convert, self.notify, self.dead_letter, self.sweep):
             function.close()
         with self.channel() as channel:
             channel.exchange_delete(self.topology.exchange)

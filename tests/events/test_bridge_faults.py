@@ -41,6 +41,37 @@ def test_a_retry_survives_the_bridge(harness: Harness) -> None:
     assert second.at - first.at >= 2
 
 
+def test_a_broker_without_queues_is_followed_by_a_call_of_sweep(harness: Harness, wire: Wire) -> None:
+    """Break: RabbitMQ comes back without its queues. Symptom: the events in them are gone. Recovery: the bridge makes
+    new ones, and asks sweep for what was sent before, until that answers.
+    """
+    bridge = harness.bridge(AMQP_URL=harness.through(wire)).ready()
+    until(lambda: len(harness.sweep.asked) == 1)  # they are new
+    harness.sweep.behave = answers(503, 200)
+    wire.cut()
+    until(lambda: bridge.get("/_/ready") == 503)
+    with harness.channel() as channel:
+        channel.queue_delete(harness.env["VIDEO_QUEUE"])
+    wire.restore()
+    until(lambda: len(harness.sweep.asked) == 3)
+    asked = [float(request.path.removeprefix("/?lost=")) for request in harness.sweep.asked]
+    assert asked[2] > asked[1] + 0.9  # it is how long ago that was
+    event = uploaded()
+    bridge.post(event)
+    until(lambda: [request.event for request in harness.convert.asked] == [event])
+
+
+def test_a_bridge_that_starts_anew_asks_for_nothing(harness: Harness) -> None:
+    """Nor one that was cut off: the broker has kept what it held."""
+    bridge = harness.bridge().ready()
+    until(lambda: len(harness.sweep.asked) == 1)
+    bridge.restart().ready()
+    event = uploaded()
+    bridge.post(event)
+    until(lambda: [request.event for request in harness.convert.asked] == [event])
+    assert len(harness.sweep.asked) == 1
+
+
 def test_an_upgrade_loses_nothing_that_lies_in_an_older_delay_queue(harness: Harness) -> None:
     """Break: a bridge is replaced by one that does not know the delay queue an event lies in. Symptom: none.
     Recovery: the broker moves it back when its time is over. Names were `….wait.…` in earlier versions; a changed

@@ -23,6 +23,10 @@ from tests.waiting import PATIENCE, until
 HELLO = Message(b"hello", "text/plain", "1")
 
 
+def unnoticed() -> None:
+    """For a test that loses nothing."""
+
+
 @contextmanager
 def running(connection: RecoveringConnection) -> Iterator[None]:
     connection.start()
@@ -35,7 +39,7 @@ def running(connection: RecoveringConnection) -> Iterator[None]:
 
 @pytest.fixture
 def publisher(harness: Harness) -> Iterator[Publisher]:
-    publisher = Publisher(harness.env["AMQP_URL"], harness.topology)
+    publisher = Publisher(harness.env["AMQP_URL"], harness.topology, unnoticed)
     with running(publisher):
         yield publisher
 
@@ -74,7 +78,7 @@ def test_a_message_the_broker_refuses_is_an_error(harness: Harness, publisher: P
 
 def test_a_broker_that_is_away_is_an_error_at_once(topology: Topology) -> None:
     """The error says what to look for, and keeps the URL's password to itself."""
-    publisher = Publisher(f"amqp://someone:s3cret@127.0.0.1:{reserve_port()}/", topology)
+    publisher = Publisher(f"amqp://someone:s3cret@127.0.0.1:{reserve_port()}/", topology, unnoticed)
     publisher.start()
     with pytest.raises(BrokerAway, match="AMQP_URL") as caught:
         publisher.publish(DIRECT, topology.parked, HELLO)
@@ -84,7 +88,7 @@ def test_a_broker_that_is_away_is_an_error_at_once(topology: Topology) -> None:
 
 def test_a_publish_cut_off_is_an_error_at_once(harness: Harness, topology: Topology, wire: Wire) -> None:
     """Break: the wire is cut. Symptom: the message counts as lost. Recovery: it connects again by itself."""
-    publisher = Publisher(harness.through(wire), topology)
+    publisher = Publisher(harness.through(wire), topology, unnoticed)
     with running(publisher):
         wire.cut()
         with pytest.raises(BrokerAway):
@@ -93,12 +97,29 @@ def test_a_publish_cut_off_is_an_error_at_once(harness: Harness, topology: Topol
         until(lambda: passes(publisher, topology))
 
 
+def test_work_queues_that_are_not_there_are_noticed_once(harness: Harness, topology: Topology, wire: Wire) -> None:
+    """Break: a work queue is gone when a connection opens. Recovery: it is made, and somebody is told."""
+    noticed: list[str] = []
+    publisher = Publisher(harness.through(wire), topology, lambda: noticed.append("lost"))
+    with running(publisher):
+        assert noticed == ["lost"]
+        for lost in ((), (harness.env["MP3_QUEUE"],), ()):
+            wire.cut()
+            until(lambda: not publisher.ready.is_set())
+            with harness.channel() as channel:
+                for queue in lost:
+                    channel.queue_delete(queue)
+            wire.restore()
+            until(lambda: passes(publisher, topology))
+    assert noticed == ["lost", "lost"]
+
+
 def test_an_ack_of_a_lost_channel_is_dropped(harness: Harness, topology: Topology, wire: Wire) -> None:
     """Break: the wire is cut between delivery and ack. Symptom: the message comes again. Recovery: the late ack of the
     first delivery leaves the new channel alone, and the second ack counts.
     """
     deliveries: SimpleQueue[Delivery] = SimpleQueue()
-    subscriber = Subscriber(harness.through(wire), topology)
+    subscriber = Subscriber(harness.through(wire), topology, unnoticed)
     subscriber.subscribe(topology.parked, 1, deliveries.put)
     with running(subscriber):
         harness.put(b"hello", topology.parked)
@@ -119,7 +140,7 @@ def test_an_ack_of_a_lost_channel_is_dropped(harness: Harness, topology: Topolog
 def test_a_paused_subscriber_can_still_ack(harness: Harness, topology: Topology) -> None:
     """It gets no more deliveries, and the ack of an earlier one is sent before the connection is closed."""
     deliveries: SimpleQueue[Delivery] = SimpleQueue()
-    subscriber = Subscriber(harness.env["AMQP_URL"], topology)
+    subscriber = Subscriber(harness.env["AMQP_URL"], topology, unnoticed)
     subscriber.subscribe(topology.parked, 1, deliveries.put)
     with running(subscriber):
         harness.put(b"hello", topology.parked)
@@ -137,7 +158,7 @@ def test_another_queue_by_that_name_is_explained(
     """Such as the classic queue that the original system declares: the log says what to do."""
     with harness.channel() as channel:
         channel.queue_declare(harness.env["VIDEO_QUEUE"], durable=True)
-    publisher = Publisher(harness.env["AMQP_URL"], topology)
+    publisher = Publisher(harness.env["AMQP_URL"], topology, unnoticed)
     with caplog.at_level(logging.WARNING, logger="events.bridge.broker"):
         publisher.start()
         until(lambda: [record for record in caplog.records if "delete or rename it" in str(vars(record).get("fields"))])

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from events import catalogue, clock
+from events.calls import NotAnswered
 from serving.environment import Environment, SettingsError
 from tests.waiting import PATIENCE, until
 
@@ -162,7 +163,7 @@ def test_the_next_time_is_the_next_multiple_within_the_hour(step: int, now: floa
 def test_a_function_is_called_at_once_and_at_its_times_and_never_twice_at_a_time(
     server: Server, started: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
-    """Times that pass during a call are left out, however long it takes."""
+    """Of the times that pass during a call one is made up for, however long it takes."""
 
     def answer() -> int:
         came = time.time()
@@ -197,7 +198,7 @@ def test_calls_go_on_where_one_is_not_answered(
 def test_one_call_ends_with_the_function_s_time_limit(server: Server) -> None:
     """A CronJob whose function is broken does not stand in the way of its next run."""
     server.answer = lambda: 500
-    with pytest.raises(clock.NotAnswered, match="the status is 500"):
+    with pytest.raises(NotAnswered, match="the status is 500"):
         clock.call_until_answered(clock.Scheduled("sweep", server.url, 0.1, step=60))
     assert len(server.requests) == 1
 

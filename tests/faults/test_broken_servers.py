@@ -1,6 +1,7 @@
 """Servers that die, restart, stall and lose, and wires that are cut. Docstrings name break, symptom and recovery."""
 
 import re
+import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -59,6 +60,18 @@ def test_a_connection_that_stalls_is_given_up_in_time(
     harness.until_swept(lambda: harness.is_told_once(job))
     harness.until_swept(lambda: not harness.sql("SELECT FROM jobs WHERE state IN ('queued', 'converting')"))
     harness.until_swept(lambda: not harness.orphans())
+
+
+def test_a_broker_that_has_lost_all_is_told_again(harness: Harness, upload: Upload) -> None:
+    """Break: RabbitMQ comes back without anything that it had. Symptom: nobody knows of the queued jobs any more.
+    Recovery: the bridge finds no queues and asks sweep, which nothing else calls here.
+    """
+    harness.lead("convert")
+    jobs = [upload(videos.bunny()) for _ in range(3)]
+    harness.rabbitmq.stop()
+    shutil.rmtree(harness.rabbitmq.directory / "state")
+    harness.heal()
+    until(lambda: all(harness.is_told_once(job) for job in jobs))
 
 
 def test_a_long_outage_of_postgres_fails_nobodys_job(harness: Harness, upload: Upload) -> None:

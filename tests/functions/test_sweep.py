@@ -1,8 +1,10 @@
 """Dead-letter and sweep: jobs that nobody finished, results that nobody announced, and what is no longer kept."""
 
+import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from threading import Timer
 from typing import Any
 from uuid import uuid4
 
@@ -36,8 +38,8 @@ def dead_letter(function: Function) -> FlaskClient:
 def sweep(function: Function) -> Callable[..., dict[str, int]]:
     """Runs it once, and gives the counts in its answer that are not 0."""
 
-    def run(**changes: str) -> dict[str, int]:
-        answer = function("sweep", **changes).post("/")
+    def run(path: str = "/", **changes: str) -> dict[str, int]:
+        answer = function("sweep", **changes).post(path)
         assert answer.status_code == 200
         return {did: count for did, count in answer.json.items() if count}
 
@@ -48,6 +50,11 @@ def sweep(function: Function) -> Callable[..., dict[str, int]]:
 def late(postgres: Database) -> Jobs:
     """The same jobs, for a worker whose leases have lapsed as soon as they are granted."""
     return Jobs(postgres, -1, 3)
+
+
+def in_seconds(seconds: int) -> str:
+    """The second of the minute that it will be then."""
+    return str(int(time.time() + seconds) % 60 or 60)
 
 
 def given_up(dead_letter: FlaskClient, job: Job) -> Any:
@@ -131,10 +138,10 @@ def test_what_nobody_was_told_of_is_told(
     assert announced == {(VIDEO_UPLOADED, queued.id, source), (AUDIO_CONVERTED, done.id, source)}
 
 
-def test_what_nobody_takes_waits_half_a_minute(
+def test_what_nobody_takes_is_due_again_in_a_second(
     sweep: Callable[..., dict[str, int]], add: Make, finish: Make, sink: harness.Function, sql: Sql
 ) -> None:
-    """The sink is asked once for each kind: a hundred timeouts would outlast the minute between two runs."""
+    """The sink is asked once for each kind, and only what was to be sent waits: the rest is left where it is."""
     sink.behave = harness.answers(503)
     for _ in range(3):
         add()
@@ -144,8 +151,33 @@ def test_what_nobody_takes_waits_half_a_minute(
     sql(due.format("notifications"))
     assert sweep() == {}
     assert len(sink.asked) == 2
-    waits = "SELECT hints, next_hint_at < now() + interval '31 seconds' FROM {}"
-    assert set(sql(waits.format("jobs WHERE state = 'queued'")) + sql(waits.format("notifications"))) == {(0, True)}
+    waits = (
+        "SELECT hints, next_hint_at > now() - interval '1 minute', next_hint_at < now() + interval '2 seconds' FROM {}"
+    )
+    for table in ("jobs WHERE state = 'queued'", "notifications"):
+        assert sql(waits.format(table)) == [(0, True, True)] * 3
+
+
+def test_what_a_broker_has_lost_is_sent_again_at_once(
+    sweep: Callable[..., dict[str, int]], add: Make, finish: Make, jobs: Jobs, sink: harness.Function, sql: Sql
+) -> None:
+    """What was sent since is not, nor what waits for something else."""
+    before, since, done = add(), add(), finish()
+    sql("UPDATE jobs SET next_hint_at = now() + interval '1 hour' WHERE id = %s", add().id)  # never sent
+    for job in (before, since):
+        jobs.note_hint(job)
+    sql("UPDATE jobs SET next_hint_at = next_hint_at - interval '10 seconds' WHERE id = %s", before.id)
+    sql("UPDATE notifications SET next_hint_at = next_hint_at - interval '10 seconds'")
+    assert sweep("/?lost=5") == {"jobs_announced": 1, "results_announced": 1}
+    assert [asked.event.job for asked in sink.asked] == [before.id, done.id]
+    assert sweep("/?lost=5") == {}
+    assert sweep("/?lost=0") == {"jobs_announced": 2, "results_announced": 1}
+
+
+@pytest.mark.parametrize("lost", ["", "-1", "nan", "1e3", "soon", "1" * 10])
+def test_a_time_that_is_none_is_refused(lost: str, function: Function) -> None:
+    answer = function("sweep").post(f"/?lost={lost}")
+    assert (answer.status_code, answer.json["field"]) == (400, "lost")
 
 
 def test_an_event_that_the_sink_refuses_keeps_no_other_back(
@@ -183,9 +215,28 @@ def test_what_is_owed_is_sent_soon_after_the_sink_is_back(
         add()
     sql("UPDATE jobs SET next_hint_at = now()")
     sink.behave = harness.answers(503, 503, 202)
-    assert sweep(SWEEP_SECONDS="9") == {"jobs_announced": 3}
+    assert sweep(SWEEP_UNTIL=in_seconds(9)) == {"jobs_announced": 3}
     assert len(sink.asked) == 5
     assert sql("SELECT count(*) FROM jobs WHERE next_hint_at < now() + interval '1 minute'") == [(0,)]
+
+
+def test_a_database_that_is_away_for_a_moment_ends_no_watch(
+    sweep: Callable[..., dict[str, int]], add: Make, sink: harness.Function, sql: Sql
+) -> None:
+    """What becomes due in the rest of the minute is sent all the same."""
+    first, second = add(), add()
+    for job, due in ((first, 4), (second, 8)):
+        sql("UPDATE jobs SET next_hint_at = now() + make_interval(secs => %s) WHERE id = %s", due, job.id)
+
+    def lose_a_table(request: harness.Request) -> harness.Answer:
+        if request.event.job == first.id:
+            sql("ALTER TABLE notifications RENAME TO elsewhere")
+            Timer(3, sql, ("ALTER TABLE elsewhere RENAME TO notifications",)).start()
+        return harness.Answer()
+
+    sink.behave = lose_a_table
+    assert sweep(SWEEP_UNTIL=in_seconds(14))["jobs_announced"] == 1
+    assert [asked.event.job for asked in sink.asked] == [first.id, second.id]
 
 
 def test_two_sweeps_at_once_tell_each_job_once(function: Function, add: Make, sink: harness.Function, sql: Sql) -> None:

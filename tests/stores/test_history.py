@@ -85,6 +85,7 @@ ASKED: dict[str, Any] = {
     "seconds": 60,
     "every": 600,
     "free": 5,
+    "lost": 0,
 }
 Explain = Callable[..., dict[str, Any]]
 

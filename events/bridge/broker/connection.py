@@ -9,7 +9,7 @@ from threading import Event, Thread
 from typing import Any, TypeVar
 
 import pika
-from pika.exceptions import AMQPError
+from pika.exceptions import AMQPError, ChannelClosedByBroker
 
 from events.bridge.broker.errors import BrokerAway, BrokerError, translated
 from events.bridge.topology import Topology
@@ -17,12 +17,14 @@ from serving.logs import fields
 
 T = TypeVar("T")
 PikaChannel = Any  # pika is untyped
+NoteLoss = Callable[[], None]  # called, in the connection's thread, when the broker has lost work queues
 
 # Seconds. The broker's URL may say otherwise, by its parameters `heartbeat` and `blocked_connection_timeout`.
 HEARTBEAT = 10  # every HEARTBEAT + 5 pika hangs up if nothing has arrived since its last look
 PATIENCE = 10  # for any answer of the broker; so long it may also hold publishing up when its memory or disk is short
 
 POLL_INTERVAL = 1  # seconds between two checks that every channel is open
+NOT_FOUND = 404  # AMQP 0-9-1, 1.2
 FIRST_PAUSE, LAST_PAUSE = 0.2, 1.0  # seconds between a lost connection and the next one; doubled while none opens
 
 log = logging.getLogger(__name__)
@@ -35,9 +37,10 @@ class RecoveringConnection:
     hand their work to it with `call` and `submit`.
     """
 
-    def __init__(self, url: str, topology: Topology, name: str) -> None:
+    def __init__(self, url: str, topology: Topology, name: str, note_loss: NoteLoss) -> None:
         self._parameters = parameters(url)
         self._topology = topology
+        self._note_loss = note_loss
         self._channels: Sequence[RecoveringChannel] = ()
         self._connection: Any = None
         self._unfinished: set[Future[Any]] = set()
@@ -120,8 +123,10 @@ class RecoveringConnection:
     def _connect_and_serve(self) -> None:
         self._connection = pika.BlockingConnection(self._parameters)
         while not self._closing.is_set():
-            for channel in self._channels:
-                channel.recover(self._connection, self._topology)
+            lost = [channel.recover(self._connection, self._topology) for channel in self._channels]
+            if any(lost):
+                log.warning("the broker has no work queues: they are made", extra=fields(connection=self._name))
+                self._note_loss()
             self.ready.set()
             self._connection.process_data_events(time_limit=POLL_INTERVAL)
 
@@ -144,19 +149,35 @@ class RecoveringChannel:
     consuming: bool = False  # whether set_up subscribes a consumer, without which the channel is of no use
     channel: PikaChannel = None
 
-    def recover(self, connection: Any, topology: Topology) -> None:
-        """Opens the channel on this connection, unless it is open and has its consumer."""
+    def recover(self, connection: Any, topology: Topology) -> bool:
+        """Opens the channel on this connection, unless it is open and has its consumer.
+
+        Whether work queues had to be made, because they are new or the broker has lost them.
+        """
         channel = self.channel
         if channel and channel.connection is connection and channel.is_open:
             if channel.consumer_tags or not self.consuming:
-                return
+                return False
             channel.close()
             # A queue that is declared too soon after it was deleted keeps its old consumers, which get nothing any more
             # (seen with RabbitMQ 3.10).
             connection.sleep(POLL_INTERVAL)
+        lost = not all(_has_queue(connection, name) for name in topology.work)
         self.channel = connection.channel()
         declare(self.channel, topology)
         self.set_up(self.channel)
+        return lost
+
+
+def _has_queue(connection: Any, queue: str) -> bool:
+    try:
+        with connection.channel() as channel:  # of its own, for the broker closes it where there is none
+            channel.queue_declare(queue, passive=True)
+    except ChannelClosedByBroker as error:
+        if error.reply_code != NOT_FOUND:
+            raise
+        return False
+    return True
 
 
 def declare(channel: PikaChannel, topology: Topology) -> None:

@@ -2,7 +2,7 @@
 
 from pika.exceptions import UnroutableError
 
-from events.bridge.broker.connection import POLL_INTERVAL, RecoveringChannel, RecoveringConnection
+from events.bridge.broker.connection import POLL_INTERVAL, NoteLoss, RecoveringChannel, RecoveringConnection
 from events.bridge.broker.message import Message
 from events.bridge.topology import Topology
 
@@ -14,8 +14,8 @@ class Publisher(RecoveringConnection):
     publish, and acks must not be held up by that.
     """
 
-    def __init__(self, url: str, topology: Topology, name: str = "publisher") -> None:
-        super().__init__(url, topology, name)
+    def __init__(self, url: str, topology: Topology, note_loss: NoteLoss) -> None:
+        super().__init__(url, topology, "publisher", note_loss)
         self._channel = RecoveringChannel(lambda channel: channel.confirm_delivery())
         self._channels = (self._channel,)
 

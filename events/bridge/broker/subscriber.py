@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from events.bridge.broker.connection import PikaChannel, RecoveringChannel, RecoveringConnection
+from events.bridge.broker.connection import NoteLoss, PikaChannel, RecoveringChannel, RecoveringConnection
 from events.bridge.broker.errors import BrokerAway
 from events.bridge.broker.message import Message
 from events.bridge.topology import Topology
@@ -45,8 +45,8 @@ class Delivery:
 class Subscriber(RecoveringConnection):
     """Consumes queues, each on a channel of its own, so that a channel that is closed stops no other queue."""
 
-    def __init__(self, url: str, topology: Topology, name: str = "subscriber") -> None:
-        super().__init__(url, topology, name)
+    def __init__(self, url: str, topology: Topology, note_loss: NoteLoss) -> None:
+        super().__init__(url, topology, "subscriber", note_loss)
         self._channels: list[RecoveringChannel] = []
 
     def subscribe(self, queue: str, prefetch: int, handle: Callable[[Delivery], None]) -> None:
