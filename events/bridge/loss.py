@@ -13,6 +13,7 @@ from threading import Thread
 from events.calls import Callee, NotAnswered, call
 from serving.logs import fields
 
+BOTH = 0.5  # seconds in which the bridge's other connection has noticed it too
 FIRST_PAUSE, LAST_PAUSE = 1.0, 30.0  # seconds before a function that did not answer is asked again; doubled each time
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ class Loss:
     def _run(self) -> None:
         while True:
             at = self._found.get()
+            time.sleep(BOTH)
             with suppress(Empty):
                 while True:  # the last loss includes those before it
                     at = self._found.get_nowait()

@@ -19,7 +19,7 @@ from serving.tracing import Identity
 
 # Only these names of a problem's `field` are logged: others may be text that a stranger made up.
 LOGGED_FIELDS = {
-    *("body", "cursor", "email", "fid", "file", "filename", "limit", "name", "password", "token", "username"),
+    *("body", "cursor", "email", "fid", "file", "filename", "limit", "lost", "name", "password", "token", "username"),
     *("Idempotency-Key", "part", "source", *options.NAMES),
 }
 NOWHERE = "there is nothing at this address"
