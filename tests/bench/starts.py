@@ -19,7 +19,7 @@ from emulator.functions import ROOT
 from emulator.ports import LOOPBACK, reserve_port
 from emulator.processes import Process, python
 from events import catalogue
-from tests.bench.table import Row, ratios
+from tests.bench.table import Row, in_turn
 
 CONF = "functions/runtime/gunicorn.conf.py"
 BIND = "import os; bind = os.environ['HOST'] + ':' + os.environ['PORT']"
@@ -43,14 +43,17 @@ PATIENCE = 60  # seconds
 
 
 def rows(directory: Path, rounds: int) -> Iterator[Row]:
+    """In each round all of them start in turn, after one that says hello."""
     directory.mkdir()
-    plain = hello(directory)
-    for function in catalogue.load():
-        environment = {**ENVIRONMENT, "FUNCTION_TARGET": function.target}
-        ours = partial(_start, directory, CONF, environment)
+    functions = catalogue.load()
+    ours = [
+        partial(_start, directory, CONF, {**ENVIRONMENT, "FUNCTION_TARGET": function.target}) for function in functions
+    ]
+    hellos, *starts = zip(*in_turn(rounds, partial(_start, directory, *hello(directory)), *ours), strict=True)
+    for function, taken in zip(functions, starts, strict=True):
         limit = 2.0 if function.image == "convert" else 1.3
-        what = f"{function.name}: cold start against a hello-world"
-        yield Row(what, ratios(rounds, partial(_start, directory, *plain), ours), at_most=limit)
+        times = [mine / plain for mine, plain in zip(taken, hellos, strict=True)]
+        yield Row(f"{function.name}: cold start against a hello-world", times, at_most=limit)
 
 
 def hello(directory: Path) -> tuple[str, dict[str, str]]:

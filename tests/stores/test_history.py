@@ -1,6 +1,6 @@
 """No query costs more because much was done long ago, or because much is waiting: each reads the rows that it is about.
 
-Each is carried out beside 200,000 jobs and 50,000 notifications, with 5,000 jobs queued, and its plan counts the rows,
+Each is carried out beside 500,000 jobs and 100,000 notifications, with 5,000 jobs queued, and its plan counts the rows,
 which must not depend on that. How long it takes beside 500,000 against an empty database, `make bench` measures.
 """
 
@@ -18,7 +18,7 @@ import pytest
 from functions.stores import postgres
 from tests.conftest import database_like
 
-JOBS, NOTIFICATIONS, QUEUED = 200_000, 50_000, 5_000
+JOBS, NOTIFICATIONS, QUEUED = 500_000, 100_000, 5_000
 BATCH = 100
 ADA = str(uuid4())
 # The last rows are the newest. Those that ended are kept, expired or deleted, with and without their files.
