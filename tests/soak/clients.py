@@ -16,6 +16,7 @@ import requests
 
 from tests import videos
 from tests.acceptance.person import Person
+from tests.bench.videos import long
 
 PATIENCE = 90  # seconds somebody tries again
 TRY_AGAIN = {408, 429, 503}
@@ -86,6 +87,7 @@ def make_samples(directory: Path) -> list[Sample]:
         videos.mp3(directory),
         videos.chaptered(directory),
         videos.long(directory, hours=1),
+        long(directory, 3),
     )
     text, empty = directory / "text.mp4", directory / "empty.mp4"
     text.write_text("This is no video.\n" * 1000, encoding="utf-8")

@@ -1,6 +1,8 @@
 """The soak: clients work while faults are made; then the faults stop, what is owed is done, and all is audited."""
 
+import re
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -22,9 +24,11 @@ SETTINGS = FAST | {
     "UPLOAD_SECONDS": "20",
     "ORPHAN_SECONDS": "40",  # more than any upload or conversion here takes, as it must be
     "ORPHAN_PASS_SECONDS": "5",
+    "CONVERT_CORES": "4",  # whatever the machine has: so long sound is encoded in pieces, also two at once
     "BRIDGE_DELAYS": "0.2 0.5 1 2 5",
 }
 OWED = "SELECT FROM jobs WHERE state IN ('queued', 'converting')"
+PIECES = re.compile(r'^videotomp3_parallel_encodings_total\{outcome="(\w+)"\} (\d+)', re.MULTILINE)
 UNTOLD = "SELECT FROM notifications WHERE state IN ('owed', 'claimed')"
 
 
@@ -34,6 +38,7 @@ class Soak:
         self._harness = Harness(directory / "system", settings=SETTINGS)
         self._chaos = Chaos(self._harness, seed)
         self._record = Record()
+        self._pieces: dict[tuple[int, str], int] = {}  # by the worker, which counts from 0 when it starts anew
         self._took = self._drained = 0.0
 
     def run(self, seconds: float, fewest: int = 0) -> Findings:
@@ -74,6 +79,10 @@ class Soak:
         yield "faults", sum(times for _, _, times in counted)
         for kind in sorted({kind for kind, _, _ in counted}):
             yield f"  {kind}", ", ".join(f"{whom} {times}" for its, whom, times in sorted(counted) if its == kind)
+        outcomes = Counter[str]()
+        for (_, outcome), times in self._pieces.items():
+            outcomes[outcome] += times
+        yield "sounds encoded in pieces, at least", ", ".join(f"{each} {times}" for each, times in outcomes.items())
         yield "jobs by end state", ", ".join(f"{state} {times}" for state, times in sorted(found.states.items()))
         for kind in ("lost", "doubled", "orphans", "untold", "surprises"):
             yield kind, len(getattr(found, kind))
@@ -85,6 +94,13 @@ class Soak:
             with suppress(psycopg2.Error, requests.RequestException):
                 self._harness.let_pass(60)
                 self._harness.sweep()
+                self._count_pieces()
+
+    def _count_pieces(self) -> None:
+        for worker in self._harness.functions["convert"]:
+            for process in worker.processes:
+                text = requests.get(f"{worker.url}_/metrics", timeout=2).text
+                self._pieces |= {(process.pid, outcome): int(times) for outcome, times in PIECES.findall(text)}
 
     def _drain(self) -> None:
         """Wait until nothing is owed and nothing orphaned, for at most six minutes: what is left then is a finding."""
