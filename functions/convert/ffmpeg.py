@@ -56,43 +56,49 @@ def run(command: list[str], folder: Path, seconds: float, tick: Callable[[float]
 
     Raises as run_all() does.
     """
-    [only] = run_all([command], folder, seconds, lambda done: tick(done[0]))
+    [only] = run_all([command], folder, seconds, lambda running: tick(running[0].done))
     return only
 
 
-def run_all(commands: list[list[str]], folder: Path, seconds: float, tick: Callable[[list[float]], None]) -> list[Run]:
-    """Runs all of them side by side to their ends, and calls `tick` as run() does, with what each has done.
+def run_all(
+    commands: list[list[str]],
+    folder: Path,
+    seconds: float,
+    tick: Callable[[list["Running"]], None],
+    beat: float = BEAT,
+) -> list[Run]:
+    """Runs all of them side by side to their ends, and calls `tick` every `beat` seconds, which may end some of them.
 
     They run in `folder` and are given the bare names of files there, because they may have no right to pass the folders
     above. Before any error is raised their process groups are killed. All of this happens in one thread, because the
     kernel kills the children when the thread that started them ends. Raises MediaError (timed_out) after `seconds`, and
     whatever `tick` raises.
     """
-    began = beat = time.monotonic()
+    began = ticked = time.monotonic()
     with ExitStack() as opened:
-        running = [opened.enter_context(_Running(command, folder)) for command in commands]
+        running = [opened.enter_context(Running(command, folder)) for command in commands]
         pipes = opened.enter_context(selectors.DefaultSelector())
         for each in running:
             for pipe, keep in each.pipes:
                 pipes.register(pipe, selectors.EVENT_READ, keep)
         while pipes.get_map():
-            for key, _ in pipes.select(max(0.0, beat + BEAT - time.monotonic())):
+            for key, _ in pipes.select(max(0.0, ticked + beat - time.monotonic())):
                 if data := os.read(key.fd, 65536):
                     key.data(data)
                 else:
                     pipes.unregister(key.fileobj)
-            if time.monotonic() >= beat + BEAT:
-                beat = time.monotonic()
-                tick([_read_progress(each.output) for each in running])
+            if time.monotonic() >= ticked + beat:
+                ticked = time.monotonic()
+                tick(running)
                 _check_time(began, seconds)
         return [each.end() for each in running]
 
 
-class _Running:
+class Running:
     """A process; with the block's end it has ended too, killed where an error leaves the block."""
 
     def __init__(self, command: list[str], folder: Path) -> None:
-        self.output = self._messages = b""
+        self._output = self._messages = b""
         self._process = subprocess.Popen(  # noqa: S603 - the words are ours, the paths too
             command,
             stdin=subprocess.DEVNULL,
@@ -112,15 +118,42 @@ class _Running:
 
     def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         if error:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+            self.kill()
         self._process.__exit__(None, None, None)
 
+    @property
+    def done(self) -> float:
+        """Seconds of output so far."""
+        return _read_progress(self._output)
+
+    @property
+    def status(self) -> int | None:
+        """Its exit status; None while it runs."""
+        return self._process.poll()
+
+    def pause(self) -> None:
+        """Lets it do nothing until `go_on`."""
+        self._send(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Ends a pause."""
+        self._send(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """Ends it, paused or not."""
+        self._send(signal.SIGKILL)
+
     def end(self) -> Run:
-        return Run(self._process.wait(), self._messages.decode(errors="replace"), self.output)
+        """Waits for its end."""
+        return Run(self._process.wait(), self._messages.decode(errors="replace"), self._output)
+
+    def _send(self, number: signal.Signals) -> None:
+        if self._process.poll() is None:  # its number may be another's once it was asked for the status
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, number)
 
     def _keep_output(self, data: bytes) -> None:
-        self.output = _last(self.output + data)
+        self._output = _last(self._output + data)
 
     def _keep_message(self, data: bytes) -> None:
         self._messages = _shorten(self._messages + data)

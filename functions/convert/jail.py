@@ -5,7 +5,7 @@ They see the files of one folder by their bare names, through the one demuxer th
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -85,34 +85,41 @@ class Jail:
         `tick` is called at least every ffmpeg.BEAT seconds with the seconds of output so far. What it raises, or the
         checkpoint, stops the work. Raises MediaError (timed_out, too_long, too_large).
         """
-        [run] = self.run_all([words], duration, tick and (lambda done: tick(done[0])), size=size, seconds=seconds)
+
+        def watch(running: list[ffmpeg.Running]) -> None:
+            note(running[0].done)
+
+        note = tick or (lambda _: self.checkpoint())
+        [run] = self.run_all([words], duration, watch, size=size, seconds=seconds)
+        if run.status == 0:
+            note(run.done)
         return run
 
     def run_all(
         self,
         each: list[list[str]],
         duration: float | None,
-        tick: Callable[[list[float]], None] | None = None,
+        tick: Callable[[list[ffmpeg.Running]], None],
         *,
         size: int = 0,
         seconds: float = float("inf"),
+        beat: float = ffmpeg.BEAT,
     ) -> list[ffmpeg.Run]:
-        """Runs several side by side over the same sound; `tick` is called with what each has done."""
+        """Runs several side by side over the same sound; `tick` is called every `beat` seconds, and may end them."""
         seconds = min(seconds, self.limits.seconds_for(duration))
 
-        def watch(done: list[float]) -> None:
-            if max(done) > self.limits.duration + 1:  # the header lied
-                raise MediaError(Reason.TOO_LONG, f"more than {self.limits.duration:.0f} s")
-            if tick:
-                tick(done)
-            else:
-                self.checkpoint()
+        def watch(running: list[ffmpeg.Running]) -> None:
+            self._check_length(running)
+            tick(running)
 
         front = [*_jail(self.limits, seconds, size), binary(), "-nostdin", "-hide_banner"]
-        runs = ffmpeg.run_all([[*front, *words] for words in each], self.folder, seconds, watch)
-        if all(run.status == 0 for run in runs):
-            watch([run.done for run in runs])
+        runs = ffmpeg.run_all([[*front, *words] for words in each], self.folder, seconds, watch, beat)
+        self._check_length(run for run in runs if run.status == 0)
         return runs
+
+    def _check_length(self, runs: Iterable[ffmpeg.Run | ffmpeg.Running]) -> None:
+        if any(run.done > self.limits.duration + 1 for run in runs):  # the header lied
+            raise MediaError(Reason.TOO_LONG, f"more than {self.limits.duration:.0f} s")
 
 
 def open_file(name: str, extent: Extent) -> list[str]:

@@ -18,37 +18,37 @@ PEAKS = 1000  # at most
 SHORTEST = 0.01  # seconds to a peak; sound of less than ten seconds has fewer of them
 UNKNOWN = 0.1  # seconds to a peak while nobody knows how long the sound is
 _MOST = 10 * PEAKS  # that are written down, however long the sound turns out to be
-_FILE = "peaks"
+FILE = "peaks"
 _LEVEL = re.compile(r"^lavfi\.astats\.Overall\.Peak_level=(\S+)$", re.MULTILINE)
 _SILENT = -120.0  # dBFS
 
 
-def branch(filters: Iterable[str], sample_rate: int, seconds: float | None, last: str = "") -> str:
+def branch(filters: Iterable[str], sample_rate: int, seconds: float | None, last: str = "", file: str = FILE) -> str:
     """A filter graph that passes sound through the filters to [audio], and writes down its peaks on the way.
 
     What is behind the filter `last`, if there is one, is not seen.
     """
     outputs = f"[all][seen];[all]{last}[audio]" if last else "[audio][seen]"
-    return f"{','.join(filters)},asplit{outputs};[seen]{_peaks(sample_rate, seconds)},anullsink"
+    return f"{','.join(filters)},asplit{outputs};[seen]{_peaks(sample_rate, seconds, file)},anullsink"
 
 
 def sink(filters: Iterable[str], sample_rate: int, seconds: float | None) -> str:
     """A chain of filters that only writes down the peaks."""
-    return ",".join((*filters, _peaks(sample_rate, seconds)))
+    return ",".join((*filters, _peaks(sample_rate, seconds, FILE)))
 
 
-def _peaks(sample_rate: int, seconds: float | None) -> str:
+def _peaks(sample_rate: int, seconds: float | None, file: str) -> str:
     samples = ceil(sample_rate * (max(SHORTEST, seconds / PEAKS) if seconds else UNKNOWN))
     return (
         f"atrim=end_sample={samples * _MOST},asetnsamples=n={samples}:p=0,"
         "astats=metadata=1:reset=1:measure_perchannel=none:measure_overall=Peak_level,"
-        f"ametadata=mode=print:key=lavfi.astats.Overall.Peak_level:file={_FILE}"
+        f"ametadata=mode=print:key=lavfi.astats.Overall.Peak_level:file={file}"
     )
 
 
 def read(folder: Path) -> bytes:
     """All the peaks that a run has written down: one byte each, 255 for full scale."""
-    file = folder / _FILE
+    file = folder / FILE
     if not file.exists():
         return b""
     levels = bytes(map(_amplitude, _LEVEL.findall(file.read_text(encoding="ascii"))))

@@ -17,7 +17,7 @@ from functions.convert import (
     waveform,
 )
 from functions.convert.description import Audio
-from functions.convert.ffmpeg import Run
+from functions.convert.ffmpeg import Run, Running
 from functions.convert.jail import open_by
 from functions.convert.loudness import Measured
 from functions.convert.parallel import encoders
@@ -51,7 +51,7 @@ class File:
     chapters: tuple[Chapter, ...]  # by the video's clock
     progress: tuple[float, float]  # how much of the work is done before it, and with it
     size: int  # bytes, at most
-    peaks: bool  # whether the waveform is to be made with it
+    peaks: str  # the file for the waveform that is made with it; "" for none
 
 
 @dataclass(frozen=True)
@@ -193,14 +193,14 @@ class Writer:
 
     def _whole(self, progress: tuple[float, float]) -> File:
         work = self._work
-        return File(work.target, work.span, self._tags, self._chapters, progress, work.jail.limits.size, peaks=True)
+        return File(work.target, work.span, self._tags, self._chapters, progress, work.jail.limits.size, waveform.FILE)
 
     def _part(self, plan: Plan, progress: tuple[float, float], size: int) -> File:
         title = self._tags.title or self._tags.album
         tags = replace(self._tags, title=plan.title, album=title, track=f"{plan.number}/{plan.count}")
         begun, ended = progress
         done = [begun + (ended - begun) * number / plan.count for number in (plan.number - 1, plan.number)]
-        return File(_PART, plan.span, tags, (), (done[0], done[1]), size, peaks=False)
+        return File(_PART, plan.span, tags, (), (done[0], done[1]), size, peaks="")
 
     def _encode_file(self, file: File, filters: tuple[str, ...]) -> Written:
         """A file whose sound has gaps is written a second time, with silence in their place.
@@ -216,8 +216,9 @@ class Writer:
         shaped = sound.shape(self._audio, self._options, file.span, seek=self._seek(file.span), fill=fill)
         chain = (*shaped.filters, *filters)
         count = encoders.count(self._options, self._length(file.span), self._work.cores)
-        run = self._encode_pieces(file, shaped, chain, count) if count > 1 else None
-        if run is None:
+        if count > 1:
+            run = self._encode_pieces(file, shaped, chain, count)
+        else:
             run = self._run(file, self._encoded(file, shaped, chain))
         damage.check_run(run, self._work.seen)
         self._interrupted |= damage.is_interrupted(run, self._work.seen)
@@ -225,34 +226,37 @@ class Writer:
         damage.check_length(run, written.seconds, self._work.seen, file.span)
         return run, written
 
-    def _encode_pieces(self, file: File, shaped: Sound, chain: tuple[str, ...], count: int) -> Run | None:
-        """The run that has heard all of the sound; None where that has to be encoded in one."""
+    def _encode_pieces(self, file: File, shaped: Sound, chain: tuple[str, ...], count: int) -> Run:
+        """The run that has heard all of the sound."""
         jail, length = self._work.jail, file.span.length(self._work.seen.duration)
         ticks, reached = self._ticks(file.progress, length), 0.0
 
-        def encoded(pieces: list[encoders.Piece]) -> list[Run]:
-            def tick(done: list[float]) -> None:
+        def encoded(pieces: list[encoders.Piece], steer: encoders.Steer) -> list[Run]:
+            def tick(running: list[Running]) -> None:
                 nonlocal reached
-                encoders.check_size(jail.folder, pieces, file.size)
-                reached = max(
-                    reached, sum(max(0.0, each - piece.begin) for each, piece in zip(done, pieces, strict=True))
-                )
+                steer(running)
+                done = (max(0.0, each.done - piece.begin) for each, piece in zip(running, pieces, strict=True))
+                reached = max(reached, sum(done))
                 ticks(reached)
 
-            files = [replace(file, name=piece.name, peaks=file.peaks and piece.hears_all) for piece in pieces]
+            files = [replace(file, name=piece.name, peaks=file.peaks and piece.peaks) for piece in pieces]
             words = [
-                self._encoded(each, shaped, chain, piece.filter) for each, piece in zip(files, pieces, strict=True)
+                [*self._encoded(each, shaped, chain, piece.filter), *arguments.WATCHED]
+                for each, piece in zip(files, pieces, strict=True)
             ]
             commands = [self._command(*each) for each in zip(files, words, strict=True)]
-            return jail.run_all(commands, length, tick, size=file.size)
+            return jail.run_all(commands, length, tick, size=file.size, beat=encoders.BEAT)
 
-        return encoders.encode(jail.folder, file.name, shaped, self._length(file.span) or 0.0, count, encoded)
+        run = encoders.encode(jail.folder, file.name, shaped, self._length(file.span) or 0.0, count, encoded)
+        ticks(run.done)
+        return run
 
     def _encoded(self, file: File, shaped: Sound, chain: tuple[str, ...], last: str = "") -> list[str]:
         """The words that encode the sound behind the filters of the chain, and the last one."""
         graph = f"{','.join((*chain, last) if last else chain)}[audio]"
         if file.peaks:
-            graph = waveform.branch(chain, shaped.sample_rate, file.span.length(self._work.seen.duration), last)
+            length = file.span.length(self._work.seen.duration)
+            graph = waveform.branch(chain, shaped.sample_rate, length, last, file.peaks)
         return arguments.encoded(self._audio, shaped, graph, self._options)
 
     def _seek(self, span: Span) -> float:

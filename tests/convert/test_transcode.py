@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -200,11 +201,9 @@ def test_every_run_is_jailed(shelf: Path, tmp_path: Path, monkeypatch: pytest.Mo
     commands: list[list[str]] = []
     run_all = ffmpeg.run_all
 
-    def noted(
-        each: list[list[str]], folder: Path, seconds: float, tick: Callable[[list[float]], None]
-    ) -> list[ffmpeg.Run]:
+    def noted(each: list[list[str]], *rest: Any) -> list[ffmpeg.Run]:
         commands.extend(each)
-        return run_all(each, folder, seconds, tick)
+        return run_all(each, *rest)
 
     monkeypatch.setattr(ffmpeg, "run_all", noted)
     (tmp_path / "video").write_bytes(videos.WHOLE["flv"](shelf).read_bytes())

@@ -1,4 +1,7 @@
-"""One MP3 by several encoders side by side: what each of them is given, and whether that pays.
+"""One MP3 by several encoders side by side: what each of them is given, and who of them makes it.
+
+The first one is that of a plain conversion. When it comes to where the next piece begins it pauses, until the others
+are done and all fit together. Where they do not it goes on, as if it had been alone: so little is lost by trying.
 
 Each reads the video from its front and passes its sound through all filters; then what is not its own is dropped. So
 whatever the state of a decoder, of a resampler or of a limiter is, it has come about as in a single run, and the last
@@ -11,16 +14,18 @@ another frame on; only if they all end alike does it not matter what the reservo
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from functions.convert import ffmpeg
+from functions.convert import ffmpeg, waveform
 from functions.convert.parallel import joints
+from functions.convert.parallel.layer3 import Unreadable
+from functions.convert.parallel.reservoir import Watch
 from functions.convert.sound import Sound
-from functions.model.media import MediaError, Reason
 from functions.model.options import Format, Options
 from functions.runtime import metrics
 
+BEAT = 0.1  # seconds from one look at the encoders to the next
 _MOST = 8
 _SHORTEST = 60.0  # seconds of sound for each piece: below that they gain less than they cost
 _RATIO = 0.8  # the length of each piece to the one before
@@ -35,15 +40,16 @@ class Piece:
     name: str  # of its file
     frame: int  # the first, in frames of the whole
     begin: float  # and in seconds
-    filter: str  # of ffmpeg: drops all other sound
-    hears_all: bool = False  # its waveform and its messages are those of the whole
+    filter: str = ""  # of ffmpeg: drops all other sound
+    peaks: str = ""  # the file for the waveform, where it hears all of the sound
 
 
-Encode = Callable[[list[Piece]], list[ffmpeg.Run]]
+Steer = Callable[[list[ffmpeg.Running]], None]
+Encode = Callable[[list[Piece], Steer], list[ffmpeg.Run]]
 
 
 class _Failed(Exception):
-    """An encoder ended with an error."""
+    """An encoder ended with an error, or too soon."""
 
 
 def count(options: Options, seconds: float | None, cores: int) -> int:
@@ -56,51 +62,105 @@ def count(options: Options, seconds: float | None, cores: int) -> int:
     return max(1, min(cores, _MOST, int((seconds or 0.0) / _SHORTEST)))
 
 
-def encode(folder: Path, name: str, sound: Sound, seconds: float, count: int, encoded: Encode) -> ffmpeg.Run | None:
-    """Makes the file of that name of so many pieces, each by `encoded`. Returns the run that heard all of the sound.
+def encode(folder: Path, name: str, sound: Sound, seconds: float, count: int, encoded: Encode) -> ffmpeg.Run:
+    """Makes the file of that name by several encoders, or by the first; a metric counts which. Nothing else is left.
 
-    None where they do not fit; a metric counts both. Nothing is left of the pieces. Raises what a run that failed says
-    of this machine, and what `encoded` raises.
+    `encoded` runs ffmpeg for each piece, and calls what steers them every BEAT seconds. Returns the run that heard all
+    of the sound, whose waveform is kept. Raises what `encoded` raises.
     """
     frames = seconds * sound.sample_rate / _samples(sound)
     shares = ((1 - _RATIO**at) / (1 - _RATIO**count) for at in range(1, count))
     pieces = cut(name, [int(frames * share) for share in shares], sound)
-    files = [folder / piece.name for piece in pieces]
-    tails: list[Piece] = []
-    run, outcome = None, "joined"
+    race = _Race(folder, pieces, sound, encoded)
     try:
-        run = _ended(encoded(pieces))[-1]
-        if joints.end_is_doubtful(files[-1]):
-            tails = _tails(name, pieces[-1].frame + joints.count(files[-1]), count, sound)
-            _ended(encoded(tails))
-            joints.compare_ends(files[-1], [folder / tail.name for tail in tails])
-        joints.join(files, [piece.frame for piece in pieces])
-        files[0].rename(folder / name)
-    except (_Failed, joints.Unjoined) as error:
-        run, outcome = None, "failed" if isinstance(error, _Failed) else "unjoined"
-        logging.getLogger("functions").warning("the sound is encoded once more, in one piece: %s", error)
+        runs = encoded(pieces, race.steer)
+        if race.outcome == "joined":
+            (folder / pieces[-1].peaks).replace(folder / waveform.FILE)
     finally:
-        for piece in (*pieces, *tails):
-            (folder / piece.name).unlink(missing_ok=True)
-    metrics.count_parallel(outcome)
-    return run
+        race.close()
+    metrics.count_parallel(race.outcome)
+    return runs[-1 if race.outcome == "joined" else 0]
 
 
-def check_size(folder: Path, pieces: list[Piece], size: int) -> None:
-    """Raises MediaError (too_large) where what is written so far has more bytes than the whole may have."""
-    files = (folder / piece.name for piece in pieces)
-    if sum(file.stat().st_size for file in files if file.exists()) > size:
-        raise MediaError(Reason.TOO_LARGE, "the limit for the audio is reached")
+class _Race:
+    """Between the first encoder and all of them together."""
+
+    def __init__(self, folder: Path, pieces: list[Piece], sound: Sound, encoded: Encode) -> None:
+        self._folder, self._pieces, self._sound, self._encoded = folder, pieces, sound, encoded
+        self._paths = [folder / piece.name for piece in pieces]
+        self._watches = [Watch(path, joints.WARM_UP) for path in self._paths[1:]]
+        joint = pieces[1].frame + joints.WARM_UP + joints.WINDOW + joints.TAIL
+        self._enough = joint * _samples(sound) / sound.sample_rate  # seconds that are wanted of the first
+        self._is_decided = False
+        self.outcome = "unjoined"
+
+    def steer(self, running: list[ffmpeg.Running]) -> None:
+        """Lets the first pause where the next begins, and decides who wins as soon as that can be known."""
+        if self._is_decided:
+            return
+        first, *others = running
+        try:
+            self._look(first, others)
+        except (_Failed, joints.Unjoined, Unreadable) as error:
+            self._is_decided, self.outcome = True, "failed" if isinstance(error, _Failed) else "unjoined"
+            logging.getLogger("functions").info("the sound is encoded in one piece: %s", error)
+            for each in others:
+                each.kill()
+            self._remove(self._paths[1:])
+            first.go_on()
+
+    def _look(self, first: ffmpeg.Running, others: list[ffmpeg.Running]) -> None:
+        if first.status is not None:
+            raise _Failed("the first came to an end")
+        if any(each.status for each in others):
+            raise _Failed("an encoder ended with an error")
+        if any(watch.is_doubtful() for watch in self._watches):
+            raise joints.Unjoined("loud sound may have been given other bits")
+        if first.done >= self._enough:
+            first.pause()
+            if all(each.status == 0 for each in others):
+                self._join()
+                first.kill()
+                self._is_decided, self.outcome = True, "joined"
+
+    def _join(self) -> None:
+        if any(watch.is_doubtful() for watch in self._watches):  # what has come since the encoder was seen at work
+            raise joints.Unjoined("loud sound may have been given other bits")
+        if joints.end_is_doubtful(self._paths[-1]):
+            self._compare_ends()
+        joints.join(self._paths, [piece.frame for piece in self._pieces])
+
+    def _compare_ends(self) -> None:
+        last = self._pieces[-1]
+        tails = _tails(last.name, last.frame + joints.count(self._paths[-1]), len(self._pieces), self._sound)
+        paths = [self._folder / tail.name for tail in tails]
+        try:
+            if any(run.status for run in self._encoded(tails, lambda _: None)):
+                raise _Failed("an encoder of the end ended with an error")
+            joints.compare_ends(self._paths[-1], paths)
+        finally:
+            self._remove(paths)
+
+    def close(self) -> None:
+        """Leaves nothing but the first piece, or the whole."""
+        for watch in self._watches:
+            watch.close()
+        self._remove([*self._paths[1:], self._folder / self._pieces[-1].peaks])
+
+    def _remove(self, paths: list[Path]) -> None:
+        for path in paths:
+            path.unlink(missing_ok=True)
 
 
 def cut(name: str, begins: list[int], sound: Sound) -> list[Piece]:
-    """The pieces, of which all but the first count from those frames on."""
-    starts = [0, *(frame - joints.WARM_UP for frame in begins)]
-    ends = [frame + joints.WINDOW + joints.TAIL for frame in begins]
+    """The pieces, of which all but the first count from those frames on; the first is the whole."""
+    starts = [frame - joints.WARM_UP for frame in begins]
+    ends = [*(frame + joints.WINDOW + joints.TAIL for frame in begins[1:]), None]
     parts = [
-        _piece(f"{name}.{at}", start, sound, end) for at, (start, end) in enumerate(zip(starts, ends, strict=False))
+        _piece(f"{name}.{at}", start, sound, end)
+        for at, (start, end) in enumerate(zip(starts, ends, strict=True), start=1)
     ]
-    return [*parts, _piece(f"{name}.{len(parts)}", starts[-1], sound, hears_all=True)]
+    return [Piece(name, 0, 0.0, peaks=waveform.FILE), *parts[:-1], replace(parts[-1], peaks=f"{waveform.FILE}.last")]
 
 
 def _tails(name: str, frames: int, count: int, sound: Sound) -> list[Piece]:
@@ -108,21 +168,13 @@ def _tails(name: str, frames: int, count: int, sound: Sound) -> list[Piece]:
     return [_piece(f"{name}.end{at}", max(0, start), sound) for at, start in enumerate(starts)]
 
 
-def _piece(name: str, frame: int, sound: Sound, end: int | None = None, *, hears_all: bool = False) -> Piece:
+def _piece(name: str, frame: int, sound: Sound, end: int | None = None) -> Piece:
     samples = _samples(sound)
     ending = "" if end is None else f":end_sample={end * samples}"
     trim = f"atrim=start_sample={frame * samples}{ending}"
-    return Piece(name, frame, frame * samples / sound.sample_rate, trim, hears_all)
+    return Piece(name, frame, frame * samples / sound.sample_rate, trim)
 
 
 def _samples(sound: Sound) -> int:
     """Of a frame."""
     return 1152 if sound.sample_rate >= _MPEG1 else 576
-
-
-def _ended(runs: list[ffmpeg.Run]) -> list[ffmpeg.Run]:
-    for run in runs:
-        if run.status:
-            error = ffmpeg.explain(run)
-            raise _Failed(str(error)) if isinstance(error, MediaError) else error
-    return runs

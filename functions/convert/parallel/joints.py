@@ -23,7 +23,7 @@ WINDOW = 24  # frames
 TAIL = 4  # frames behind the window that a piece has to be given, because the next frames change the last ones
 _BLOCK = 2**20  # bytes
 # Where the Xing header has what changes, from its four letters on (http://gabriel.mp3-tech.org/mp3infotag.html).
-_FRAMES, _BYTES, _SEEKS, _PADDING, _MUSIC_BYTES, _MUSIC_CRC, _TAG_CRC = 8, 12, 16, 142, 148, 152, 154
+_FRAMES, _BYTES, _SEEKS, _PADDING, _MUSIC_BYTES, _MUSIC_CRC, _TAG_CRC = 8, 12, 16, 141, 148, 152, 154
 _SEEK_POINTS = 100
 _SUMMED = 190  # bytes of its frame are in the tag's CRC, whatever they are; a shorter frame counts as followed by zeros
 
@@ -45,14 +45,14 @@ class _Joint:
 def join(paths: list[Path], starts: list[int]) -> None:
     """Appends all other pieces to the first, and makes its Xing header that of the whole.
 
-    `starts` are the frames of the whole that the pieces begin with. The others are emptied one after another, so that
-    the disk holds one of them twice at most. Raises Unjoined, before anything is changed, where they do not fit.
+    `starts` are the frames of the whole that the pieces begin with. The first piece may have been interrupted, with its
+    Xing header unfinished. The others are emptied one after another, so that the disk holds one of them twice at most.
+    Raises Unjoined, before anything is changed, where they do not fit.
     """
     with ExitStack() as opened:
         try:
-            pieces = [Frames(opened.enter_context(path.open("r+b"))) for path in paths]
+            pieces = [Frames(opened.enter_context(path.open("r+b")), whole=path != paths[0]) for path in paths]
             joints = [_find(*pair, *at) for pair, at in zip(pairwise(pieces), pairwise(starts), strict=True)]
-            _check(pieces[1:], joints)
         except Unreadable as error:
             raise Unjoined(str(error)) from error
         whole = _Whole(pieces[0])
@@ -80,19 +80,6 @@ def _find(before: Frames, after: Frames, start: int, next_start: int) -> _Joint:
     if joint := fitting or next(growing, None):
         return joint
     raise Unjoined("there is no room for the reservoir")
-
-
-def _check(pieces: list[Frames], joints: list[_Joint]) -> None:
-    """Raises Unjoined where a single encoder, whose reservoir holds other bits, might have gone on in another way.
-
-    It holds the same bits up to the first joint at which a piece goes on with more or fewer than the one before.
-    """
-    is_same = True
-    for piece, joint, following in zip(pieces, joints, [*joints[1:], None], strict=True):
-        is_same = is_same and not joint.missing
-        behind = following.frame - joint.start if following else len(piece)
-        if not is_same and Reservoir(piece).is_doubtful(joint.frame - joint.start, behind):
-            raise Unjoined("loud sound may have been given other bits")
 
 
 def count(path: Path) -> int:
@@ -160,7 +147,7 @@ class _Whole:
         piece.file.truncate(0)
 
     def finish(self, last: Frames) -> None:
-        """Writes into the Xing header what follows from all pieces; the padding is that of the last one."""
+        """Writes into the Xing header what follows from all pieces; delay and padding are those of the last one."""
         offsets, first = self._offsets, self._first
         frames, size = len(offsets) - 1, offsets[-1] - first.start
         header = bytearray(first.xing)
@@ -168,12 +155,13 @@ class _Whole:
         def put(at: int, value: bytes) -> None:
             header[first.front + at : first.front + at + len(value)] = value
 
-        at = first.front + _PADDING  # twelve bits of delay in front, and twelve of padding, which is the last piece's
+        sizes = {end - begin for begin, end in pairwise(offsets)}
+        put(0, b"Xing" if len(sizes) > 1 else b"Info")  # as ffmpeg has it, by whether the bitrate varies
         put(_FRAMES, frames.to_bytes(4))
         put(_BYTES, size.to_bytes(4))
         seeks = (offsets[frames * point // _SEEK_POINTS] - first.start for point in range(_SEEK_POINTS))
         put(_SEEKS, bytes(min(255, 256 * seek // size) for seek in seeks))
-        put(_PADDING, bytes((first.xing[at] & 0xF0 | last.xing[at] & 0x0F, last.xing[at + 1])))
+        put(_PADDING, last.xing[first.front + _PADDING :][:3])
         put(_MUSIC_BYTES, size.to_bytes(4))
         put(_MUSIC_CRC, self._crc(first.start + len(first.xing)).to_bytes(2))
         put(_TAG_CRC, bytes(2))

@@ -32,23 +32,34 @@ class Sound:
 class Frames:
     """The frames of an MP3, counted from 0 behind the one with its Xing header."""
 
-    def __init__(self, file: BinaryIO) -> None:
-        """Raises Unreadable where frames do not follow one another up to the end, or are not as many as it says."""
+    def __init__(self, file: BinaryIO, *, whole: bool = True) -> None:
+        """Raises Unreadable where there is no Xing header yet or, of a `whole` file, where frames do not follow one
+        another up to the end, or are not as many as it says.
+        """
         if (xing := find_xing_header(file)) is None:
             raise Unreadable("there is no Xing header")
         self.file = file
         self.hertz = xing.first.hertz
         self.start, self.xing = xing.start, self.read(xing.start, xing.first.length)  # of the frame with the header
-        with mmap(file.fileno(), 0, access=ACCESS_READ) as data:
-            self.offsets = _offsets(data, xing.start + xing.first.length)
-        if len(self) != xing.frames:
-            raise Unreadable(f"{len(self)} frames of {xing.frames}")
+        self._sizes: dict[bytes, int] = {}
+        self.offsets = array("Q", (xing.start + xing.first.length,))  # where each begins, and where the last one ends
+        end = self.grow()
+        if whole and (len(self) != xing.frames or self.offsets[-1] != end):
+            raise Unreadable(f"{len(self)} frames of {xing.frames}, and {end - self.offsets[-1]} bytes")
         self.is_mpeg1 = self.xing[1] >> 3 & 3 == _MPEG1
         self.channels = 1 if self.xing[3] >> 6 == _MONO else 2
         self.front = HEADER + ((17, 32) if self.is_mpeg1 else (9, 17))[self.channels - 1]  # bytes before the main data
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
+
+    def grow(self) -> int:
+        """Counts those that are in the file by now, and returns how long that is. Raises Unreadable."""
+        with mmap(self.file.fileno(), 0, access=ACCESS_READ) as data:
+            at = self.offsets[-1]
+            while at + HEADER <= len(data) and (at := at + self._size(data, at)) <= len(data):
+                self.offsets.append(at)
+            return len(data)
 
     def sound(self, at: int) -> Sound | None:
         """What a decoder is given for that frame; None where some of it lies before the first frame."""
@@ -99,6 +110,15 @@ class Frames:
         start = self.offsets[at] + self.front
         return self.read(start, self.offsets[at + 1] - start)
 
+    def _size(self, data: mmap, at: int) -> int:
+        head = data[at : at + 3]  # all that tells a frame's size
+        if (size := self._sizes.get(head)) is None:
+            frame = read_frame(data[at : at + HEADER])
+            if frame is None or not head[1] & 1:
+                raise Unreadable(f"no frame at byte {at}")
+            size = self._sizes[head] = frame.length
+        return size
+
     @property
     def _begin_bits(self) -> int:
         return 9 if self.is_mpeg1 else 8
@@ -109,22 +129,3 @@ class Frames:
 
     def _side(self, at: int) -> int:
         return int.from_bytes(self.read(self.offsets[at] + HEADER, self.front - HEADER))
-
-
-def _offsets(data: mmap, at: int) -> "array[int]":
-    """Where each frame begins, and where the last one ends."""
-    sizes: dict[bytes, int] = {}
-    offsets = array("Q")
-    while at < len(data):
-        offsets.append(at)
-        head = data[at : at + 3]  # all that tells a frame's size
-        if (size := sizes.get(head)) is None:
-            frame = read_frame(data[at : at + HEADER])
-            if frame is None or not head[1] & 1:
-                raise Unreadable(f"no frame at byte {at}")
-            size = sizes[head] = frame.length
-        at += size
-    if at != len(data):
-        raise Unreadable("its last frame is not whole")
-    offsets.append(at)
-    return offsets

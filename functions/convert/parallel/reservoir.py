@@ -8,6 +8,9 @@ The arithmetic is that of LAME 3.100: ResvFrameBegin and ResvMaxBits in reservoi
 VBR_new_prepare in quantize.c.
 """
 
+from pathlib import Path
+from typing import BinaryIO
+
 from functions.convert.parallel.layer3 import HEADER, Frames
 from functions.model.mpeg_audio import read_frame
 
@@ -43,7 +46,7 @@ class Reservoir:
         offsets = self._frames.offsets
         return any(
             self._is_short(at, eager=True)
-            for at in range(first, min(behind, len(self._frames) - LAST))
+            for at in range(first, behind)
             if offsets[at + 1] - offsets[at] >= self._large
         )
 
@@ -68,3 +71,37 @@ class Reservoir:
         if given > whole:
             limit = limit * whole // given
         return sum(parts) > (_DOUBTFUL if eager else _DOUBTFUL_END) * limit
+
+
+class Watch:
+    """Looks at the frames of an encoder that is at work, each of them once."""
+
+    def __init__(self, path: Path, first: int) -> None:
+        """Those before the frame `first` do not matter."""
+        self._path, self._next = path, first
+        self._opened: BinaryIO | None = None
+        self._frames: Frames | None = None
+
+    def is_doubtful(self) -> bool:
+        """Whether any that has come since the last look may have lacked bits, but for the last ones.
+
+        Raises layer3.Unreadable.
+        """
+        if self._frames is None:
+            self._frames = self._begin()
+        if self._frames is None:
+            return False
+        self._frames.grow()
+        first, self._next = self._next, max(self._next, len(self._frames) - LAST)
+        return Reservoir(self._frames).is_doubtful(first, self._next)
+
+    def close(self) -> None:
+        """Closes the file."""
+        if self._opened:
+            self._opened.close()
+
+    def _begin(self) -> Frames | None:
+        """None while nothing is written yet."""
+        if self._opened is None and self._path.exists():
+            self._opened = self._path.open("rb")
+        return Frames(self._opened, whole=False) if self._opened and self._path.stat().st_size else None
