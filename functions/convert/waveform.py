@@ -19,31 +19,53 @@ SHORTEST = 0.01  # seconds to a peak; sound of less than ten seconds has fewer o
 UNKNOWN = 0.1  # seconds to a peak while nobody knows how long the sound is
 _MOST = 10 * PEAKS  # that are written down, however long the sound turns out to be
 FILE = "peaks"
+_LINES = 2  # for each peak
 _LEVEL = re.compile(r"^lavfi\.astats\.Overall\.Peak_level=(\S+)$", re.MULTILINE)
 _SILENT = -120.0  # dBFS
 
 
-def branch(filters: Iterable[str], sample_rate: int, seconds: float | None, last: str = "", file: str = FILE) -> str:
+def branch(
+    filters: Iterable[str],
+    sample_rate: int,
+    seconds: float | None,
+    *,
+    last: str = "",
+    file: str = FILE,
+    skipped: int = 0,
+) -> str:
     """A filter graph that passes sound through the filters to [audio], and writes down its peaks on the way.
 
-    What is behind the filter `last`, if there is one, is not seen.
+    What is behind the filter `last`, if there is one, is not seen; nor are the first `skipped` peaks.
     """
     outputs = f"[all][seen];[all]{last}[audio]" if last else "[audio][seen]"
-    return f"{','.join(filters)},asplit{outputs};[seen]{_peaks(sample_rate, seconds, file)},anullsink"
+    return f"{','.join(filters)},asplit{outputs};[seen]{_peaks(sample_rate, seconds, file, skipped)},anullsink"
 
 
 def sink(filters: Iterable[str], sample_rate: int, seconds: float | None) -> str:
     """A chain of filters that only writes down the peaks."""
-    return ",".join((*filters, _peaks(sample_rate, seconds, FILE)))
+    return ",".join((*filters, _peaks(sample_rate, seconds)))
 
 
-def _peaks(sample_rate: int, seconds: float | None, file: str) -> str:
-    samples = ceil(sample_rate * (max(SHORTEST, seconds / PEAKS) if seconds else UNKNOWN))
+def samples(sample_rate: int, seconds: float | None) -> int:
+    """Of each peak of sound that is to be so long."""
+    return ceil(sample_rate * (max(SHORTEST, seconds / PEAKS) if seconds else UNKNOWN))
+
+
+def _peaks(sample_rate: int, seconds: float | None, file: str = FILE, skipped: int = 0) -> str:
+    each = samples(sample_rate, seconds)
     return (
-        f"atrim=end_sample={samples * _MOST},asetnsamples=n={samples}:p=0,"
+        f"atrim=start_sample={skipped * each}:end_sample={each * _MOST},asetnsamples=n={each}:p=0,"
         "astats=metadata=1:reset=1:measure_perchannel=none:measure_overall=Peak_level,"
-        f"ametadata=mode=print:key=lavfi.astats.Overall.Peak_level:file={file}"
+        f"ametadata=mode=print:key=lavfi.astats.Overall.Peak_level:direct=1:file={file}"
     )
+
+
+def append(folder: Path, file: str, skipped: int) -> None:
+    """Puts the peaks of that file behind so many of those that were written down before it, and in place of others."""
+    before, behind = folder / FILE, folder / file
+    lines = before.read_text(encoding="ascii").splitlines(keepends=True)[: _LINES * skipped]
+    before.write_text("".join(lines) + behind.read_text(encoding="ascii"), encoding="ascii")
+    behind.unlink()
 
 
 def read(folder: Path) -> bytes:

@@ -239,24 +239,47 @@ class Writer:
                 reached = max(reached, sum(done))
                 ticks(reached)
 
-            files = [replace(file, name=piece.name, peaks=file.peaks and piece.peaks) for piece in pieces]
-            words = [
-                [*self._encoded(each, shaped, chain, piece.filter), *arguments.WATCHED]
-                for each, piece in zip(files, pieces, strict=True)
-            ]
-            commands = [self._command(*each) for each in zip(files, words, strict=True)]
+            commands = [self._command_of(file, shaped, chain, piece) for piece in pieces]
             return jail.run_all(commands, length, tick, size=file.size, beat=encoders.BEAT)
 
-        run = encoders.encode(jail.folder, file.name, shaped, self._length(file.span) or 0.0, count, encoded)
+        whole = self._length(file.span) or 0.0
+        can_skip = self._has_exact_times(file, shaped, chain)
+        run, others = encoders.encode(
+            jail.folder, file.name, shaped, whole, count, file.size, encoded, can_skip=can_skip
+        )
+        for piece in others if file.peaks else ():
+            waveform.append(jail.folder, piece.peaks, self._skipped(file, shaped, piece))
         ticks(run.done)
         return run
 
-    def _encoded(self, file: File, shaped: Sound, chain: tuple[str, ...], last: str = "") -> list[str]:
+    def _command_of(self, file: File, shaped: Sound, chain: tuple[str, ...], piece: encoders.Piece) -> list[str]:
+        named = replace(file, name=piece.name, peaks=file.peaks and piece.peaks)
+        skipped = self._skipped(file, shaped, piece) if piece.peaks else 0
+        codec = self._encoded(named, shaped, chain, piece.filter, skipped)
+        return self._command(named, codec, seek=piece.skipped)
+
+    def _skipped(self, file: File, shaped: Sound, piece: encoders.Piece) -> int:
+        """How many peaks of the waveform come before that piece."""
+        each = waveform.samples(shaped.sample_rate, file.span.length(self._work.seen.duration))
+        return int(piece.begin * shaped.sample_rate) // each
+
+    def _has_exact_times(self, file: File, shaped: Sound, chain: tuple[str, ...]) -> bool:
+        """Whether to read from a whole second on is likely to give the same samples as to read all."""
+        audio = self._audio
+        return (
+            self._work.seen.container is Container.MP4
+            and audio.start == 0
+            and (file.span, chain, shaped.sample_rate) == (Span(), shaped.filters, audio.sample_rate)
+        )
+
+    def _encoded(
+        self, file: File, shaped: Sound, chain: tuple[str, ...], last: str = "", skipped: int = 0
+    ) -> list[str]:
         """The words that encode the sound behind the filters of the chain, and the last one."""
         graph = f"{','.join((*chain, last) if last else chain)}[audio]"
         if file.peaks:
             length = file.span.length(self._work.seen.duration)
-            graph = waveform.branch(chain, shaped.sample_rate, length, last, file.peaks)
+            graph = waveform.branch(chain, shaped.sample_rate, length, last=last, file=file.peaks, skipped=skipped)
         return arguments.encoded(self._audio, shaped, graph, self._options)
 
     def _seek(self, span: Span) -> float:
@@ -267,16 +290,16 @@ class Writer:
         """The words that open the video, from there on, or with its sound moved to the front by that many seconds."""
         work = self._work
         front = (*(("-ss", f"{seek:.6f}") if seek else ()), *(("-itsoffset", f"{-late:.6f}") if late > 0 else ()))
-        return [*arguments.TOLERATING, *front, *work.seen.opened(work.source)]
+        return [*arguments.READING, *front, *work.seen.opened(work.source)]
 
     def _run(self, file: File, codec: list[str], late: float = 0.0) -> Run:
         length = file.span.length(self._work.seen.duration)
         command = self._command(file, codec, late)
         return self._work.jail.run(command, length, self._ticks(file.progress, length), size=file.size)
 
-    def _command(self, file: File, codec: list[str], late: float = 0.0) -> list[str]:
+    def _command(self, file: File, codec: list[str], late: float = 0.0, seek: float = 0.0) -> list[str]:
         """What ffmpeg is told of the video, and of what is to be known of the audio beside its sound."""
-        words = [*arguments.REPORTING, *self._opened(self._seek(file.span), late)]
+        words = [*arguments.REPORTING, *self._opened(seek or self._seek(file.span), late)]
         tags, cover, inputs = self._described(file)
         return [*words, *inputs, *codec, *arguments.written(file.name, self._options, self._work.most, tags, cover)]
 

@@ -33,7 +33,7 @@ class Unjoined(Exception):
 
 
 @dataclass(frozen=True)
-class _Joint:
+class Joint:
     """Where one piece goes over into the next."""
 
     frame: int  # of the whole: the first that is the next piece's
@@ -42,26 +42,33 @@ class _Joint:
     missing: int  # bytes that the piece before has too few for them
 
 
-def join(paths: list[Path], starts: list[int]) -> None:
-    """Appends all other pieces to the first, and makes its Xing header that of the whole.
+def find(paths: list[Path], starts: list[int]) -> list[Joint]:
+    """Where the pieces go over into each other; `starts` are the frames of the whole that they begin with.
 
-    `starts` are the frames of the whole that the pieces begin with. The first piece may have been interrupted, with its
-    Xing header unfinished. The others are emptied one after another, so that the disk holds one of them twice at most.
-    Raises Unjoined, before anything is changed, where they do not fit.
+    The first one may still grow, and its Xing header be unfinished. Raises Unjoined where they do not fit.
     """
     with ExitStack() as opened:
         try:
-            pieces = [Frames(opened.enter_context(path.open("r+b")), whole=path != paths[0]) for path in paths]
-            joints = [_find(*pair, *at) for pair, at in zip(pairwise(pieces), pairwise(starts), strict=True)]
+            pieces = [Frames(opened.enter_context(path.open("rb")), whole=path != paths[0]) for path in paths]
+            return [_find(*pair, *at) for pair, at in zip(pairwise(pieces), pairwise(starts), strict=True)]
         except Unreadable as error:
             raise Unjoined(str(error)) from error
-        whole = _Whole(pieces[0])
-        for piece, joint in zip(pieces[1:], joints, strict=True):
+
+
+def join(paths: list[Path], joints: list[Joint]) -> None:
+    """Appends all other pieces to the first, which nobody writes any more, and makes its Xing header that of the whole.
+
+    The others are emptied one after another, so that the disk holds one of them twice at most.
+    """
+    with ExitStack() as opened:
+        first, *others = (Frames(opened.enter_context(path.open("r+b")), whole=path != paths[0]) for path in paths)
+        whole = _Whole(first)
+        for piece, joint in zip(others, joints, strict=True):
             whole.append(piece, joint)
-        whole.finish(pieces[-1])
+        whole.finish(others[-1])
 
 
-def _find(before: Frames, after: Frames, start: int, next_start: int) -> _Joint:
+def _find(before: Frames, after: Frames, start: int, next_start: int) -> Joint:
     """A joint at which the next piece takes as much from the frames before it as there is, or nearly so, but not more.
 
     Where there is none, one at which the last frame before it can be made larger.
@@ -74,7 +81,7 @@ def _find(before: Frames, after: Frames, start: int, next_start: int) -> _Joint:
         sound, main = after.sound(at), after.before(at)
         if sound is None or main is None or sound != before.sound(gap + at):
             raise Unjoined(f"frame {next_start + at} differs")
-        joints.append(_Joint(next_start + at, next_start, main, len(main) - before.begin(gap + at)))
+        joints.append(Joint(next_start + at, next_start, main, len(main) - before.begin(gap + at)))
     fitting = min((joint for joint in joints if joint.missing <= 0), key=lambda joint: -joint.missing, default=None)
     growing = (joint for joint in joints if _grown(_header(before, joint.frame - 1 - start), joint.missing))
     if joint := fitting or next(growing, None):
@@ -97,17 +104,18 @@ def end_is_doubtful(path: Path) -> bool:
         raise Unjoined(str(error)) from error
 
 
-def compare_ends(path: Path, tails: list[Path]) -> None:
-    """Raises Unjoined where the end is not the same in all tails, whose reservoirs hold different bits."""
+def are_ends_alike(path: Path, tails: list[Path]) -> bool:
+    """Whether the end is the same in all tails, whose reservoirs hold different bits."""
     try:
         with ExitStack() as opened:
             piece, *others = (Frames(opened.enter_context(each.open("rb"))) for each in (path, *tails))
-            for back in range(WINDOW, 0, -1):
-                sound = piece.sound(len(piece) - back)
-                if any(other.sound(len(other) - back) != sound for other in others):
-                    raise Unjoined("the end may have been given other bits")
-    except Unreadable as error:
-        raise Unjoined(str(error)) from error
+            return all(
+                other.sound(len(other) - back) == piece.sound(len(piece) - back)
+                for back in range(WINDOW, 0, -1)
+                for other in others
+            )
+    except Unreadable:
+        return False
 
 
 def _header(frames: Frames, at: int) -> bytes:
@@ -132,7 +140,7 @@ class _Whole:
         self._first, self._file = first, first.file
         self._offsets = first.offsets[:]
 
-    def append(self, piece: Frames, joint: _Joint) -> None:
+    def append(self, piece: Frames, joint: Joint) -> None:
         del self._offsets[joint.frame + 1 :]
         self._file.truncate(self._offsets[-1])
         if joint.missing > 0:

@@ -74,26 +74,30 @@ class Reservoir:
 
 
 class Watch:
-    """Looks at the frames of an encoder that is at work, each of them once."""
+    """Looks at the frames of an encoder that is at work, each of them once. Its methods raise layer3.Unreadable."""
 
-    def __init__(self, path: Path, first: int) -> None:
-        """Those before the frame `first` do not matter."""
+    def __init__(self, path: Path, first: int = 0) -> None:
+        """Those before the frame `first` are in no doubt."""
         self._path, self._next = path, first
         self._opened: BinaryIO | None = None
         self._frames: Frames | None = None
 
-    def is_doubtful(self) -> bool:
-        """Whether any that has come since the last look may have lacked bits, but for the last ones.
-
-        Raises layer3.Unreadable.
-        """
+    def count(self) -> int:
+        """How many are in the file by now."""
         if self._frames is None:
             self._frames = self._begin()
         if self._frames is None:
-            return False
+            return 0
         self._frames.grow()
-        first, self._next = self._next, max(self._next, len(self._frames) - LAST)
-        return Reservoir(self._frames).is_doubtful(first, self._next)
+        return len(self._frames)
+
+    def is_doubtful(self) -> bool:
+        """Whether any that has come since the last look may have lacked bits, but for the last ones."""
+        behind = self.count() - LAST
+        if self._frames is None or behind <= self._next:
+            return False
+        first, self._next = self._next, behind
+        return Reservoir(self._frames).is_doubtful(first, behind)
 
     def close(self) -> None:
         """Closes the file."""
