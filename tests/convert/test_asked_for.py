@@ -343,7 +343,7 @@ def test_a_video_is_split_by_its_chapters(shelf: Path, tmp_path: Path, convert: 
         ("Chapter 3", "Book", "A", 3, 3),
     ]
     assert [second_at(decode(tmp_path / part.filename), 0.05) for part in parts] == [0, 20, 41]
-    assert len(result.peaks) == pytest.approx(500, abs=10)
+    assert len(result.peaks) == pytest.approx(1000, abs=10)
 
 
 def test_a_video_without_chapters_is_not_split(shelf: Path, convert: Convert) -> None:
