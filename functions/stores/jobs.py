@@ -4,10 +4,11 @@ A method that returns None, or an empty list, moved nothing: the row was not in 
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import fields
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from functions.model.audio import Audio
@@ -17,6 +18,8 @@ from functions.model.options import Options
 from functions.model.source import Source
 from functions.stores.postgres import Database, NothingThere
 
+T = TypeVar("T")
+_SMALL = 2000  # characters
 TYPED = ("options", "state", "source", "facts")  # columns that are more than a plain value
 COLUMNS = tuple(field.name for field in fields(Job) if field.name not in TYPED)
 
@@ -187,17 +190,31 @@ def job(row: dict[str, Any]) -> Job:
         **columns,
         options=options(row["options"]),
         state=State(row["state"]),
-        source=row["source"] and Source.of(json.loads(row["source"])),
+        source=source(row["source"]),
         facts=facts(row["facts"]),
     )
 
 
 @lru_cache(maxsize=1024)
 def options(text: str) -> Options:
-    """The options of a row: most rows have the same, and there are many of them to a page."""
+    """The options of a row: most rows have the same."""
     return Options.of(json.loads(text))
 
 
-def facts(text: str | None) -> Audio | None:
-    """What a row knows of its audio."""
-    return Audio.of(json.loads(text)) if text else None
+def _remembered(of: Callable[[Any], T]) -> Callable[[str | None], T | None]:
+    """Reads what a row knows; whoever polls reads the same rows again and again.
+
+    What is long is not remembered: a video may have thousands of chapters.
+    """
+    remembered = lru_cache(maxsize=1024)(lambda text: of(json.loads(text)))
+
+    def read(text: str | None) -> T | None:
+        if not text:
+            return None
+        return remembered(text) if len(text) <= _SMALL else of(json.loads(text))
+
+    return read
+
+
+source = _remembered(Source.of)
+facts = _remembered(Audio.of)

@@ -68,6 +68,7 @@ class Stores:
                 cursor.execute(USERS)
                 for first in range(0, history, PIECE):
                     cursor.execute(JOBS, {"owner": str(self.owner), "first": first, "last": first + PIECE - 1})
+                self.expiry.add_up_counts()  # as sweep does every minute
                 cursor.execute("VACUUM ANALYZE")
 
     def convert(self) -> Any:
