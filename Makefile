@@ -34,7 +34,7 @@ quick-tests: .venv/dev
 
 test: .venv/dev ## run every test against real servers, then some on other Pythons; ARGS=--ff: what failed last comes first
 	$(BIN)/python -m emulator.packages browser
-	$(PYTEST) --cov --cov-report=term:skip-covered $(ARGS)
+	$(PYTEST) $(ARGS)
 	$(if $(ARGS),,$(MAKE) --no-print-directory other-pythons)
 
 coverage: .venv/dev ## the same tests, measured in every process that they start, which takes half as long again
@@ -49,6 +49,9 @@ ON_EVERY_PYTHON = tests/check tests/stores tests/functions tests/events/test_bri
     tests/acceptance/test_journey.py -k 'not one_command' \
     --ignore=tests/stores/test_history.py \
     $(addprefix --ignore=tests/check/test_,$(addsuffix .py,docs encodings layout platform_settings requirements))
+
+# Of one between the oldest and the newest: what needs no server.
+ON_3.12 = tests/check $(filter --ignore=tests/check/%,$(ON_EVERY_PYTHON))
 
 # Those that pyproject.toml promises, side by side.
 other-pythons: .venv/dev ## some of the tests on every other supported Python that is here
@@ -65,7 +68,7 @@ python-%:
 	echo "Python $*: $$python"
 	$(UV) venv --quiet --no-config --clear --python "$$python" .venv/$*
 	$(call install,.venv/$*/bin/python,dev)
-	.venv/$*/bin/python -m pytest -q --numprocesses=2 -o cache_dir=.venv/$*/pytest $(ON_EVERY_PYTHON)
+	.venv/$*/bin/python -m pytest -q --numprocesses=2 -o cache_dir=.venv/$*/pytest $(or $(ON_$*),$(ON_EVERY_PYTHON))
 
 bench: .venv/dev ## print how good it is, as ratios within one run
 	$(BIN)/python -m emulator.packages

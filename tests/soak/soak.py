@@ -82,7 +82,7 @@ class Soak:
         outcomes = Counter[str]()
         for (_, outcome), times in self._pieces.items():
             outcomes[outcome] += times
-        yield "sounds encoded in pieces, at least", ", ".join(f"{each} {times}" for each, times in outcomes.items())
+        yield "encoded in pieces, at least", ", ".join(f"{each} {times}" for each, times in outcomes.items())
         yield "jobs by end state", ", ".join(f"{state} {times}" for state, times in sorted(found.states.items()))
         for kind in ("lost", "doubled", "orphans", "untold", "surprises"):
             yield kind, len(getattr(found, kind))
