@@ -70,7 +70,7 @@ class Server(BaseApplication):  # type: ignore[misc] # gunicorn is untyped, so i
 
     def _connect(self, _worker: Any) -> None:
         # In the worker and not before: neither threads nor connections survive gunicorn's fork.
-        self._loss.start()
+        self._loss.start((self._publisher.ready, self._subscriber.ready))
         self._publisher.start()
         self._subscriber.start()
 

@@ -8,12 +8,11 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Event, Thread
 
 from events.calls import Callee, NotAnswered, call
 from serving.logs import fields
 
-BOTH = 0.5  # seconds in which the bridge's other connection has noticed it too
 FIRST_PAUSE, LAST_PAUSE = 1.0, 30.0  # seconds before a function that did not answer is asked again; doubled each time
 
 log = logging.getLogger(__name__)
@@ -26,18 +25,22 @@ class Loss:
         self._callees = tuple(callees)
         self._found: SimpleQueue[float] = SimpleQueue()
 
-    def start(self) -> None:
-        """Starts the thread; like those of the connections, it must not be made before a fork."""
-        Thread(target=self._run, name="loss", daemon=True).start()
+    def start(self, ready: Iterable[Event]) -> None:
+        """Starts the thread; like those of the connections, it must not be made before a fork.
+
+        It waits until all is `ready` that takes events: both connections have noticed the loss by then.
+        """
+        Thread(target=self._run, args=(tuple(ready),), name="loss", daemon=True).start()
 
     def note(self) -> None:
         """The broker had no queues just now, in a new installation or because it has lost them with all events."""
         self._found.put(time.monotonic())
 
-    def _run(self) -> None:
+    def _run(self, ready: tuple[Event, ...]) -> None:
         while True:
             at = self._found.get()
-            time.sleep(BOTH)
+            for each in ready:
+                each.wait()
             with suppress(Empty):
                 while True:  # the last loss includes those before it
                     at = self._found.get_nowait()
