@@ -68,7 +68,7 @@ python-%:
 	echo "Python $*: $$python"
 	$(UV) venv --quiet --no-config --clear --python "$$python" .venv/$*
 	$(call install,.venv/$*/bin/python,dev)
-	.venv/$*/bin/python -m pytest -q --numprocesses=2 -o cache_dir=.venv/$*/pytest $(or $(ON_$*),$(ON_EVERY_PYTHON))
+	.venv/$*/bin/python -m pytest -q --numprocesses=$(WORKERS) -o cache_dir=.venv/$*/pytest $(or $(ON_$*),$(ON_EVERY_PYTHON))
 
 bench: .venv/dev ## print how good it is, as ratios within one run
 	$(BIN)/python -m emulator.packages
