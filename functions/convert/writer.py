@@ -249,7 +249,7 @@ class Writer:
         )
         for piece in others if file.peaks else ():
             waveform.append(jail.folder, piece.peaks, self._skipped(file, shaped, piece))
-        ticks(run.done)
+        ticks(max(reached, run.done))
         return run
 
     def _command_of(self, file: File, shaped: Sound, chain: tuple[str, ...], piece: encoders.Piece) -> list[str]:

@@ -52,7 +52,7 @@ Encode = Callable[[list[Piece], Steer], list[ffmpeg.Run]]
 
 
 class _Failed(Exception):
-    """An encoder ended with an error, or too soon."""
+    """Another encoder than the first ended with an error."""
 
 
 def count(options: Options, seconds: float | None, cores: int) -> int:
@@ -78,6 +78,8 @@ def encode(
     frames = seconds * sound.sample_rate / _samples(sound)
     shares = ((1 - _RATIO**at) / (1 - _RATIO**count) for at in range(1, count))
     pieces = cut(name, [int(frames * share) for share in shares], sound)
+    for file in {name for piece in pieces for name in (piece.name, piece.peaks)}:
+        (folder / file).unlink(missing_ok=True)  # what an earlier attempt has left is none of their work
     race = _Race(folder, pieces, sound, most, encoded, can_skip)
     try:
         runs = encoded(pieces, race.steer)
@@ -119,7 +121,7 @@ class _Race:
 
     def _look(self, first: ffmpeg.Running, others: list[ffmpeg.Running]) -> None:
         if first.status is not None:
-            raise _Failed("the first came to an end")
+            raise joints.Unjoined("the first was done before the others")
         if any(each.status for each in others):
             raise _Failed("an encoder ended with an error")
         if any(watch.is_doubtful() for watch in self._watches):
