@@ -33,7 +33,7 @@ class Loss:
         Thread(target=self._run, args=(tuple(ready),), name="loss", daemon=True).start()
 
     def note(self) -> None:
-        """The broker had no queues just now, in a new installation or because it has lost them with all events."""
+        """Work queues were missing just now: the installation is new, or the broker has lost them with their events."""
         self._found.put(time.monotonic())
 
     def _run(self, ready: tuple[Event, ...]) -> None:

@@ -125,7 +125,7 @@ class RecoveringConnection:
         while not self._closing.is_set():
             lost = [channel.recover(self._connection, self._topology) for channel in self._channels]
             if any(lost):
-                log.warning("the broker has no work queues: they are made", extra=fields(connection=self._name))
+                log.warning("work queues were missing, and are made anew", extra=fields(connection=self._name))
                 self._note_loss()
             self.ready.set()
             self._connection.process_data_events(time_limit=POLL_INTERVAL)
