@@ -193,6 +193,17 @@ def test_an_event_that_the_sink_refuses_keeps_no_other_back(
     assert sql("SELECT id FROM jobs WHERE hints = 0") == [(refused,)]
 
 
+def test_a_result_that_nobody_waits_for_keeps_no_other_back(
+    sweep: Callable[..., dict[str, int]], finish: Make, sink: harness.Function, sql: Sql
+) -> None:
+    """A job may be deleted just as its result becomes owed."""
+    gone, done = finish(), finish()
+    sql("UPDATE jobs SET deleted_at = now() WHERE id = %s", gone.id)
+    sql("UPDATE notifications SET next_hint_at = now() - make_interval(secs => (job = %s)::integer)", gone.id)
+    assert sweep() == {"results_announced": 1}
+    assert [asked.event.job for asked in sink.asked] == [done.id]
+
+
 def test_a_backlog_is_worked_off_in_one_run(
     sweep: Callable[..., dict[str, int]], add: Make, finish: Make, sink: harness.Function, sql: Sql
 ) -> None:
