@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
+from typing import NoReturn
 
 from events import addresses, calls, catalogue
 from events.calls import Callee, NotAnswered
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str], environ: Mapping[str, str]) -> int | str:
         functions, level = read(Environment(environ), catalogue.load())
         logging.config.dictConfig(logs.configuration(level))
         if not options.once:
-            return f"calls to {call_for_ever(functions, options.touch)} have ended"
+            call_for_ever(functions, options.touch)
         call_until_answered(_find(functions, options.once))
     except SettingsError as error:
         return str(error)
@@ -91,19 +92,20 @@ def seconds_until_next(step: int, now: float) -> float:
     return min((passed // step + 1) * step, _HOUR) - passed
 
 
-def call_for_ever(functions: Iterable[Scheduled], touched: Path | None = None) -> str:
+def call_for_ever(functions: Iterable[Scheduled], touched: Path | None = None) -> NoReturn:
     """Call each function at once, since work may be owed from before, and then at its times.
 
     A function is never called while an earlier call to it is under way: of the times that pass meanwhile one is made up
     for afterwards. With `touched`, the file there that is named like the function is as old as its last answer.
 
-    Returns only where a bug has ended the calls to a function, with its name: a process that lived on without them
-    would look healthy to whoever starts it again when it ends.
+    Raises what ended the calls to a function, which is a bug: a process that lived on without them would look healthy
+    to whoever starts it again when it ends. Only the caller's thread prints it, because Python aborts where a thread
+    holds stderr while the process ends.
     """
-    ended: SimpleQueue[str] = SimpleQueue()
+    bugs: SimpleQueue[BaseException] = SimpleQueue()
     for function in functions:
-        Thread(target=_call_on_time, args=(function, touched, ended.put), name=function.name, daemon=True).start()
-    return ended.get()
+        Thread(target=_call_on_time, args=(function, touched, bugs.put), name=function.name, daemon=True).start()
+    raise bugs.get()
 
 
 def call_until_answered(function: Scheduled) -> None:
@@ -128,7 +130,7 @@ def call(function: Scheduled, *, timeout: float) -> None:
     log.info("called", extra=fields(function=function.name, status=status, seconds=round(time.monotonic() - began, 3)))
 
 
-def _call_on_time(function: Scheduled, touched: Path | None, end: Callable[[str], None]) -> None:
+def _call_on_time(function: Scheduled, touched: Path | None, report: Callable[[BaseException], None]) -> None:
     try:
         while True:
             due = time.time() + seconds_until_next(function.step, time.time())
@@ -141,8 +143,9 @@ def _call_on_time(function: Scheduled, touched: Path | None, end: Callable[[str]
                 if touched:
                     (touched / function.name).touch()
             time.sleep(max(0.0, due - time.time()))
-    finally:
-        end(function.name)
+    except BaseException as bug:
+        bug.add_note(f"The calls to {function.name} have ended.")
+        report(bug)
 
 
 def _find(functions: Iterable[Scheduled], name: str) -> Scheduled:

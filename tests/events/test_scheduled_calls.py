@@ -229,7 +229,8 @@ def test_it_ends_where_a_bug_ends_the_calls(server: Server, started: Callable[..
     process = started("--touch", "/dev/null", SWEEP_URL=server.url)
     _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
-    assert "calls to sweep have ended" in errors
+    assert "The calls to sweep have ended." in errors
+    assert errors.count("Traceback") == 1
 
 
 def test_its_log_is_lines_of_json(server: Server, started: Callable[..., subprocess.Popen[str]]) -> None:
