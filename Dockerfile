@@ -53,9 +53,8 @@ RUN PYTHONPATH=$(echo /light/lib/python3*/site-packages) pip install --no-deps -
 
 FROM light AS convert
 COPY --from=media /media /usr/local
-# If ffmpeg, ffprobe or the tools that set their limits were missing, every conversion would fail: the build had better fail.
-RUN command -v setpriv && command -v prlimit \
- && for program in $(python -c 'from functions.convert.jail import binary, ffprobe; print(binary(), ffprobe())'); do "$program" -version; done
+# If ffmpeg or ffprobe were missing, every conversion would fail: the build had better fail.
+RUN for program in $(python -c 'from functions.convert.jail import binary, ffprobe; print(binary(), ffprobe())'); do "$program" -version; done
 # Each conversion keeps its video and its MP3 below /tmp: mount a disk of its own there, with room for them, and not memory.
 # The next container on the same disk cannot use what a killed one has left, so it is removed at the start.
 CMD ["sh", "-c", "rm -rf /tmp/convert-* && exec gunicorn -c functions/runtime/gunicorn.conf.py 'functions_framework:create_app()'"]

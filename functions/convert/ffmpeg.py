@@ -26,8 +26,7 @@ _REASONS = (
 # Messages that mean that this machine failed and not the video. If a video's decoder is missing, ffmpeg complains about
 # the output file too, but in other words.
 _HOST_ERRORS = re.compile(
-    "^(setpriv|prlimit): |"
-    "Error opening output files?: (No such file|Permission denied|Read-only|Input/output|Too many open)",
+    "^sandbox: |Error opening output files?: (No such file|Permission denied|Read-only|Input/output|Too many open)",
     re.MULTILINE,
 )
 _KILL_SIGNALS = {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}

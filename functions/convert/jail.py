@@ -1,17 +1,21 @@
 """The jail in which ffmpeg and ffprobe open strangers' files: limits of time, memory and output, and no rights.
 
-They see the files of one folder by their bare names, through the one demuxer that sniffing has found.
+They see the files that their words name, in one folder and by their bare names, through the one demuxer that sniffing
+has found. The kernel keeps them from everything else (functions/convert/sandbox).
 """
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
 from functions.convert import ffmpeg
+from functions.convert.sandbox import launcher
 from functions.model.containers import Container, Extent
 from functions.model.media import MediaError, Reason
 
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
 _UNINDEXED = (Container.MPEG_TS, Container.MPEG_PS)
 _PATIENT = ("-probesize", "50000000", "-analyzeduration", "60000000")  # bytes and microseconds
 OPEN_FILES = 64  # at most, of one run
+_WRITTEN_BY_FILTER = re.compile(r"\bfile=([\w.-]+)")
 
 
 class Checkpoint(Protocol):
@@ -66,7 +71,7 @@ class Jail:
 
     def probe(self, words: list[str], seconds: float) -> ffmpeg.Run:
         """Runs ffprobe. Raises as run() does."""
-        command = [*_jail(self.limits, seconds, 0), ffprobe(), "-hide_banner", *words]
+        command = _jailed([ffprobe(), "-hide_banner", *words], self.limits, seconds, 0)
         return ffmpeg.run(command, self.folder, seconds, lambda _: self.checkpoint())
 
     def run(
@@ -112,8 +117,9 @@ class Jail:
             self._check_length(running)
             tick(running)
 
-        front = [*_jail(self.limits, seconds, size), binary(), "-nostdin", "-hide_banner"]
-        runs = ffmpeg.run_all([[*front, *words] for words in each], self.folder, seconds, watch, beat)
+        programs = [[binary(), "-nostdin", "-hide_banner", *words] for words in each]
+        commands = [_jailed(program, self.limits, seconds, size) for program in programs]
+        runs = ffmpeg.run_all(commands, self.folder, seconds, watch, beat)
         self._check_length(run for run in runs if run.status == 0)
         return runs
 
@@ -161,14 +167,22 @@ def ffprobe() -> str:
     return str(path)
 
 
-def _jail(limits: Limits, seconds: float, size: int) -> list[str]:
-    """The front of every command: stay within limits, die with our thread, have no rights and gain none.
-
-    The rights are dropped last, because a process that needs one to get through a closed directory
-    (emulator/privileges.py) has to find ffmpeg with it. `size` is the largest file that may be written, in bytes.
-    """
+def _jailed(program: list[str], limits: Limits, seconds: float, size: int) -> list[str]:
+    """The words that start the program in jail. `size` is the largest file that it may write, in bytes."""
     cpu = int(seconds * (os.cpu_count() or 1)) + 1
-    return [
-        *("prlimit", f"--as={limits.memory}", f"--cpu={cpu}:{cpu + 5}", f"--fsize={size}", "--core=0"),
-        *(f"--nofile={OPEN_FILES}", "--", "setpriv", "--pdeathsig", "KILL", "--no-new-privs", "--inh-caps=-all", "--"),
-    ]
+    bounds = {
+        "RLIMIT_AS": (limits.memory, limits.memory),
+        "RLIMIT_CPU": (cpu, cpu + 5),
+        "RLIMIT_FSIZE": (size, size),
+        "RLIMIT_NOFILE": (OPEN_FILES, OPEN_FILES),
+        "RLIMIT_CORE": (0, 0),
+    }
+    return launcher.command(program, bounds, *_files(program))
+
+
+def _files(words: list[str]) -> tuple[list[str], list[str]]:
+    """The files that these words read, and those that they write."""
+    named = [(word.rpartition("file:")[2], before == "-i") for before, word in pairwise(words) if "file:" in word]
+    written = [name for word in words for name in _WRITTEN_BY_FILTER.findall(word)]
+    read = [name for name, is_input in named if is_input]
+    return read, [*(name for name, is_input in named if not is_input), *written]

@@ -15,6 +15,7 @@ from events.sink import SinkUnavailable
 from functions.convert import conversion
 from functions.convert.cores import Cores
 from functions.convert.disk import Disk
+from functions.convert.sandbox import support
 from functions.model.errors import Unavailable
 from functions.runtime import announcement, wiring
 from serving import logs
@@ -30,13 +31,14 @@ def main() -> int:
     path = Path(os.environ.get("K_EVENT_PATH", EVENT_PATH), "event")
     try:
         services = wiring.Services("convert_jobsink")
+        support.close(services.settings.require_jail)
         job_id = envelope.from_http({"content-type": envelope.STRUCTURED}, path.read_bytes()).job
         disk, cores = Disk(services.settings.convert_disk_bytes), Cores(services.settings.convert_cores)
         job = conversion.convert(services, disk, cores, job_id)
         log.info("jobsink", extra=logs.fields(job=job_id, state=job.state if job else None))
         if job is not None:
             services.sink.send(announcement.result(job, services.source))
-    except (InvalidEvent, SettingsError, FileNotFoundError) as error:
+    except (InvalidEvent, SettingsError, FileNotFoundError, support.Incomplete) as error:
         log.error("jobsink: %s", error)  # noqa: TRY400 -- an operator needs the message, not a trace
         return 2
     except (Unavailable, SinkUnavailable) as error:

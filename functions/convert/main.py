@@ -5,14 +5,16 @@ from flask import Request, Response
 from functions.convert import conversion
 from functions.convert.cores import Cores
 from functions.convert.disk import Disk
+from functions.convert.sandbox import support
 from functions.runtime import announcement, web, wiring
 
 services = wiring.Services("convert")
 disk = Disk(services.settings.convert_disk_bytes)
 cores = Cores(services.settings.convert_cores, services.settings.concurrency)
+jail = support.close(services.settings.require_jail)
 
 
-@web.serves("POST", ready=services.ready)
+@web.serves("POST", ready=services.ready, detail={"jail": jail})
 def convert(request: Request) -> Response:
     event = web.event(request)
     with cores.conversion():

@@ -1,6 +1,6 @@
 """What a platform asks a function, below /_/: health, ready, stores and metrics. Our gateway passes none of it on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import flask
 from flask import Response
@@ -11,12 +11,18 @@ from functions.runtime import metrics, responses, routes
 from functions.runtime.readiness import Readiness
 
 
-def mount(app: flask.Flask, name: str, ready: Callable[[], None], counts: metrics.Counts | None) -> None:
-    """Adds these addresses to the application of the function of that name."""
+def mount(
+    app: flask.Flask,
+    name: str,
+    ready: Callable[[], None],
+    counts: metrics.Counts | None,
+    detail: Mapping[str, str],
+) -> None:
+    """Adds these addresses to the application of the function of that name. `detail` is told with its readiness."""
     readiness = Readiness(ready)
 
     def readiness_answer(trouble: Unavailable | None) -> Response:
-        return responses.problem(trouble) if trouble else responses.json({"function": name, "ready": True})
+        return responses.problem(trouble) if trouble else responses.json({"function": name, "ready": True, **detail})
 
     probes: dict[str, Callable[[], Response]] = {
         "health": lambda: responses.json({"function": name}),

@@ -15,6 +15,7 @@ from serving.environment import Environment
 KEYS = ("jwt_secret", "link_secret")  # HMAC keys: RFC 7518, 3.2 asks for at least as many bytes as the hash has
 KEY_BYTES = 32
 TRANSPORTS = ("smtp", "ses")
+JAILS = ("possible", "full")
 # What each function cannot do without. It is given nothing else: convert, which opens strangers' files, holds no key.
 NEEDS = {
     "register": ("database_url",),
@@ -65,6 +66,9 @@ class Settings:
     max_audio_bytes: int = 2 * GIB
     convert_disk_bytes: int = 0  # what the conversions of one instance may take of its disk; 0: all that is free
     convert_cores: int = 0  # that the conversions of one instance share; 0: all that its container may use
+    require_jail: str = field(
+        default="possible", metadata={"choices": JAILS}
+    )  # "full": no start where walls are missing
     convert_seconds: int = 570  # of the 600 that every platform gives one event
     mp3_quality: int = field(default=2, metadata={"bounds": (0, 9)})  # LAME's -V where an upload asks for none
     lease_seconds: int = 60

@@ -1,7 +1,7 @@
 """HTTP for every function: `serves` turns a handler into a function; the rest reads requests and makes answers."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, Protocol, cast
 from urllib.parse import parse_qsl
@@ -39,12 +39,14 @@ def serves(
     ready: Callable[[], None],
     counts: metrics.Counts | None = None,
     below: Routes | None = None,
+    detail: Mapping[str, str] | None = None,
 ) -> Callable[[Handler], Function]:
     """Turns a handler into a function with health, readiness, routes, problems, and one line in the log per request.
 
     `methods` are those of the function's root, and `below` has those of its other paths, in which <name> stands for any
     one segment; the function's `routes` holds both. `ready` asks every store and raises Unavailable if one is away.
-    `counts` counts rows for /_/metrics. The function's name is the handler's, with dashes.
+    `counts` counts rows for /_/metrics, and /_/ready tells `detail` too. The function's name is the handler's, with
+    dashes.
     """
     declared: Routes = {"/": methods, **(below or {})}
 
@@ -52,7 +54,7 @@ def serves(
         name = deployed_name(handler.__name__)
         if flask.has_app_context():  # loaded by the framework, and not by a test or a tool
             outcome.take_over(flask.current_app, name)
-            probes.mount(flask.current_app, name, ready, counts)
+            probes.mount(flask.current_app, name, ready, counts, detail or {})
 
         @wraps(handler)
         def function(request: Request) -> Response:

@@ -31,6 +31,7 @@ MAY_IMPORT = {
     **{f"functions.{name}": (*SHARED, f"functions.{name}") for name in FUNCTIONS},
     # An entry point besides gunicorn:
     "functions.convert.jobsink": (*SHARED, "events.envelope", "functions.convert", "serving"),
+    "functions.convert.sandbox": ("functions.convert.sandbox",),
     "functions.model": ("functions.model",),
     "functions.runtime": (
         "events.contract",

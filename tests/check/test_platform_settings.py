@@ -31,6 +31,7 @@ CHOSEN: dict[str, Any] = {  # something else than the default for everything tha
     "mongo_uri": "mongodb://set/videos",
     "mongo_mp3_uri": "mongodb://set/mp3s",
     "mail_transport": "ses",
+    "require_jail": "full",
     "smtp_starttls": True,
 }
 SET = {name.upper(): str(value) for name, value in CHOSEN.items()}

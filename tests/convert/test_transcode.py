@@ -197,7 +197,7 @@ def test_a_long_report_is_read_whole(shelf: Path) -> None:
 
 
 def test_every_run_is_jailed(shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The looks and the conversion: local files and one demuxer only, limits, no rights, and an end with its parent."""
+    """The looks and the conversion: local files and one demuxer only, limits, and the files that are meant."""
     commands: list[list[str]] = []
     run_all = ffmpeg.run_all
 
@@ -210,19 +210,18 @@ def test_every_run_is_jailed(shelf: Path, tmp_path: Path, monkeypatch: pytest.Mo
     here = jail(tmp_path, replace(LIMITS, size=1_000_000))
     transcode.transcode(here, "video", "audio", transcode.describe(here, "video", Container.FLV), Options())
     for command in commands:
-        setpriv = command.index("setpriv")
-        assert command[setpriv : setpriv + 6] == [
-            *("setpriv", "--pdeathsig", "KILL", "--no-new-privs", "--inh-caps=-all", "--"),
-        ]
-        assert "--as=1073741824" in command
+        assert "RLIMIT_AS=1073741824:1073741824" in command
+        assert [word for word in command if word.startswith("read=") and "/" not in word] == ["read=video"]
         opened = command.index("-i")
         assert command[opened - 6 : opened] == [
             *("-protocol_whitelist", "file", "-format_whitelist", "flv", "-f", "flv"),
         ]
     *looks, conversion = commands
     assert len(looks) == 2  # at the whole, and for the beginning of its sound
-    assert all("--fsize=0" in look for look in looks)
-    assert "--fsize=1000000" in conversion
+    assert all("RLIMIT_FSIZE=0:0" in look for look in looks)
+    assert not any(word.startswith("write=") for look in looks for word in look)
+    assert "RLIMIT_FSIZE=1000000:1000000" in conversion
+    assert [word for word in conversion if word.startswith("write=")] == ["write=audio", "write=peaks"]
     assert "-nostdin" in conversion
 
 
