@@ -33,9 +33,10 @@ TRANSIENT = (*REFUNDED, ffmpeg.Interrupted, Missing)  # a later try may succeed
 
 
 def convert(services: Services, disk: Disk, cores: Cores, job_id: UUID) -> Job | None:
-    """Converts the job and returns it, done or failed. If it has ended already, nothing is done again.
+    """Converts the job whose turn it is and returns it, done or failed.
 
-    None if nothing follows: another worker has the job, or it was cancelled or deleted. Raises Unavailable for trouble
+    Where none waits, it is the job of that id if that has ended already: nothing is done again. None if nothing
+    follows: another worker has the job, or it was cancelled or deleted. Raises Unavailable for trouble
     that may pass, after handing the job back.
     """
     claimed = services.jobs.claim(job_id)

@@ -20,6 +20,6 @@ def convert(request: Request) -> Response:
     with cores.conversion():
         job = conversion.convert(services, disk, cores, event.job)
     if job is None:
-        return web.nothing_follows("another worker holds the job, or it was cancelled or deleted")
-    web.note(state=job.state, reason=job.reason, tries=job.tries, fence=job.fence)
+        return web.nothing_follows("no job waits, and this one is another worker's, or was cancelled or deleted")
+    web.note(job=job.id, state=job.state, reason=job.reason, tries=job.tries, fence=job.fence)
     return web.reply(announcement.result(job, services.source))

@@ -86,7 +86,10 @@ class Jobs:
         return self._job("find_own_audio", fid=fid, owner=owner)
 
     def claim(self, id_: UUID) -> Job | None:
-        """The job under a new fence and lease, for one worker alone; it spends one try."""
+        """The job whose turn it is under a new fence and lease, for one worker alone; it spends one try.
+
+        That need not be the one of that id, whose event a worker was given: its own turn comes with another event.
+        """
         return self._job("claim_job", id=id_, lease=self.lease_seconds, max_tries=self._max_tries)
 
     def renew(self, claimed: Job, progress: float) -> bool:

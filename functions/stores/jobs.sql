@@ -9,14 +9,20 @@ now() + make_interval(secs => least(3600, 120 * 2 ^ least(hints, 10)))
 -- When the event of a row was sent last, by when it is due again.
 next_hint_at - make_interval(secs => least(3600, 120 * 2 ^ least(hints - 1, 10)))
 
+-- part: next_turn
+-- The turn of a job that an owner queues now (migrations/0008). Two that come at once may get the same one.
+greatest((SELECT turn FROM queue),
+         (SELECT max(turn) FROM jobs WHERE owner = %(owner)s AND turn IS NOT NULL)
+         + (SELECT 1 / share FROM users WHERE id = %(owner)s))
+
 -- name: add_job
 -- Adds a queued job; nothing where the owner used that idempotency key before. Upload sends the first event itself: sweep sends
 -- it only if upload has not noted within 3 seconds that it did.
 WITH added AS (
     INSERT INTO jobs (id, owner, fid, filename, container, video, video_size, video_sha256, idempotency_key,
-                      options, next_hint_at, traceparent, correlationid)
+                      options, next_hint_at, traceparent, correlationid, turn)
     VALUES (%(id)s, %(owner)s, %(fid)s, %(filename)s, %(container)s, %(video)s, %(video_size)s, %(video_sha256)s, %(idempotency_key)s,
-            %(options)s, now() + interval '3 seconds', %(traceparent)s, %(correlationid)s)
+            %(options)s, now() + interval '3 seconds', %(traceparent)s, %(correlationid)s, {next_turn})
     ON CONFLICT (owner, idempotency_key) DO NOTHING
     RETURNING *
 ), covered AS (
@@ -38,9 +44,9 @@ WITH kept AS (
     FOR UPDATE
 ), added AS (
     INSERT INTO jobs (id, owner, fid, filename, container, video, video_size, video_sha256, source, origin, idempotency_key,
-                      options, next_hint_at, traceparent, correlationid)
+                      options, next_hint_at, traceparent, correlationid, turn)
     SELECT %(id)s, owner, %(id)s, filename, container, video, video_size, video_sha256, source, id, %(idempotency_key)s,
-           %(options)s, now() + interval '3 seconds', %(traceparent)s, %(correlationid)s
+           %(options)s, now() + interval '3 seconds', %(traceparent)s, %(correlationid)s, {next_turn}
     FROM kept
     ON CONFLICT (owner, idempotency_key) DO NOTHING
     RETURNING *
@@ -91,13 +97,28 @@ SELECT * FROM jobs WHERE fid = %(fid)s AND owner = %(owner)s AND deleted_at IS N
 -- Finds the job of an audio file's public id for whoever holds a signed link to it.
 SELECT * FROM jobs WHERE fid = %(fid)s AND deleted_at IS NULL;
 
+-- part: claimable
+-- What a queued job needs to be converted.
+tries < %(max_tries)s AND video IS NOT NULL AND deleted_at IS NULL
+
 -- name: claim_job
--- Leases a queued job to one worker. The fence rises, so that whoever claimed the job before can no longer write to it.
-UPDATE jobs
-SET state = 'converting', fence = fence + 1, tries = tries + 1, progress = 0, started_at = now(),
-    lease_until = now() + make_interval(secs => %(lease)s)
-WHERE id = %(id)s AND state = 'queued' AND tries < %(max_tries)s AND video IS NOT NULL AND deleted_at IS NULL
-RETURNING *;
+-- Leases a queued job to one worker: that of the event where it has no turn, or else the one whose turn it is. There are as many
+-- events as jobs, so each job gets one. The fence rises, so that whoever claimed the job before can no longer write to it.
+WITH own AS (
+    SELECT id FROM jobs WHERE id = %(id)s AND turn IS NULL AND state = 'queued' AND {claimable} FOR UPDATE SKIP LOCKED
+), next AS (
+    SELECT id FROM jobs WHERE turn IS NOT NULL AND state = 'queued' AND {claimable}
+    ORDER BY turn, queued_at LIMIT 1 FOR UPDATE SKIP LOCKED
+), claimed AS (
+    UPDATE jobs
+    SET state = 'converting', fence = fence + 1, tries = tries + 1, progress = 0, started_at = now(),
+        lease_until = now() + make_interval(secs => %(lease)s)
+    WHERE id = coalesce((SELECT id FROM own), (SELECT id FROM next))
+    RETURNING *
+), served AS (
+    UPDATE queue SET turn = claimed.turn FROM claimed WHERE claimed.turn > queue.turn
+)
+SELECT * FROM claimed;
 
 -- name: renew_lease
 -- Prolongs a worker's lease and notes its progress; renewals that arrive out of order do not turn the progress back.
@@ -135,10 +156,10 @@ WITH ended AS (
 SELECT * FROM ended;
 
 -- name: hand_back_job
--- Queues a job that its worker could not go on with. Trouble that is not the job's own refunds the try, so that an outage fails
+-- Queues a job that its worker could not go on with. It waits for its own event. Trouble that is not the job's own refunds the try, so that an outage fails
 -- nobody's job. A job that is handed back each time (the disk is full) is announced after 30, 60, 120 … and at most 600 seconds.
 UPDATE jobs
-SET state = 'queued', lease_until = NULL, tries = tries - %(refund)s, last_error = %(last_error)s,
+SET state = 'queued', turn = NULL, lease_until = NULL, tries = tries - %(refund)s, last_error = %(last_error)s,
     next_hint_at = now() + make_interval(secs => least(600, 30 * 2 ^ least(hints, 10)))
 WHERE id = %(id)s AND fence = %(fence)s AND state = 'converting'
 RETURNING id;
@@ -162,7 +183,7 @@ SELECT * FROM ended;
 -- Queues jobs whose worker let its lease lapse. The generation rises, so that what is sent next is a new event and not the repeat
 -- of one that somebody may have answered already.
 UPDATE jobs
-SET state = 'queued', lease_until = NULL, generation = generation + 1, hints = 0, next_hint_at = now(),
+SET state = 'queued', turn = NULL, lease_until = NULL, generation = generation + 1, hints = 0, next_hint_at = now(),
     last_error = 'the worker was lost'
 WHERE id IN (
     SELECT id FROM jobs WHERE state = 'converting' AND lease_until < now() AND tries < %(max_tries)s
@@ -192,9 +213,13 @@ WHERE id IN (
     ORDER BY next_hint_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED)
 RETURNING id;
 
+-- part: kept_turn
+-- A turn that was not taken does not count.
+CASE WHEN state = 'queued' THEN NULL ELSE turn END
+
 -- name: cancel_job
 -- Stops a job that has not ended; its worker finds its lease gone when it next renews it.
-UPDATE jobs SET state = 'cancelled', lease_until = NULL, finished_at = now()
+UPDATE jobs SET state = 'cancelled', turn = {kept_turn}, lease_until = NULL, finished_at = now()
 WHERE id = %(id)s AND owner = %(owner)s AND state IN ('queued', 'converting') AND deleted_at IS NULL
 RETURNING *;
 
@@ -204,7 +229,7 @@ RETURNING *;
 -- the very moment of the deletion may stay owed: nobody is sent it, for claim_notification passes over hidden jobs.
 WITH hidden AS (
     UPDATE jobs
-    SET deleted_at = coalesce(deleted_at, now()), idempotency_key = NULL, lease_until = NULL,
+    SET deleted_at = coalesce(deleted_at, now()), idempotency_key = NULL, turn = {kept_turn}, lease_until = NULL,
         state = CASE WHEN state IN ('queued', 'converting') THEN 'cancelled' ELSE state END,
         finished_at = coalesce(finished_at, now())
     WHERE id = %(id)s AND owner = %(owner)s
@@ -220,7 +245,7 @@ SELECT id FROM hidden;
 -- owed. The first event goes out with this request, as in add_job.
 WITH retried AS (
     UPDATE jobs
-    SET state = 'queued', generation = generation + 1, tries = 0, hints = 0, next_hint_at = now() + interval '3 seconds',
+    SET state = 'queued', turn = {next_turn}, generation = generation + 1, tries = 0, hints = 0, next_hint_at = now() + interval '3 seconds',
         reason = NULL, detail = NULL, last_error = NULL, progress = 0, queued_at = now(), started_at = NULL, finished_at = NULL
     WHERE id = %(id)s AND owner = %(owner)s AND state IN ('failed', 'cancelled') AND video IS NOT NULL AND deleted_at IS NULL
     RETURNING *

@@ -192,6 +192,18 @@ def test_nothing_follows_while_another_holds_the_job(client: FlaskClient, add: M
     assert state(sql) == State.CONVERTING
 
 
+def test_an_event_brings_on_the_job_whose_turn_it_is(
+    client: FlaskClient, video: bytes, add: Make, jobs: Jobs, eve: Person
+) -> None:
+    """Eve's one video is not behind all of Ada's; her own event then brings on what is left."""
+    first, *backlog = [add(video) for _ in range(3)]
+    assert replied(tell(client, first)).job == first.id
+    hers = add(video, owner=eve.id)
+    assert [replied(tell(client, job)).job for job in (*backlog, hers)] == [hers.id, backlog[0].id, backlog[1].id]
+    assert replied(tell(client, hers)).job == hers.id  # nothing waits, so this is a doubled event
+    assert {current(jobs, job).tries for job in (first, *backlog, hers)} == {1}
+
+
 @pytest.mark.parametrize("end", ["cancelled", "deleted"])
 def test_nothing_follows_for_what_its_owner_gave_up(
     end: str, client: FlaskClient, add: Make, finish: Make, jobs: Jobs, ada: Person

@@ -15,6 +15,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from events import catalogue
+from functions.convert.sandbox import landlock, seccomp, support
 from functions.runtime.settings import NEEDS
 from tests.events.harness import uploaded
 from tests.functions.harness import FUNCTIONS, PROBLEM, Person, Served, deliver, problem, routes
@@ -41,6 +42,7 @@ ADDRESSES = {
     "account": {"/": {"GET", "PATCH"}},
     **{name: {"/": {"POST"}} for name in ("register", "login", "upload", *EVENT_FUNCTIONS, "sweep")},
 }
+READY = {"convert": {"jail": support.missing(landlock.abi(), filtered=seccomp.here() is not None) or "full"}}
 INNER = {f"/_/{what}": {"GET"} for what in ("health", "ready", "stores", "metrics")}
 AWAY = {
     "DATABASE_URL": "postgresql://127.0.0.1:1/app",
@@ -54,7 +56,7 @@ DRIVERS = ("psycopg2", "pymongo", "boto3", "moviepy", "numpy", "urllib3", "fastj
 def test_it_is_ready_where_its_stores_are(name: str, function: Function) -> None:
     """The answer names the function as template.yml does."""
     answer = function(name).get("/_/ready")
-    assert (answer.status_code, answer.json) == (200, {"function": NAMES[name], "ready": True})
+    assert (answer.status_code, answer.json) == (200, {"function": NAMES[name], "ready": True} | READY.get(name, {}))
 
 
 @pytest.mark.parametrize("name", [name for name in ALL if "database_url" in NEEDS[name]])

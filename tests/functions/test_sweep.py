@@ -129,7 +129,7 @@ def test_what_nobody_was_told_of_is_told(
     sweep: Callable[..., dict[str, int]], add: Make, finish: Make, sink: harness.Function, sql: Sql
 ) -> None:
     """A queued job whose event was lost, and a finished one whose reply was."""
-    queued, done = add(), finish()
+    done, queued = finish(), add()
     sql("UPDATE jobs SET next_hint_at = now() WHERE state = 'queued'")
     sql("UPDATE notifications SET next_hint_at = now()")
     assert sweep() == {"jobs_announced": 1, "results_announced": 1}
@@ -143,9 +143,9 @@ def test_what_nobody_takes_is_due_again_in_a_second(
 ) -> None:
     """The sink is asked once for each kind, and only what was to be sent waits: the rest is left where it is."""
     sink.behave = harness.answers(503)
-    for _ in range(3):
-        add()
-        finish()
+    for make in (finish, add):
+        for _ in range(3):
+            make()
     due = "UPDATE {} SET next_hint_at = now()"
     sql(due.format("jobs"))
     sql(due.format("notifications"))
@@ -162,7 +162,7 @@ def test_what_a_broker_has_lost_is_sent_again_at_once(
     sweep: Callable[..., dict[str, int]], add: Make, finish: Make, jobs: Jobs, sink: harness.Function, sql: Sql
 ) -> None:
     """What was sent since is not, nor what waits for something else."""
-    before, since, done = add(), add(), finish()
+    done, before, since = finish(), add(), add()
     sql("UPDATE jobs SET next_hint_at = now() + interval '1 hour' WHERE id = %s", add().id)  # never sent
     for job in (before, since):
         jobs.note_hint(job)

@@ -108,7 +108,9 @@ def sandboxed(program: list[str], *without: str) -> list[str]:
 
 
 def outcomes(place: Place, words: list[str]) -> dict[str, str]:
-    run = subprocess.run(words, cwd=place.folder, capture_output=True, encoding="utf-8", check=True, env={"LC_ALL": "C"})
+    run = subprocess.run(
+        words, cwd=place.folder, capture_output=True, encoding="utf-8", check=True, env={"LC_ALL": "C"}
+    )
     assert run.stderr == ""
     return dict(line.split(" ", 1) for line in run.stdout.splitlines())
 

@@ -29,17 +29,17 @@ FILL = """
     INSERT INTO users (username, name, email, password_hash)
     SELECT 'user' || n, 'User', 'user' || n || '@example.org', '-' FROM generate_series(1, 1000) AS n;
     INSERT INTO jobs (id, owner, fid, filename, container, video, video_size, video_sha256, state, audio, reason,
-                      idempotency_key, created_at, queued_at, finished_at, expired_at, next_hint_at, deleted_at)
+                      idempotency_key, created_at, queued_at, finished_at, expired_at, next_hint_at, deleted_at, turn)
     SELECT gen_random_uuid(), %(ada)s, gen_random_uuid(), 'video.mp4', 'mov',
         CASE WHEN n %% 5 = 0 THEN gen_random_uuid() END, 1, '',
         (ARRAY['expired', 'done', 'failed', 'cancelled'])[n %% 4 + 1],
         CASE WHEN n %% 4 IN (0, 1) THEN gen_random_uuid() END, 'damaged', CASE WHEN n %% 5 = 0 THEN 'key ' || n END,
-        past, past, past, past, past, CASE WHEN n %% 100 = 0 THEN now() - interval '1 minute' END
+        past, past, past, past, past, CASE WHEN n %% 100 = 0 THEN now() - interval '1 minute' END, -n
     FROM generate_series(1, %(jobs)s) AS n, LATERAL (SELECT now() - n * interval '1 second' AS t) AS t (past);
     INSERT INTO jobs (id, owner, fid, filename, container, video, video_size, video_sha256, next_hint_at,
-                      created_at)
+                      created_at, turn)
     SELECT gen_random_uuid(), %(ada)s, gen_random_uuid(), 'video.mp4', 'mov', gen_random_uuid(), 1, '', now(),
-        now() + n * interval '1 ms'
+        now() + n * interval '1 ms', n
     FROM generate_series(1, %(queued)s) AS n;
     INSERT INTO notifications (job, generation, outcome, state, next_hint_at, created_at, sent_at, sent_to)
     SELECT id, 0, 'done', 'sent', created_at, created_at, created_at, 'user' || n %% 1000 || '@example.org'
