@@ -195,7 +195,7 @@ def _audio(stream: Mapping[str, Any], start: float) -> Audio:
 
 def _until(clock: str | None, begins: float) -> float | None:
     """The seconds from there to a time such as 00:00:02.023000000, by which Matroska's writers tell a track's end."""
-    found = re.fullmatch(r"(\d+):(\d\d):(\d\d\.\d+)", clock or "")
+    found = re.fullmatch(r"(\d{1,9}):(\d\d):(\d\d\.\d+)", clock or "", re.ASCII)  # of a stranger, like any tag
     if found is None:
         return None
     return max(0.0, int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3]) - begins)

@@ -25,10 +25,10 @@ def describe(jail: Jail, source: str, container: Container) -> Description:
     path = jail.folder / source
     with path.open("rb") as file:
         size = path.stat().st_size
-        extent = locate(file, size, container)
-        end = check_end(file, size, extent)
+        extent = locate(file, size, container, jail.checkpoint)
+        end = check_end(file, size, extent, jail.checkpoint)
         seen = replace(_look(jail, source, extent, end), end=end)
-        protection.check(file, size, extent, seen)
+        protection.check(file, size, extent, seen, jail.checkpoint)
         if seen.audio and not any(audio.codec for audio in seen.audio):
             name = protection.codec_name(file, size, extent)
             seen = replace(seen, audio=tuple(replace(audio, tag=audio.tag or name) for audio in seen.audio))

@@ -92,7 +92,7 @@ class Writer:
         written = self._finish(file, None)
         copying.check_length(run, written.seconds)
         if self._options.format is Format.MP3:
-            copying.check_frames(self._work.path(file.name))
+            copying.check_frames(self._work.path(file.name), self._work.jail.checkpoint)
         drawn, peaks = self._draw((), written.seconds)  # which decodes it
         if "[error]" in drawn.messages:
             raise copying.Damaged("it cannot be decoded without errors")

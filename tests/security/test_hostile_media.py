@@ -1,0 +1,197 @@
+"""Files that somebody made to cost us time, memory or disk: each costs little, and has its sound or a reason.
+
+Nothing here measures a clock: what is counted is what was read, and how often the work could have been stopped.
+"""
+
+import struct
+from collections.abc import Callable
+from io import BytesIO
+
+import pytest
+
+from functions.convert import chunks, jpeg, matroska, mp4, protection, streams, tails
+from functions.convert.container import check_end, locate
+from functions.convert.description import read_report
+from functions.convert.window import MOST_STEPS, End, Endless, Window
+from functions.model.containers import SNIFF_BYTES, Container, Extent, sniff
+from functions.model.media import MediaError
+
+MANY = 10 * MOST_STEPS  # elements
+
+
+class Counted(BytesIO):
+    """A file that counts how often it is read, and the largest piece that was asked of it."""
+
+    reads = largest = 0
+
+    def read(self, count: int | None = -1, /) -> bytes:
+        data = super().read(count)
+        self.reads += 1
+        self.largest = max(self.largest, len(data))
+        return data
+
+
+def ebml(name: str, data: bytes = b"") -> bytes:
+    return bytes.fromhex(name) + (len(data) | 1 << 56).to_bytes(8) + data
+
+
+def box(kind: bytes, data: bytes = b"") -> bytes:
+    return struct.pack(">I4s", 8 + len(data), kind) + data
+
+
+HEADER = ebml("1a45dfa3", ebml("4282", b"webm"))
+SEGMENT = "18538067"
+LIVE = bytes.fromhex(SEGMENT) + b"\x01" + b"\xff" * 7  # of unknown size
+VOID = b"\xec\x80"
+FTYP = box(b"ftyp", b"isom\0\0\2\0isom")
+FLV = b"FLV\1\5\0\0\0\x09\0\0\0\0"
+FILES: dict[str, Callable[[], bytes]] = {
+    "elements of two bytes": lambda: HEADER + VOID * MANY,
+    "elements of two bytes in a recording": lambda: (
+        HEADER + LIVE + b"\x1f\x43\xb6\x75\xff" + b"\xe7\x81\0" + VOID * MANY
+    ),
+    "clusters without an end": lambda: HEADER + LIVE + b"\x1f\x43\xb6\x75" * MANY + b"\0" * 64,
+    "elements in front of the tracks": lambda: HEADER + ebml(SEGMENT, VOID * MANY),
+    "elements in a track": lambda: HEADER + ebml(SEGMENT, ebml("1654ae6b", ebml("ae", VOID * MANY))),
+    "boxes of eight bytes": lambda: FTYP + box(b"free") * MANY,
+    "RIFFs one behind the other": lambda: struct.pack("<4sI4s", b"RIFF", 4, b"AVI ") * MANY,
+    "an AVI of empty chunks": lambda: (
+        struct.pack("<4sI4s", b"RIFF", 0, b"AVI ")
+        + struct.pack("<4sI4s", b"LIST", 0x7FFFFFFF, b"movi")
+        + struct.pack("<4sI", b"00dc", 0) * MANY
+    ),
+    "a WAV of empty chunks": lambda: (
+        struct.pack("<4sI4s", b"RIFF", 10**9, b"WAVE") + struct.pack("<4sI", b"JUNK", 0) * MANY
+    ),
+    "an AIFF of empty chunks": lambda: (
+        struct.pack(">4sI4s", b"FORM", 10**9, b"AIFF") + struct.pack(">4sI", b"JUNK", 0) * MANY
+    ),
+    "a CAF of empty chunks": lambda: b"caff\0\1\0\0" + struct.pack(">4sq", b"free", 0) * MANY,
+    "a RealMedia of empty chunks": lambda: b".RMF\0\0\0\x12" + b"\0" * 10 + struct.pack(">4sI", b"PROP", 8) * MANY,
+}
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_no_number_of_elements_is_walked_through_to_its_end(kind: str) -> None:
+    """48 MiB of elements of two bytes took 27 s of CPU. The file is judged as one that has no index."""
+    file = Counted(FILES[kind]())
+    extent, end = walked(file)
+    assert extent.end is None
+    assert end in (End.UNKNOWN, End.WHOLE)  # and is not refused for being long
+    assert file.reads < 8 * MOST_STEPS
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_a_walk_can_be_stopped(kind: str) -> None:
+    """Whoever cancels a job does not wait for the walk; it went on for 70 s."""
+    file = Counted(FILES[kind]())
+
+    def checkpoint() -> None:
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        walked(file, checkpoint)
+    assert file.reads < 2000
+
+
+class Cancelled(Exception):
+    """What a checkpoint may raise."""
+
+
+def walked(file: BytesIO, checkpoint: Callable[[], None] = lambda: None) -> tuple[Extent, End]:
+    """What we find out about a file by ourselves, where ffprobe has seen one audio track in it."""
+    head, size = file.getvalue()[:SNIFF_BYTES], len(file.getvalue())
+    container = sniff(head)
+    assert container
+    extent = locate(file, size, container, checkpoint)
+    end = check_end(file, size, extent, checkpoint)
+    report = {"streams": [{"index": 0, "codec_type": "audio", "codec_name": "aac"}], "format": {}}
+    protection.check(file, size, extent, read_report(report, extent), checkpoint)
+    protection.codec_name(file, size, extent)
+    protection.damage(file, size, extent)
+    return extent, end
+
+
+def sidx(count: int) -> bytes:
+    """A segment index (ISO/IEC 14496-12, 8.16.3) of so many segments without a byte."""
+    return box(b"sidx", b"\0" * 22 + struct.pack(">H", count) + b"\0" * 12 * count)
+
+
+@pytest.mark.parametrize(
+    ("walk", "made"),
+    [
+        (mp4.end, lambda: FTYP + sidx(65_535) * 2),
+        (mp4.index, lambda: FTYP + box(b"free") * MANY),
+        (matroska.end, lambda: HEADER + VOID * MANY),
+        (matroska.segment_end, FILES["clusters without an end"]),
+        (chunks.riff, FILES["RIFFs one behind the other"]),
+        (streams.realmedia, FILES["a RealMedia of empty chunks"]),
+        (streams.flv, lambda: FLV + (b"\x08" + b"\0" * 14) * 1_000_001 + b"\1" * 4),
+        (tails.frames, lambda: b"\xff\xe0" * 2**20),
+    ],
+)
+def test_a_walk_says_that_it_gave_up(walk: Callable[[Window], object], made: Callable[[], bytes]) -> None:
+    """Rather than what it would say of a file that ends there."""
+    file = made()
+    with pytest.raises(Endless):
+        walk(Window(BytesIO(file), 0, len(file)))
+
+
+def test_what_looks_like_frames_at_the_end_of_an_mp3_is_not_followed_for_ever() -> None:
+    """Its Xing header promises more, so that the last frames are to lead to its end: here each is the first of many."""
+    frame = b"\xff\xf3\x14\xc4"  # of 24 bytes
+    first = frame + b"\0" * 17 + b"Xing\0\0\0\x03" + struct.pack(">II", 1000, 10**8) + b"\0" * 400
+    file = first + frame * 4000 + b"\0"
+    with pytest.raises(Endless):
+        streams.mp3(Window(BytesIO(file), 0, len(file)))
+
+
+def test_frames_of_one_byte_are_read_piece_by_piece() -> None:
+    """All of an AMR was held in memory, and may have 4 GiB."""
+    file = Counted(b"#!AMR\n" + b"\x7c" * 2**21)
+    assert walked(file)[1] is End.UNKNOWN
+    assert file.largest <= 2**20
+    assert tails.amr(Window(BytesIO(b"#!AMR\n" + b"\x7c" * 3_100_000), 0, 3_100_006)) is None
+
+
+def test_boxes_within_boxes_are_followed_as_deep_as_they_belong() -> None:
+    """Each level has all that it needs, so that the next one was looked at, until Python's stack was full."""
+    inner = b""
+    for _ in range(2000):
+        stbl = box(b"stbl", box(b"stsd") + inner)
+        inner = box(b"trak", box(b"mdia", box(b"hdlr") + box(b"minf", stbl)))
+    file = FTYP + box(b"moov", box(b"mvhd") + inner) + box(b"mdat")
+    assert protection.damage(BytesIO(file), len(file), Extent(Container.MP4)) == ""
+
+
+def test_a_picture_of_endless_segments_is_none() -> None:
+    """It is drawn anew, by ffmpeg in its jail."""
+    frame = b"\xff\xc0\0\x11\x08\0\x10\0\x10\3" + b"\0" * 9
+    comment, end = b"\xff\xfe\0\2", b"\xff\xda\0\2samples\xff\0\xff\xd0more\xff\xd9"
+    assert jpeg.read(b"\xff\xd8" + frame + comment * 100_000 + end) is None
+    fills = jpeg.read(b"\xff\xd8" + frame + comment * 1000 + b"\xff" * 100_000 + end)
+    assert fills
+    assert fills.data == b"\xff\xd8" + frame + end
+
+
+@pytest.mark.parametrize("clock", ["9" * 5000 + ":00:00.0", "9" * 400 + ":00:00.0"])
+def test_no_time_among_the_tags_is_too_large_a_number(clock: str) -> None:
+    """Python refuses numbers of more than 4,300 digits, and cannot make a float of 400: neither is trouble of ours."""
+    stream = {"index": 0, "codec_type": "audio", "codec_name": "aac", "tags": {"DURATION": clock}}
+    assert read_report({"streams": [stream], "format": {}}, Extent(Container.MATROSKA)).audio[0].duration is None
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_upload_looks_at_the_front_alone(seed: int) -> None:
+    """What it does while bytes arrive does not grow with them."""
+    unit = struct.pack(">I", 0x49443304 + seed * 7919) + b"\xff\xfb\x0b\x77"[seed % 3 :]
+    head = (unit * SNIFF_BYTES)[:SNIFF_BYTES]
+    assert sniff(head) == sniff(head + b"\0\0\0\x18ftypisom" * 1000)
+
+
+def test_a_file_that_promises_more_is_still_cut_off() -> None:
+    """The bounds change nothing for files as people have them."""
+    whole = HEADER + ebml(SEGMENT, ebml("1654ae6b") + VOID * 1000 + ebml("1f43b675", ebml("e7", b"\0") * 1000))
+    file = BytesIO(whole[:-500])
+    with pytest.raises(MediaError, match="truncated"):
+        check_end(file, len(whole) - 500, Extent(Container.MATROSKA))
