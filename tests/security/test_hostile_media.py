@@ -5,16 +5,22 @@ Nothing here measures a clock: what is counted is what was read, and how often t
 
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from io import BytesIO
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from functions.convert import chunks, jpeg, matroska, mp4, protection, streams, tails
+from functions.convert import chunks, density, jpeg, matroska, mp4, protection, streams, tails, transcode
 from functions.convert.container import check_end, locate
 from functions.convert.description import read_report
 from functions.convert.window import MOST_STEPS, End, Endless, Window
 from functions.model.containers import SNIFF_BYTES, Container, Extent, sniff
-from functions.model.media import MediaError
+from functions.model.media import MediaError, Reason
+from functions.model.options import Format
+from tests import videos
+from tests.convert.conftest import LIMITS, force, jail
 
 MANY = 10 * MOST_STEPS  # elements
 
@@ -195,3 +201,78 @@ def test_a_file_that_promises_more_is_still_cut_off() -> None:
     file = BytesIO(whole[:-500])
     with pytest.raises(MediaError, match="truncated"):
         check_end(file, len(whole) - 500, Extent(Container.MATROSKA))
+
+
+RATE = 8000  # samples of one byte each in a second
+LOOP = 20_000  # bytes that a bomb plays again and again
+
+
+def bomb(seconds: int, claimed: int) -> bytes:
+    """An MP4 of which all chunks are the same bytes; its header says that it plays for the `claimed` seconds."""
+    chunks = seconds * RATE // LOOP
+    front = FTYP + box(b"mdat", b"\x80\x90" * (LOOP // 2))
+    entry = box(b"raw ", b"\0" * 6 + struct.pack(">H8xHHHHI", 1, 1, 8, 0, 0, RATE << 16))
+    tables = (
+        box(b"stsd", struct.pack(">II", 0, 1) + entry),
+        box(b"stts", struct.pack(">4I", 0, 1, chunks * LOOP, 1)),
+        box(b"stsc", struct.pack(">5I", 0, 1, 1, LOOP, 1)),
+        box(b"stsz", struct.pack(">3I", 0, 1, chunks * LOOP)),
+        box(b"stco", struct.pack(">II", 0, chunks) + struct.pack(">I", len(FTYP) + 8) * chunks),
+    )
+    url = box(b"dref", struct.pack(">II", 0, 1) + box(b"url ", b"\0\0\0\1"))
+    media = box(b"smhd", b"\0" * 8) + box(b"dinf", url) + box(b"stbl", b"".join(tables))
+    handler = box(b"hdlr", struct.pack(">II4s12x", 0, 0, b"soun") + b"\0")
+    head = box(b"mdhd", struct.pack(">5IHH", 0, 0, 0, RATE, claimed * RATE, 0x55C4, 0))
+    track = box(b"tkhd", struct.pack(">6I", 7, 0, 0, 1, 0, claimed * 1000) + b"\0" * 60)
+    movie = box(b"mvhd", struct.pack(">5I", 0, 0, 0, 1000, claimed * 1000) + b"\0" * 80)
+    return front + box(b"moov", movie + box(b"trak", track + box(b"mdia", head + handler + box(b"minf", media))))
+
+
+@pytest.mark.parametrize("claimed", [3 * 3600, 1])
+@pytest.mark.parametrize("options", [{}, {"loudness": "podcast"}, {"format": Format.FLAC, "start": 200.0}])
+def test_the_same_bytes_played_again_and_again_are_no_recording(
+    claimed: int, options: dict[str, Any], tmp_path: Path
+) -> None:
+    """28 KB became 94 MB of MP3, and 101 KB twelve hours. A header that lies is found out on the way."""
+    video = tmp_path / "bomb"
+    video.write_bytes(bomb(3 * 3600, claimed))
+    assert video.stat().st_size < 40_000
+    said: list[float] = []
+    with pytest.raises(MediaError) as refused:
+        force(video, Container.MP4, tmp_path, replace(LIMITS, work=60), said.append, **options)
+    assert refused.value.reason is Reason.TOO_SPARSE
+    assert not (tmp_path / "audio.mp3").exists()
+    assert bool(said) == (claimed == 1)  # otherwise nothing was begun
+
+
+def test_five_minutes_may_be_as_small_as_they_like(tmp_path: Path) -> None:
+    """Lossless silence packs to nothing, and costs nothing."""
+    video = tmp_path / "small"
+    video.write_bytes(bomb(290, 290))
+    assert force(video, Container.MP4, tmp_path).facts.duration == pytest.approx(290, abs=5)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "rate", "words"),
+    [
+        ("flac", 8000, ()),
+        ("m4a", 8000, ("-c:a", "aac")),
+        ("amr", 8000, ("-c:a", "libopencore_amrnb", "-dtx", "1")),
+        ("ogg", 8000, ("-c:a", "libvorbis")),
+        (
+            "opus",
+            48_000,
+            ("-c:a", "libopus", "-b:a", "6k", "-application", "voip", "-dtx", "1", "-frame_duration", "60"),
+        ),
+        ("webm", 48_000, ("-c:a", "libopus", "-b:a", "6k", "-dtx", "1", "-frame_duration", "120")),
+        ("m4a", 44_100, ("-c:a", "alac")),
+    ],
+)
+def test_ten_minutes_of_silence_are_a_recording(suffix: str, rate: int, words: tuple[str, ...], tmp_path: Path) -> None:
+    """In the codecs that need least for it, those of speech among them: what is refused has less."""
+    silence = f"anullsrc=r={rate}:cl=mono:d=600"
+    video = videos.make(tmp_path / f"silence.{suffix}", "-f", "lavfi", "-i", silence, *words)
+    container = sniff(video.read_bytes()[:SNIFF_BYTES])
+    assert container
+    assert transcode.describe(jail(tmp_path), video.name, container).audio
+    density.check(600, video.stat().st_size)
