@@ -4,6 +4,8 @@ Nothing here measures a clock: what is counted is what was read, and how often t
 """
 
 import struct
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
@@ -19,6 +21,7 @@ from functions.convert.window import MOST_STEPS, End, Endless, Window
 from functions.model.containers import SNIFF_BYTES, Container, Extent, sniff
 from functions.model.media import MediaError, Reason
 from functions.model.options import Format
+from functions.model.tags import Tags
 from tests import videos
 from tests.convert.conftest import LIMITS, force, jail
 
@@ -276,3 +279,69 @@ def test_ten_minutes_of_silence_are_a_recording(suffix: str, rate: int, words: t
     assert container
     assert transcode.describe(jail(tmp_path), video.name, container).audio
     density.check(600, video.stat().st_size)
+
+
+LOOK = """
+import resource, sys
+from pathlib import Path
+from functions.convert import transcode
+from functions.model.containers import Container
+from functions.model.media import MediaError
+from tests.convert.conftest import jail
+path = Path(sys.argv[1])
+try:
+    print(transcode.describe(jail(path.parent), path.name, Container(sys.argv[2])).streams)
+except MediaError as error:
+    print(error.reason)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024)
+"""
+
+
+def with_tracks(directory: Path, suffix: str, count: int, *words: str) -> Path:
+    """A video of that many audio tracks; the words come behind them."""
+    one = videos.make(directory / "one.mkv", "-f", "lavfi", "-i", "sine=d=0.2", "-c:a", "aac")
+    maps = ("-map", "0:a") * count
+    return videos.make(directory / f"tracks-{count}.{suffix}", "-i", str(one), *maps, "-c", "copy", *words)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "container"), [("mkv", Container.MATROSKA), ("mp4", Container.MP4), ("ts", Container.MPEG_TS)]
+)
+@pytest.mark.parametrize("count", [65, 900])
+def test_hundreds_of_tracks_cost_no_memory(suffix: str, container: Container, count: int, tmp_path: Path) -> None:
+    """900 took 658 MiB of a container of 1 GiB, for a decoder was opened for each."""
+    video = with_tracks(tmp_path, suffix, count)
+    look = [sys.executable, "-c", LOOK, str(video), container.value]
+    said = subprocess.run(look, capture_output=True, encoding="utf-8", check=True).stdout.split()
+    assert said[0] == Reason.TOO_MANY_STREAMS
+    assert int(said[1]) < 200  # MiB
+
+
+def test_a_video_with_sixty_tracks_and_a_hundred_and_fifty_fonts_is_converted(tmp_path: Path) -> None:
+    """In as many languages, with as many kinds of letters for its subtitles: those fonts are streams too."""
+    fonts: list[str] = []
+    for at in range(150):
+        (tmp_path / f"{at}.ttf").write_bytes(b"\0\1\0\0")
+        fonts += ["-attach", str(tmp_path / f"{at}.ttf"), f"-metadata:s:t:{at}", "mimetype=font/ttf"]
+        fonts += [f"-metadata:s:t:{at}", f"filename={at}.ttf"]
+    result = force(with_tracks(tmp_path, "mkv", 60, *fonts), Container.MATROSKA, tmp_path)
+    assert result.facts.duration == pytest.approx(0.2, abs=0.05)
+    assert result.facts.notes == ()
+
+
+def test_of_endless_tags_and_chapters_the_first_are_kept() -> None:
+    """Those that people have; a job's row and its document hold what is kept."""
+    audio = {"index": 0, "codec_type": "audio", "codec_name": "aac"}
+    report = {
+        "streams": [{**audio, "tags": {"title": "t" * 10**6, "language": "l" * 10**6}}],
+        "format": {"tags": {"title": "T" * 10**6, **{f"lyrics-{at}": "la" * 20_000 for at in range(2000)}}},
+        "chapters": [
+            {"start_time": str(at), "end_time": str(at + 1), "tags": {"title": "c" * 1000}} for at in range(50_000)
+        ],
+    }
+    seen = read_report(report, Extent(Container.MATROSKA))
+    assert len(seen.chapters) == 2000
+    assert len(str(seen.source.as_json())) < 10**6
+    assert len(seen.tags) == 500
+    kept = Tags.of(seen.tags)
+    assert (len(kept.title), len(kept.lyrics)) == (500, 20_000)
