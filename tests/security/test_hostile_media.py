@@ -6,6 +6,7 @@ Nothing here measures a clock: what is counted is what was read, and how often t
 import struct
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from io import BytesIO
@@ -17,6 +18,7 @@ import pytest
 from functions.convert import chunks, density, jpeg, matroska, mp4, protection, streams, tails, transcode
 from functions.convert.container import check_end, locate
 from functions.convert.description import read_report
+from functions.convert.jail import Jail
 from functions.convert.window import MOST_STEPS, End, Endless, Window
 from functions.model.containers import SNIFF_BYTES, Container, Extent, sniff
 from functions.model.media import MediaError, Reason
@@ -101,6 +103,22 @@ def test_a_walk_can_be_stopped(kind: str) -> None:
     with pytest.raises(Cancelled):
         walked(file, checkpoint)
     assert file.reads < 2000
+
+
+def test_a_cancel_ends_the_walk_of_a_job(tmp_path: Path) -> None:
+    """It is the job's own checkpoint that is asked, before ffprobe is started."""
+    (tmp_path / "video").write_bytes(FILES["elements of two bytes"]())
+    children: list[str] = []
+
+    def checkpoint(progress: float | None = None) -> None:  # noqa: ARG001 -- the name is the protocol's
+        task = Path(f"/proc/self/task/{threading.get_native_id()}")
+        children.append((task / "children").read_text(encoding="ascii"))
+        raise Cancelled
+
+    before = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text(encoding="ascii")
+    with pytest.raises(Cancelled):
+        transcode.describe(Jail(tmp_path, LIMITS, checkpoint), "video", Container.MATROSKA)
+    assert children == [before]
 
 
 class Cancelled(Exception):
