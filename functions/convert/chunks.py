@@ -11,7 +11,6 @@ from typing import Literal
 from functions.convert.window import End, Window, cut, is_unknown
 
 _SLACK = 12  # bytes by which a size may be wrong: some count the header too, or a pad byte that they do not write
-_MOST_CHUNKS = 100_000
 
 
 @dataclass(frozen=True)
@@ -39,6 +38,7 @@ def riff(video: Window) -> End:
     """Walks the RIFFs: a WAV has one, an AVI beyond 1 GB several (OpenDML). Raises MediaError (truncated)."""
     position = 0
     while position + 12 <= video.size:
+        video.step()
         head = video.at(position, 36)
         length = int.from_bytes(head[4:8], "little")
         sound = None
@@ -113,8 +113,9 @@ def _sound(
 
 
 def _chunks(video: Window, position: int, layout: _Layout) -> Iterator[tuple[bytes, int, int]]:
-    """Name, where the data begins, and its length, of each."""
-    for _ in range(_MOST_CHUNKS):
+    """Name, where the data begins, and its length, of each. Raises Endless."""
+    while True:
+        video.step()
         head = video.at(position, layout.head)
         if len(head) < layout.head:
             return

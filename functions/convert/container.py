@@ -4,36 +4,45 @@ from collections.abc import Callable
 from typing import BinaryIO
 
 from functions.convert import chunks, matroska, mp4, streams, tails
-from functions.convert.window import End, Window
+from functions.convert.window import End, Endless, Window
 from functions.model.containers import OWN_TAG, SNIFF_BYTES, Container, Extent, find, tag_length
 
 _FAR = 64 * 2**20  # bytes, at most, of a tag in front
 
 
-def locate(file: BinaryIO, size: int, container: Container) -> Extent:
+def locate(file: BinaryIO, size: int, container: Container, checkpoint: Callable[[], object] = lambda: None) -> Extent:
     """Where in a file of `size` bytes that container begins, and where it ends if its demuxer would not know.
 
-    A tag that was too long for who saw only the front is looked behind, where it may be that of another container.
+    A tag that was too long for who saw only the front is looked behind, where it may be that of another container. An
+    end that is too far to find is taken for that of the file. What the checkpoint raises stops the search.
     """
     extent = _begin(file, container)
     if find_end := _TAILS.get(extent.container):
-        end = find_end(Window(file, extent.start, size - extent.start))
+        try:
+            end = find_end(Window(file, extent.start, size - extent.start, checkpoint))
+        except Endless:
+            end = None
         if end is not None and extent.start + end < size:
             return Extent(extent.container, extent.start, extent.start + end)
     return extent
 
 
-def check_end(file: BinaryIO, size: int, extent: Extent) -> End:
+def check_end(file: BinaryIO, size: int, extent: Extent, checkpoint: Callable[[], object] = lambda: None) -> End:
     """What the file's own index says of its end.
 
-    Formats and recordings without such an index are UNKNOWN; what follows behind the video's end does not matter. A
-    recording that was interrupted, and what cannot be told from one, is INCOMPLETE: what there is of it is to be
-    converted. Raises MediaError: truncated where the index promises more than there is, damaged for an MP4 of which a
-    large part is no MP4.
+    Formats and recordings without such an index are UNKNOWN, and those with more elements than anybody walks through;
+    what follows behind the video's end does not matter. A recording that was interrupted, and what cannot be told from
+    one, is INCOMPLETE: what there is of it is to be converted. Raises MediaError: truncated where the index promises
+    more than there is, damaged for an MP4 of which a large part is no MP4. What the checkpoint raises stops the walk.
     """
     find_end = _ENDS.get(extent.container)
     end = size if extent.end is None else extent.end
-    return find_end(Window(file, extent.start, end - extent.start)) if find_end else End.UNKNOWN
+    if find_end is None:
+        return End.UNKNOWN
+    try:
+        return find_end(Window(file, extent.start, end - extent.start, checkpoint))
+    except Endless:
+        return End.UNKNOWN
 
 
 def _begin(file: BinaryIO, container: Container) -> Extent:

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from functions.convert import ffmpeg
@@ -14,6 +15,15 @@ from functions.model.media import MediaError, Reason
 from functions.model.source import Chapter, Source, Track
 
 LOOK_SECONDS = 60  # how long ffprobe may take
+# A decoder is opened for each stream: 900 of AAC took 658 MiB, 128 take 100 and 64 take 55 (docs/facts.md, Media). A
+# video has some dozens of sound, picture and subtitles, and in Matroska as many fonts beside them, which count too.
+_MOST_OPENED = 128
+_MOST_STREAMS = 64  # without pictures and files
+_STREAMS = ("-max_streams", str(_MOST_OPENED))
+# What is kept of what a stranger wrote: a job's row has it, and its document shows it.
+_MOST_CHAPTERS = 2_000  # an audio book has some hundreds
+_MOST_TAGS = 500  # of the whole, or of one stream
+_LONGEST = 200  # characters of a title or of a language
 _ENTRIES = (
     "format=start_time,duration,bit_rate:format_tags",
     "stream=index,codec_type,codec_name,codec_tag_string,sample_rate,channels,channel_layout,start_time,duration,bit_rate",
@@ -49,6 +59,7 @@ class Description:
     duration: float | None  # seconds; None where the file does not say
     audio: tuple[Audio, ...]
     pictures: tuple[Picture, ...]  # the cover first
+    streams: int  # how many there are that are neither pictures nor files
     video: int | None  # the index of its first moving picture
     tags: Mapping[str, str]  # of the whole file
     chapters: tuple[Chapter, ...]  # by the video's clock, which begins at 0 here
@@ -62,7 +73,7 @@ class Description:
 
     def opened(self, name: str) -> list[str]:
         """The words that open the file of that name as this video."""
-        return open_file(name, self.extent)
+        return [*_STREAMS, *open_file(name, self.extent)]
 
     def tags_with(self, audio: Audio) -> Mapping[str, str]:
         """The tags of what that track is the sound of.
@@ -85,16 +96,33 @@ class Description:
 
 
 def describe(jail: Jail, name: str, extent: Extent) -> Description:
-    """Looks at the video of that name. Raises MediaError where nothing can be read, and what Jail.probe() raises."""
+    """Looks at the video of that name.
+
+    Raises MediaError where nothing can be read or there are too many streams, and what Jail.probe() raises.
+    """
     words = ["-v", "warning", "-print_format", "json=compact=1", "-show_entries", ":".join(_ENTRIES)]
-    run = jail.probe([*words, *open_file(name, extent)], LOOK_SECONDS)
+    run = jail.probe([*words, *_STREAMS, *open_file(name, extent)], LOOK_SECONDS)
+    if _is_beyond(run.messages, extent.container):
+        raise MediaError(Reason.TOO_MANY_STREAMS, f"more than {_MOST_OPENED}")
     try:
         report = json.loads(run.output)
     except ValueError as error:
         raise MediaError(Reason.DAMAGED, f"a report of {len(run.output)} bytes cannot be read") from error
     if run.status or "format" not in report:
         raise ffmpeg.explain(run)
-    return read_report(report, extent)
+    seen = read_report(report, extent)
+    if seen.streams > _MOST_STREAMS:
+        raise MediaError(Reason.TOO_MANY_STREAMS, f"{seen.streams} of at most {_MOST_STREAMS}")
+    return seen
+
+
+def _is_beyond(messages: str, container: Container) -> bool:
+    """Whether ffprobe says that there are more streams than it reads.
+
+    Of a Matroska these are attached files, which nobody misses, unless it says "tracks".
+    """
+    what = "tracks" if container is Container.MATROSKA else "(?:tracks|streams)"
+    return re.search(f"Number of {what} exceeds max_streams", messages) is not None
 
 
 def begun(jail: Jail, name: str, seen: Description, audio: Audio) -> Audio:
@@ -132,9 +160,10 @@ def length(jail: Jail, name: str, demuxer: str, packet: int | None = None) -> fl
 
 
 def read_report(report: Mapping[str, Any], extent: Extent) -> Description:
-    """Reads ffprobe's report of its input."""
+    """Reads ffprobe's report of its input. Of tags and chapters beyond those that people have, the first ones count."""
     streams = report.get("streams", [])
     whole = report.get("format", {})
+    chapters = report.get("chapters", [])[:_MOST_CHAPTERS]
     moving = [each for each in streams if each.get("codec_type") == "video" and not _is_attached(each)]
     start = _seconds(whole.get("start_time")) or 0.0
     return Description(
@@ -143,10 +172,11 @@ def read_report(report: Mapping[str, Any], extent: Extent) -> Description:
         duration=_seconds(whole.get("duration")),
         audio=tuple(_audio(each, start) for each in streams if each.get("codec_type") == "audio"),
         pictures=tuple(_pictures(streams)),
+        streams=sum(each.get("codec_type") != "attachment" and not _is_attached(each) for each in streams),
         video=next((each["index"] for each in moving), None),
-        tags=whole.get("tags", {}),
-        chapters=tuple(_chapter(each, start) for each in report.get("chapters", [])),
-        stream_tags={each["index"]: each.get("tags", {}) for each in streams},
+        tags=_tags(whole),
+        chapters=tuple(_chapter(each, start) for each in chapters),
+        stream_tags={each["index"]: _tags(each) for each in streams},
     )
 
 
@@ -159,7 +189,7 @@ def _pictures(streams: Iterable[Mapping[str, Any]]) -> list[Picture]:
     """
     found = []
     for stream in streams:
-        tags = {name.lower(): value.lower() for name, value in stream.get("tags", {}).items()}
+        tags = {name.lower(): value.lower() for name, value in _tags(stream).items()}
         is_file = stream.get("codec_type") == "attachment" and tags.get("mimetype", "").startswith("image/")
         if is_file or _is_attached(stream):
             front = tags.get("comment") == "cover (front)" or tags.get("filename", "").startswith("cover.")
@@ -168,19 +198,24 @@ def _pictures(streams: Iterable[Mapping[str, Any]]) -> list[Picture]:
     return [picture for _, picture in sorted(found, key=lambda each: each[0])]
 
 
+def _tags(what: Mapping[str, Any]) -> dict[str, str]:
+    """The tags of a stream, a chapter or the whole, as far as they are kept; how long each is, Tags says."""
+    return dict(islice(what.get("tags", {}).items(), _MOST_TAGS))
+
+
 def _is_attached(stream: Mapping[str, Any]) -> bool:
     return bool(stream.get("disposition", {}).get("attached_pic"))
 
 
 def _audio(stream: Mapping[str, Any], start: float) -> Audio:
-    tags = {name.lower(): value for name, value in stream.get("tags", {}).items()}
-    language = tags.get("language")
+    tags = {name.lower(): value for name, value in _tags(stream).items()}
+    language = tags.get("language", "")[:_LONGEST]
     tag = stream.get("codec_tag_string", "")
     begins = (_seconds(stream.get("start_time")) or start) - start
     return Audio(
         index=stream["index"],
         language=language if language not in ("und", "") else None,
-        title=tags.get("title") or None,
+        title=tags.get("title", "")[:_LONGEST] or None,
         codec=_codec(stream),
         channels=stream.get("channels") or None,
         layout=stream.get("channel_layout"),
@@ -195,7 +230,7 @@ def _audio(stream: Mapping[str, Any], start: float) -> Audio:
 
 def _until(clock: str | None, begins: float) -> float | None:
     """The seconds from there to a time such as 00:00:02.023000000, by which Matroska's writers tell a track's end."""
-    found = re.fullmatch(r"(\d+):(\d\d):(\d\d\.\d+)", clock or "")
+    found = re.fullmatch(r"(\d{1,9}):(\d\d):(\d\d\.\d+)", clock or "", re.ASCII)  # of a stranger, like any tag
     if found is None:
         return None
     return max(0.0, int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3]) - begins)
@@ -207,9 +242,10 @@ def _codec(stream: Mapping[str, Any]) -> str | None:
 
 
 def _chapter(chapter: Mapping[str, Any], start: float) -> Chapter:
-    tags = {name.lower(): value for name, value in chapter.get("tags", {}).items()}
+    tags = {name.lower(): value for name, value in _tags(chapter).items()}
     begins, ends = (_seconds(chapter.get(name)) or 0.0 for name in ("start_time", "end_time"))
-    return Chapter(begins - start, ends - start, tags.get("title"))
+    title = tags.get("title")
+    return Chapter(begins - start, ends - start, title and title[:_LONGEST])
 
 
 def _seconds(text: str | None) -> float | None:

@@ -4,11 +4,15 @@ Exif, XMP and IPTC tell where a picture was taken, with which device and by whos
 behind it. Markers and segments are those of ITU-T T.81, B.1.
 """
 
+import re
 import struct
 from dataclasses import dataclass
 
+_MOST_SEGMENTS = 5_000  # a picture has some dozens; its colour profile at most 255
+# What ends coded samples, in which 0xFF is followed by 0 or counts restarts.
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7]", re.DOTALL)
+_FILL = re.compile(rb"\xff+")
 _START, _END, _SCAN = 0xD8, 0xD9, 0xDA
-_RESTARTS = range(0xD0, 0xD8)
 _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # one of the kinds of coding
 _BASELINE = 0xC0
 _EXIF = 0xE1, b"Exif\0"
@@ -30,17 +34,15 @@ class Jpeg:
 
 
 def read(data: bytes) -> Jpeg | None:
-    """The picture at the front of `data`; None where it is no JPEG, or one that does not reach to its end."""
+    """The picture at the front of `data`; None where it is no JPEG, does not reach to its end, or has endless parts."""
     if data[:2] != bytes([0xFF, _START]):
         return None
     kept, frame, has_exif, at = [data[:2]], None, False, 2
-    while at + 2 <= len(data):
-        if data[at] != 0xFF:
+    for _ in range(_MOST_SEGMENTS):
+        if not (filled := _FILL.match(data, at)) or filled.end() == len(data):
             return None
+        at = filled.end() - 1  # any number of bytes may fill the space in front
         marker = data[at + 1]
-        if marker == 0xFF:  # a byte that fills
-            at += 1
-            continue
         if marker == _END:
             return _picture(b"".join([*kept, data[at : at + 2]]), frame, has_exif)
         end = at + 2 + int.from_bytes(data[at + 2 : at + 4])
@@ -59,12 +61,9 @@ def read(data: bytes) -> Jpeg | None:
 
 
 def _scan_end(data: bytes, at: int) -> int:
-    """Where the next marker stands behind coded samples, in which 0xFF is followed by 0 or counts restarts."""
-    while (at := data.find(b"\xff", at)) >= 0:
-        if at + 1 < len(data) and data[at + 1] and data[at + 1] not in _RESTARTS:
-            return at
-        at += 2
-    return len(data)
+    """Where the next marker stands behind coded samples."""
+    found = _MARKER.search(data, at)
+    return found.start() if found else len(data)
 
 
 def _picture(data: bytes, frame: tuple[int, bytes] | None, has_exif: bool) -> Jpeg | None:

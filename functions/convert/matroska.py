@@ -101,7 +101,8 @@ def _last_cluster(video: Window, start: int) -> int | None:
 
 
 def element(video: Window, position: int) -> Element | None:
-    """The element at that position (RFC 8794, 4 to 6). None where there is none."""
+    """The element at that position (RFC 8794, 4 to 6). None where there is none. Raises Endless after too many."""
+    video.step()
     head = video.at(position, 12)
     name = 9 - head[0].bit_length() if head else 9
     width = 9 - head[name : name + 1].ljust(1, b"\0")[0].bit_length()

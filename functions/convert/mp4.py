@@ -8,6 +8,7 @@ _BOXES = _PADDING | {b"ftyp", b"moov", b"mdat", b"moof", b"mfra", b"styp", b"sid
 _SOUND = {b"moov", b"mdat", b"moof"}  # without which there is none
 _FRAGMENT = {b"moof", b"styp", b"sidx"}
 _READ = 2**20  # bytes at once
+_FAR = 512 * _READ  # bytes behind damage in which the next fragment is looked for
 _MOST_INDEX = 64 * _READ  # bytes of a `moov`
 _NO_INDEX = (
     "The video is cut off: the index is missing that is written at its end, and without it nothing can be read. Copy or"
@@ -41,7 +42,7 @@ def end(video: Window) -> End:
 
 
 def index(video: Window) -> bytes:
-    """The box `moov`, in which an MP4 says what it holds; empty where there is none."""
+    """The box `moov`, in which an MP4 says what it holds; empty where there is none. Raises Endless."""
     position = 0
     while position + 8 <= video.size:
         kind, length = _box(video, position)
@@ -55,6 +56,7 @@ def index(video: Window) -> bytes:
 
 def _box(video: Window, position: int) -> tuple[bytes, int]:
     """Its kind, and its length with its header, in bytes."""
+    video.step()
     head = video.at(position, 16)
     length, kind = int.from_bytes(head[:4]), head[4:8]
     if length == 1:  # a 64-bit size follows
@@ -107,14 +109,19 @@ def _announced(video: Window, position: int, length: int) -> int:
     box = video.at(position, min(length, _READ))
     first, refs = (slice(28, 36), 40) if box[8:9] == b"\1" else (slice(24, 28), 32)
     count = int.from_bytes(box[refs - 2 : refs])
-    sizes = (int.from_bytes(box[at : at + 4]) & 0x7FFFFFFF for at in range(refs, refs + 12 * count, 12))
-    return position + length + int.from_bytes(box[first]) + sum(sizes) if count > 1 else 0
+    if count < 2:
+        return 0
+    end = position + length + int.from_bytes(box[first])
+    for at in range(refs, refs + 12 * count, 12):
+        video.step()
+        end += int.from_bytes(box[at : at + 4]) & 0x7FFFFFFF
+    return end
 
 
 def _is_behind(video: Window, position: int, word: bytes) -> bool:
-    """Whether a word stands anywhere behind that position."""
-    last = b""
-    while piece := video.at(position, _READ):
+    """Whether a word stands behind that position, not too far."""
+    last, end = b"", position + _FAR
+    while position < end and (piece := video.at(position, _READ)):
         if word in last + piece:
             return True
         last, position = piece[-len(word) :], position + len(piece)

@@ -1,17 +1,18 @@
 """Why the sound of a file cannot be read, as far as its own bytes tell: it is encrypted, or its index is damaged."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from functions.convert import matroska, mp4
 from functions.convert.description import Description
-from functions.convert.window import Window
+from functions.convert.window import Endless, Window
 from functions.model.containers import Container, Extent
 from functions.model.frames import find_packets
 from functions.model.media import MediaError, Reason
 
 _READ = 2**20  # bytes of the front in which most containers say what they hold
+_DEPTH = 5  # of moov, trak, mdia, minf and stbl
 _PARENTS = {b"moov", b"trak", b"mdia", b"minf", b"stbl"}
 _NEEDED = {
     b"moov": {b"mvhd", b"trak"},
@@ -37,14 +38,15 @@ _ENCODINGS, _ENCODING, _ENCRYPTION = b"\x6d\x80", b"\x62\x40", b"\x50\x35"
 _AUDIO_TRACK = b"\x02"
 
 
-def check(file: BinaryIO, size: int, extent: Extent, seen: Description) -> None:
+def check(
+    file: BinaryIO, size: int, extent: Extent, seen: Description, checkpoint: Callable[[], object] = lambda: None
+) -> None:
     """Raises MediaError where the sound is encrypted (unsupported) or the index that speaks of it is damaged.
 
-    `seen` is what was found in the file.
+    `seen` is what was found in the file. What the checkpoint raises stops the look.
     """
     tracks = len(seen.audio)
-    video = Window(file, extent.start, size - extent.start)
-    protected = _PROTECTED[extent.container](video) if extent.container in _PROTECTED else 0
+    protected = _protected(Window(file, extent.start, size - extent.start, checkpoint), extent.container)
     if protected and protected >= tracks:
         raise MediaError(
             Reason.UNSUPPORTED,
@@ -64,40 +66,57 @@ def damage(file: BinaryIO, size: int, extent: Extent, *, spoken: bool = False) -
     """
     if extent.container is not Container.MP4:
         return ""
-    index = mp4.index(Window(file, extent.start, size - extent.start))
-    if spoken and _SOUND.search(index):
-        return "the index speaks of sound that cannot be found"
-    return _broken_box(index, 0, len(index))
+    video = Window(file, extent.start, size - extent.start)
+    try:
+        index = mp4.index(video)
+        if spoken and _SOUND.search(index):
+            return "the index speaks of sound that cannot be found"
+        return _broken_box(video, index, 0, len(index))
+    except Endless:
+        return ""
 
 
 def codec_name(file: BinaryIO, size: int, extent: Extent) -> str | None:
-    """What a Matroska file calls the codec of its first audio track; None where it is another file."""
+    """What a Matroska file calls the codec of its first audio track; None where it is another file, or endless."""
     if extent.container is not Container.MATROSKA:
         return None
     video = Window(file, extent.start, size - extent.start)
-    names = (dict(_children(video, *track)).get(_CODEC) for track in _audio_tracks(video))
-    span = next(filter(None, names), None)
+    try:
+        names = (dict(_children(video, *track)).get(_CODEC) for track in _audio_tracks(video))
+        span = next(filter(None, names), None)
+    except Endless:
+        return None
     return video.at(span[0], min(span[1] - span[0], 40)).decode("ascii", "replace").rstrip("\0") if span else None
 
 
-def _broken_box(index: bytes, at: int, end: int) -> str:
-    """Walks the boxes that hold boxes. What is missing in one, or does not fit into it."""
+def _protected(video: Window, container: Container) -> int:
+    """How many audio tracks are encrypted; none where nothing tells, or not soon."""
+    try:
+        return _PROTECTED[container](video) if container in _PROTECTED else 0
+    except Endless:
+        return 0
+
+
+def _broken_box(video: Window, index: bytes, at: int, end: int, depth: int = 1) -> str:
+    """Walks the boxes that hold boxes. What is missing in one, or does not fit into it. Raises Endless."""
     while at + 8 <= end:
+        video.step()
         length, kind = int.from_bytes(index[at : at + 4]), index[at + 4 : at + 8]
         if not 8 <= length <= end - at:
             return f"{kind!r} at {at} of the index does not fit"
-        if kind in _PARENTS:
-            inside = {index[each + 4 : each + 8] for each in _boxes(index, at + 8, at + length)}
+        if kind in _PARENTS and depth <= _DEPTH:
+            inside = {index[each + 4 : each + 8] for each in _boxes(video, index, at + 8, at + length)}
             if missing := _NEEDED[kind] - inside:
                 return f"no {min(missing)!r} in {kind!r}"
-            if why := _broken_box(index, at + 8, at + length):
+            if why := _broken_box(video, index, at + 8, at + length, depth + 1):
                 return why
         at += length
     return ""
 
 
-def _boxes(index: bytes, at: int, end: int) -> Iterator[int]:
+def _boxes(video: Window, index: bytes, at: int, end: int) -> Iterator[int]:
     while at + 8 <= end:
+        video.step()
         yield at
         at += max(int.from_bytes(index[at : at + 4]), 8)
 

@@ -9,7 +9,7 @@ from functions.model.frames import find_packets
 from functions.model.mpeg_audio import LONGEST_FRAME, XingHeader, find_xing_header, read_frame
 
 _HEAD = 65_536  # bytes in which what is looked for stands
-_MOST_TAGS = 1_000_000
+_MOST_TAGS = 1_000_000  # of FLV, which has one for each frame of picture and sound: four hours of them, in 2 s
 _SCRIPT_TAGS = (8, 9, 18)  # audio, video, script
 _ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _SLACK = 32  # bytes by which RealMedia's writers count more than they write
@@ -32,7 +32,8 @@ def flv(video: Window) -> End:
             raise cut(video.size, int(promised))
         return End.WHOLE if duration else End.UNKNOWN
     position = int.from_bytes(video.at(5, 4)) + 4
-    for _ in range(_MOST_TAGS):
+    while True:
+        video.step(_MOST_TAGS)
         tag = video.at(position, 11)
         if len(tag) < 11:
             break
@@ -107,6 +108,7 @@ def _ends_with_a_frame(video: Window, header: XingHeader) -> bool:
     for sync in re.finditer(rb"\xff[\xe0-\xff]", tail):
         at, count = sync.start(), 0
         while (frame := read_frame(tail[at : at + 4])) and frame.hertz == header.first.hertz:
+            video.step()
             at, count = at + frame.length, count + 1
         if at == len(tail) and count > 2:
             return True
@@ -130,6 +132,7 @@ def realmedia(video: Window) -> End:
     """Walks the chunks to the one that holds the data. Raises MediaError (truncated)."""
     position = 0
     while len(head := video.at(position, 8)) == 8:
+        video.step()
         length = int.from_bytes(head[4:])
         if head[:4] == b"DATA":
             if not is_unknown(length) and position + length > video.size + _SLACK:

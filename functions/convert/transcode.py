@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from functions.convert import cover, description, protection, tracks
+from functions.convert import cover, density, description, protection, tracks
 from functions.convert.container import check_end, locate
 from functions.convert.description import Description
 from functions.convert.jail import Jail
@@ -19,21 +19,22 @@ from functions.model.options import Options
 def describe(jail: Jail, source: str, container: Container) -> Description:
     """Looks at the video of that name in the jail's folder.
 
-    Raises MediaError where the video's end is missing, nothing can be read, or it is too long; Interrupted; and OSError
-    where this machine fails.
+    Raises MediaError where the video's end is missing, nothing can be read, or it is too long, by itself or for what it
+    holds; Interrupted; and OSError where this machine fails.
     """
     path = jail.folder / source
     with path.open("rb") as file:
         size = path.stat().st_size
-        extent = locate(file, size, container)
-        end = check_end(file, size, extent)
+        extent = locate(file, size, container, jail.checkpoint)
+        end = check_end(file, size, extent, jail.checkpoint)
         seen = replace(_look(jail, source, extent, end), end=end)
-        protection.check(file, size, extent, seen)
+        protection.check(file, size, extent, seen, jail.checkpoint)
         if seen.audio and not any(audio.codec for audio in seen.audio):
             name = protection.codec_name(file, size, extent)
             seen = replace(seen, audio=tuple(replace(audio, tag=audio.tag or name) for audio in seen.audio))
     if (seen.duration or 0) > jail.limits.duration:
         raise MediaError(Reason.TOO_LONG, f"{seen.duration:.0f} s of at most {jail.limits.duration:.0f}")
+    density.check(max((audio.duration or seen.duration or 0.0 for audio in seen.audio), default=0.0), size)
     return seen
 
 

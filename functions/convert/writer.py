@@ -7,6 +7,7 @@ from functions.convert import (
     arguments,
     copying,
     damage,
+    density,
     description,
     ffmetadata,
     id3,
@@ -92,7 +93,7 @@ class Writer:
         written = self._finish(file, None)
         copying.check_length(run, written.seconds)
         if self._options.format is Format.MP3:
-            copying.check_frames(self._work.path(file.name))
+            copying.check_frames(self._work.path(file.name), self._work.jail.checkpoint)
         drawn, peaks = self._draw((), written.seconds)  # which decodes it
         if "[error]" in drawn.messages:
             raise copying.Damaged("it cannot be decoded without errors")
@@ -129,7 +130,7 @@ class Writer:
         shaped = sound.shape(self._audio, self._options, work.span, seek=seek)
         words = [*loudness.QUIET, *self._opened(seek)]
         words += arguments.measured(self._audio, loudness.chain(shaped.filters), work.most)
-        run = work.jail.run(words, length, self._ticks((0.0, _MEASURING), length))
+        run = work.jail.run(words, length, self._ticks((0.0, _MEASURING), work.span))
         damage.check_run(loudness.troubles(run), work.seen)
         return loudness.read(run)
 
@@ -229,7 +230,7 @@ class Writer:
     def _encode_pieces(self, file: File, shaped: Sound, chain: tuple[str, ...], count: int) -> Run:
         """The run that has heard all of the sound."""
         jail, length = self._work.jail, file.span.length(self._work.seen.duration)
-        ticks, reached = self._ticks(file.progress, length), 0.0
+        ticks, reached = self._ticks(file.progress, file.span), 0.0
 
         def encoded(pieces: list[encoders.Piece], steer: encoders.Steer) -> list[Run]:
             def tick(running: list[Running]) -> None:
@@ -295,7 +296,7 @@ class Writer:
     def _run(self, file: File, codec: list[str], late: float = 0.0) -> Run:
         length = file.span.length(self._work.seen.duration)
         command = self._command(file, codec, late)
-        return self._work.jail.run(command, length, self._ticks(file.progress, length), size=file.size)
+        return self._work.jail.run(command, length, self._ticks(file.progress, file.span), size=file.size)
 
     def _command(self, file: File, codec: list[str], late: float = 0.0, seek: float = 0.0) -> list[str]:
         """What ffmpeg is told of the video, and of what is to be known of the audio beside its sound."""
@@ -360,19 +361,27 @@ class Writer:
         )
         return Result(written.front, path, facts, waveform.merge(peaks))
 
-    def _ticks(self, progress: tuple[float, float], length: float | None) -> "Ticks":
-        return Ticks(self._work, progress, length)
+    def _ticks(self, progress: tuple[float, float], span: Span) -> "Ticks":
+        size = self._work.path(self._work.source).stat().st_size
+        return Ticks(self._work, progress, span, size)
 
 
 @dataclass(frozen=True)
 class Ticks:
-    """Called with the seconds that a run has done: notes how far the whole work is."""
+    """Called with the seconds of a span that a run has done: notes how far the whole work is.
+
+    Raises MediaError (too_sparse) where that is more than the file can hold.
+    """
 
     work: Work
     progress: tuple[float, float]
-    length: float | None
+    span: Span
+    size: int  # bytes of the video
 
     def __call__(self, done: float) -> None:
+        if done:
+            density.check_running(self.span.start + done, self.size)
         begun, ended = self.progress
-        share = min(done / self.length, 1.0) if self.length else 0.0
+        length = self.span.length(self.work.seen.duration)
+        share = min(done / length, 1.0) if length else 0.0
         self.work.jail.checkpoint(begun + (ended - begun) * share)

@@ -39,25 +39,19 @@ class _Header:
 def find(head: bytes) -> Frames | None:
     """The first frames in `head`: at its front, or behind anything else. None where there are none."""
     for found in islice(_SYNC.finditer(head), _TRIES):
-        if named := kind(head[found.start() :], _BEHIND if found.start() else _FRONT):
+        if named := _kind(head, found.start(), _BEHIND if found.start() else _FRONT):
             return Frames(named, found.start())
     return None
 
 
-def kind(head: bytes, count: int = _FRONT) -> str | None:
-    """Of what kind the frames at the front of `head` are, of which there must be `count` in a row."""
-    for read, named in _READERS:
-        if _follow(head, count, read):
-            return named(head) if callable(named) else named
-    return None
+def last(piece: bytes, step: Callable[[], None]) -> int | None:
+    """Where the last of several frames in a row ends in `piece`, or beyond it; None where there are none.
 
-
-def last(piece: bytes) -> int | None:
-    """Where the last of several frames in a row ends in `piece`, or beyond it; None where there are none."""
-    for found in islice(reversed([*_SYNC.finditer(piece)]), _TRIES):
-        if kind(piece[found.start() :], _BEHIND):
-            read = next(read for read, _ in _READERS if _follow(piece[found.start() :], _BEHIND, read))
-            at = found.start()
+    `step` is called for each place that is tried, and may stop that by what it raises.
+    """
+    for at in islice(reversed([found.start() for found in _SYNC.finditer(piece)]), _TRIES):
+        step()
+        if read := next((read for read, _ in _READERS if _follow(piece, at, _BEHIND, read)), None):
             while header := read(piece[at : at + 16]):
                 at += header.length
             return at
@@ -78,8 +72,16 @@ def find_packets(head: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _follow(head: bytes, count: int, read: Callable[[bytes], _Header | None]) -> bool:
-    at, first = 0, None
+def _kind(head: bytes, at: int, count: int) -> str | None:
+    """Of what kind the frames from there on are, of which there must be `count` in a row."""
+    for read, named in _READERS:
+        if _follow(head, at, count, read):
+            return named(head[at:]) if callable(named) else named
+    return None
+
+
+def _follow(head: bytes, at: int, count: int, read: Callable[[bytes], _Header | None]) -> bool:
+    first = None
     for _ in range(count):
         header = read(head[at : at + 16])
         if header is None or (first is not None and header.constant != first.constant):

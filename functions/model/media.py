@@ -32,6 +32,8 @@ class Reason(StrEnum):
     DAMAGED = "damaged"
     TOO_LONG = "too_long"
     TOO_LARGE = "too_large"
+    TOO_SPARSE = "too_sparse"
+    TOO_MANY_STREAMS = "too_many_streams"
     DISK_TOO_SMALL = "disk_too_small"
     TIMED_OUT = "timed_out"
     UNSUPPORTED = "unsupported"
@@ -50,6 +52,8 @@ _SENTENCES = {
     Reason.DAMAGED: "The video is damaged and its sound cannot be read. Upload an intact copy.",
     Reason.TOO_LONG: "The video is longer than this service allows. Upload it in shorter parts.",
     Reason.TOO_LARGE: "The audio would be larger than this service allows. Upload the video in shorter parts.",
+    Reason.TOO_SPARSE: "The file holds next to nothing for a sound of its length. Upload the recording it was made of.",
+    Reason.TOO_MANY_STREAMS: "The video has more streams of sound, picture and text than we read. Save it with fewer.",
     Reason.DISK_TOO_SMALL: "This service has no disk that holds the video and its audio. Upload it in shorter parts.",
     Reason.TIMED_OUT: "Converting took longer than this service allows. Try again later, or upload shorter parts.",
     Reason.UNSUPPORTED: "We cannot read the format of this video or its sound. Save it as MP4 with AAC sound.",

@@ -113,7 +113,7 @@ def test_a_video_without_sound_has_no_audio(shelf: Path, tmp_path: Path, convert
 
 
 def test_ten_hours_of_silence_are_too_long(shelf: Path, tmp_path: Path, convert: Convert) -> None:
-    """80 kB that would become 200 MB: the length is limited, not only the upload."""
+    """4 MB that would become 200 MB: the length is limited, not only the upload."""
     assert reason(videos.long(shelf), convert, tmp_path, replace(LIMITS, duration=9 * 3600)) is Reason.TOO_LONG
 
 
