@@ -11,6 +11,7 @@ from gunicorn.workers.gthread import ThreadWorker
 
 from serving import problems, tracing
 from serving.logs import fields
+from serving.pace import PacedSocket
 
 UNREADABLE = (problems.BAD_REQUEST, "send a well-formed HTTP/1.1 request (RFC 9112)")
 BROKEN = (problems.INTERNAL, problems.OUR_FAULT)
@@ -28,6 +29,13 @@ REFUSALS = {
 
 class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn is untyped, so its class is Any
     """gunicorn's worker with threads; `worker_class` names it."""
+
+    def enqueue_req(self, conn: Any) -> None:
+        """A connection is new, or kept: from now on the pace of its client is looked at."""
+        if not isinstance(conn.sock, PacedSocket):
+            conn.sock = PacedSocket.of(conn.sock)
+        conn.sock.begin()
+        super().enqueue_req(conn)
 
     def handle_error(self, _request: Any, client: Any, _address: Any, error: Exception) -> None:
         """Answers, and leaves the connection to be closed: nobody knows where the next request would begin."""

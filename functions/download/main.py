@@ -1,5 +1,7 @@
 """Download: audio is streamed from GridFS to its owner, or to whoever holds a signed link that has not expired."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from urllib.parse import quote
 from uuid import UUID
@@ -10,9 +12,10 @@ from functions.download import content, ranges
 from functions.download.content import Content
 from functions.model.errors import NotFound
 from functions.model.jobs import Job
-from functions.runtime import metrics, preconditions, web, wiring
+from functions.runtime import metrics, preconditions, slots, web, wiring
 
 services = wiring.Services("download")
+downloads = slots.transfers(services.settings.transfers_per_user, "download")
 
 
 @web.serves("GET", ready=services.ready)
@@ -54,11 +57,28 @@ def _answer(request: Request, job: Job, found: Content) -> Response:
         response.status_code = 206
         response.headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{found.size}"
     sent = part or range(found.size)
-    response.response = services.audios.read(found.file, found.start + sent.start, len(sent))
+    pieces = services.audios.read(found.file, found.start + sent.start, len(sent))
+    response.response = _within_a_slot(job.owner, pieces, response)
     response.content_length = len(sent)
     web.note(bytes=len(sent))
     metrics.count_bytes("out", len(sent))
     return response
+
+
+def _within_a_slot(owner: UUID, pieces: Iterator[bytes], response: Response) -> Iterator[bytes]:
+    """The pieces; the owner's slot is held until they have been sent, or the response is closed before.
+
+    Raises Throttled.
+    """
+    held = ExitStack()
+    held.enter_context(downloads.of(owner))
+    response.call_on_close(held.close)
+
+    def sent() -> Iterator[bytes]:
+        with held:
+            yield from pieces
+
+    return sent()
 
 
 def _made(job: Job) -> datetime | None:

@@ -74,6 +74,8 @@ class Settings:
     lease_seconds: int = 60
     max_tries: int = 3
 
+    # How many uploads, and how many downloads, one user may have under way in one instance: fewer than it has threads.
+    transfers_per_user: int = field(default=4, metadata={"bounds": (1, None)})
     upload_seconds: int = 3600  # the longest an upload may take
     transfer_seconds: int = 3600  # the longest a download may take: nothing is removed under one
     result_seconds: int = 7 * DAY  # how long an MP3 can be downloaded

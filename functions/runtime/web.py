@@ -164,7 +164,7 @@ def parse_id(text: str, what: str) -> UUID:
 
 
 def read(request: Request, count: int) -> bytes:
-    """The next bytes of the body, at most `count`; none at its end. Raises BadRequest where it breaks off."""
+    """The next bytes of the body, at most `count`; none at its end. Raises as connection.read does."""
     return connection.read(request, count)
 
 

@@ -3,14 +3,14 @@
 The row is the truth: once it is stored the answer is 202, even if nobody took the event, because sweep sends it again.
 """
 
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from flask import Request, Response
 
 from functions.model import options
 from functions.model.errors import AccountGone, Unprocessable
 from functions.model.jobs import Job, NewJob
-from functions.runtime import announcement, metrics, responses, web, wiring
+from functions.runtime import announcement, metrics, responses, slots, web, wiring
 from functions.upload import incoming
 
 services = wiring.Services("upload")
@@ -19,11 +19,17 @@ policy = incoming.Policy(
     most_bytes=services.settings.max_upload_bytes,
     seconds=services.settings.upload_seconds,
 )
+uploads = slots.transfers(services.settings.transfers_per_user, "upload")
 
 
 @web.serves("POST", ready=services.ready)
 def upload(request: Request) -> Response:
     owner = services.bearer.claims(request.headers.get("Authorization")).user
+    with uploads.of(owner):
+        return _accept(request, owner)
+
+
+def _accept(request: Request, owner: UUID) -> Response:
     key = web.idempotency_key(request)
     video = incoming.receive(request, web.query(request, "filename", *options.NAMES), policy)
     id_, file_id = uuid4(), uuid4()

@@ -9,10 +9,10 @@ from pathlib import Path
 from moviepy import VideoFileClip
 
 from functions.convert import transcode
-from functions.convert.cores import available
 from functions.convert.jail import Jail, Limits, binary
 from functions.model.containers import Container
 from functions.model.options import Options
+from functions.runtime.cores import available
 from functions.runtime.settings import Settings
 from tests.bench import videos
 from tests.bench.table import Row, in_turn, timed

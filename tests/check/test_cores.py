@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from functions.convert.cores import Cores, available
+from functions.convert.cores import Cores
 from functions.model.errors import Throttled
+from functions.runtime.cores import available
 
 
 def machine(root: Path, **files: str) -> Path:

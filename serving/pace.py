@@ -1,0 +1,46 @@
+"""A client that sends a request too slowly is given up: it would occupy a thread for as long as it likes."""
+
+import socket
+import time
+
+RATE = 4096  # bytes per second, at least; a modem of 1998 had more
+PATIENCE = 30.0  # seconds that are waited for a client before its rate counts
+
+
+class TooSlow(TimeoutError):
+    """The client has sent less than RATE bytes for each second that it was waited for."""
+
+
+class PacedSocket(socket.socket):
+    """The connection of a client, whose rate is looked at with everything that comes.
+
+    The limit on idling (functions/runtime/connection.py) is no help against one that sends a byte now and then, nor is
+    a time limit that is looked at when a whole piece has come. What counts is only the time that is spent waiting for
+    the client.
+    """
+
+    _waited = _received = 0.0
+    _patience = PATIENCE
+
+    @classmethod
+    def of(cls, other: socket.socket) -> "PacedSocket":
+        """The same connection; the other is no longer to be used."""
+        is_blocking = other.getblocking()
+        made = cls(fileno=other.detach())
+        made.setblocking(is_blocking)
+        return made
+
+    def begin(self, patience: float = PATIENCE) -> None:
+        """Counts anew, from here on: the next request comes, or the rest of one is to be dropped."""
+        self._waited = self._received = 0.0
+        self._patience = patience
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        """As that of any socket. Raises TooSlow."""
+        began = time.monotonic()
+        data = super().recv(size, flags)
+        self._waited += time.monotonic() - began
+        self._received += len(data)
+        if self._waited > self._patience and self._received < self._waited * RATE:
+            raise TooSlow
+        return data
