@@ -22,6 +22,7 @@ def lock(directory: Path) -> IO[str]:
     remedy = "start it as its owner, or keep the state elsewhere: make run STATE=/path/to/a/directory"
     try:
         directory.mkdir(parents=True, exist_ok=True)
+        directory.chmod(0o700)  # it holds videos, emails and secrets
         file = privileges.open_private_file(directory / "lock", "a+")
     except OSError as error:
         raise PartFailed("system", f"no state can be kept in {directory}: {error.strerror}", remedy) from error

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from functions.model.accounts import Registration, User, hash_password
 from functions.model.errors import AccountGone, Conflict, Throttled
-from functions.stores.postgres import AlreadyThere, Database
+from functions.stores.postgres import Database
 
 
 class Accounts:
@@ -17,17 +17,15 @@ class Accounts:
 
     def add(self, who: Registration) -> User:
         """The new user. Raises Conflict where the username is taken, whatever its case."""
-        try:
-            row = self._database.one(
-                "add_user",
-                username=who.username,
-                name=who.name,
-                email=who.email,
-                password_hash=hash_password(who.password),
-            )
-        except AlreadyThere as error:
-            raise Conflict(f"the username {who.username} is taken; choose another", field="username") from error
-        assert row is not None  # noqa: S101 -- INSERT … RETURNING returns the row it made
+        row = self._database.one(
+            "add_user",
+            username=who.username,
+            name=who.name,
+            email=who.email,
+            password_hash=hash_password(who.password),
+        )
+        if row is None:
+            raise Conflict(f"the username {who.username} is taken; choose another", field="username")
         return User(**row)
 
     def find(self, username: str) -> User | None:

@@ -3,9 +3,11 @@
 SELECT 1 FROM migrations LIMIT 1;
 
 -- name: add_user
--- Adds a user; users_username_key refuses a username that somebody has, whatever its case.
+-- Adds a user; nothing where somebody has that username, whatever its case. Not by an error, for which Postgres would write the
+-- statement, and the hash in it, to its log.
 INSERT INTO users (username, name, email, password_hash)
 VALUES (%(username)s, %(name)s, %(email)s, %(password_hash)s)
+ON CONFLICT (lower(username)) DO NOTHING
 RETURNING id, username, name, email, password_hash;
 
 -- name: find_user

@@ -16,7 +16,7 @@ from functions.model.errors import AccountGone
 from functions.model.jobs import Again, Job, JobCount, NewJob, State
 from functions.model.options import Options
 from functions.model.source import Source
-from functions.stores.postgres import Database, NothingThere
+from functions.stores.postgres import Database
 
 T = TypeVar("T")
 _SMALL = 2000  # characters
@@ -34,10 +34,10 @@ class Jobs:
 
     def add(self, new: NewJob) -> Job | None:
         """The queued job; None where the owner used that idempotency key before. Raises AccountGone."""
-        try:
-            return self._job("add_job", **vars(new) | {"options": json.dumps(new.options.as_json())})
-        except NothingThere as error:
-            raise AccountGone from error
+        job = self._job("add_job", **vars(new) | {"options": json.dumps(new.options.as_json())})
+        if job is None and self._database.one("find_account", id=new.owner) is None:
+            raise AccountGone
+        return job
 
     def add_again(self, new: Again, most: int) -> Job | None:
         """The queued job, made from what is kept of its origin.

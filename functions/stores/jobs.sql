@@ -16,13 +16,14 @@ greatest((SELECT turn FROM queue),
          + (SELECT 1 / share FROM users WHERE id = %(owner)s))
 
 -- name: add_job
--- Adds a queued job; nothing where the owner used that idempotency key before. Upload sends the first event itself: sweep sends
+-- Adds a queued job; nothing where the owner used that idempotency key before, or is gone. Upload sends the first event itself: sweep sends
 -- it only if upload has not noted within 3 seconds that it did.
 WITH added AS (
     INSERT INTO jobs (id, owner, fid, filename, container, video, video_size, video_sha256, idempotency_key,
                       options, next_hint_at, traceparent, correlationid, turn)
-    VALUES (%(id)s, %(owner)s, %(fid)s, %(filename)s, %(container)s, %(video)s, %(video_size)s, %(video_sha256)s, %(idempotency_key)s,
-            %(options)s, now() + interval '3 seconds', %(traceparent)s, %(correlationid)s, {next_turn})
+    SELECT %(id)s, id, %(fid)s, %(filename)s, %(container)s, %(video)s, %(video_size)s, %(video_sha256)s, %(idempotency_key)s,
+           %(options)s, now() + interval '3 seconds', %(traceparent)s, %(correlationid)s, {next_turn}
+    FROM users WHERE id = %(owner)s
     ON CONFLICT (owner, idempotency_key) DO NOTHING
     RETURNING *
 ), covered AS (
@@ -103,9 +104,10 @@ tries < %(max_tries)s AND video IS NOT NULL AND deleted_at IS NULL
 
 -- name: claim_job
 -- Leases a queued job to one worker: that of the event where it has no turn, or else the one whose turn it is. There are as many
--- events as jobs, so each job gets one. The fence rises, so that whoever claimed the job before can no longer write to it.
+-- events as jobs, so each job gets one. What somebody is just changing is passed over, unless the event is about it and nothing else
+-- is queued. The fence rises, so that whoever claimed the job before can no longer write to it.
 WITH own AS (
-    SELECT id FROM jobs WHERE id = %(id)s AND turn IS NULL AND state = 'queued' AND {claimable} FOR UPDATE SKIP LOCKED
+    SELECT id FROM jobs WHERE id = %(id)s AND turn IS NULL AND state = 'queued' AND {claimable}
 ), next AS (
     SELECT id FROM jobs WHERE turn IS NOT NULL AND state = 'queued' AND {claimable}
     ORDER BY turn, queued_at LIMIT 1 FOR UPDATE SKIP LOCKED
@@ -113,7 +115,7 @@ WITH own AS (
     UPDATE jobs
     SET state = 'converting', fence = fence + 1, tries = tries + 1, progress = 0, started_at = now(),
         lease_until = now() + make_interval(secs => %(lease)s)
-    WHERE id = coalesce((SELECT id FROM own), (SELECT id FROM next))
+    WHERE id = coalesce((SELECT id FROM own), (SELECT id FROM next), %(id)s) AND state = 'queued' AND {claimable}
     RETURNING *
 ), served AS (
     UPDATE queue SET turn = claimed.turn FROM claimed WHERE claimed.turn > queue.turn

@@ -46,14 +46,6 @@ TRANSIENT_SQLSTATES = {
 }
 
 
-class AlreadyThere(Exception):
-    """There is a row with that unique value already."""
-
-
-class NothingThere(Exception):
-    """The row refers to one that is gone."""
-
-
 class Database:
     """Runs the named queries of the .sql files beside this module; connects when the first of them is run."""
 
@@ -65,7 +57,7 @@ class Database:
         self._pool: Pool[Any] = Pool(lambda: _connect(url), connections, IDLE)
 
     def all(self, query: str, **values: Any) -> list[dict[str, Any]]:
-        """Every row the named query returns. Raises Unavailable, AlreadyThere and NothingThere."""
+        """Every row the named query returns. Raises Unavailable."""
         with self._connection() as connection, connection.cursor() as cursor:
             cursor.execute(self._queries[query], values)
             if not cursor.description:
@@ -90,10 +82,6 @@ class Database:
             raise Unavailable("the database cannot be reached; try again soon") from error
         try:
             yield connection
-        except psycopg2.errors.ForeignKeyViolation as error:
-            raise NothingThere(error.diag.constraint_name) from error
-        except psycopg2.errors.UniqueViolation as error:
-            raise AlreadyThere(error.diag.constraint_name) from error
         except psycopg2.errors.UndefinedTable as error:
             raise Unavailable("the database has no tables yet: run `python -m functions.runtime.migrate`") from error
         except psycopg2.Error as error:

@@ -113,6 +113,7 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self._jobs, self._late, self._accounts, self._sql = jobs, late, accounts, sql
         accounts.set_email(owner, ADDRESS)
+        sql("UPDATE jobs SET turn = NULL")  # those of earlier runs, so that a claim is of this one
         job = jobs.add(new_job(owner))
         assert job
         self._workers = [job]

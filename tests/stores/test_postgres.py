@@ -19,7 +19,7 @@ import pytest
 from functions.model.errors import Unauthorized, Unavailable
 from functions.model.jobs import Job
 from functions.stores import postgres as module
-from functions.stores.postgres import AlreadyThere, Database
+from functions.stores.postgres import Database
 from tests.conftest import database_like
 from tests.events.wire import Wire
 from tests.waiting import until
@@ -100,14 +100,6 @@ def test_the_first_queries_at_once_share_one_pool(
     monkeypatch.setattr(module, "IDLE", 0.1)  # the sessions of twenty pools would take long to end with their database
     for _ in range(20):
         at_once(Database(database).ping)
-
-
-def test_a_value_that_must_be_unique_is_already_there(postgres: Database) -> None:
-    """The error names the constraint, so that the caller knows which value."""
-    postgres.one("add_user", **USER)
-    with pytest.raises(AlreadyThere, match="users_username_key"):
-        postgres.one("add_user", **USER)
-    postgres.ping()
 
 
 def test_a_job_for_a_user_who_is_gone_is_refused(add: Callable[..., Job]) -> None:

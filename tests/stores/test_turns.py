@@ -1,9 +1,12 @@
 """Owners take turns: nobody waits for all that another has queued before."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 from uuid import UUID
 
+import psycopg2
 import pytest
 
 from functions.model.jobs import Job
@@ -11,6 +14,7 @@ from functions.stores.jobs import Jobs
 from functions.stores.postgres import Database
 from tests.jobs import finish
 from tests.stores.conftest import add_user
+from tests.waiting import until
 
 Add = Callable[..., Job]
 Sql = Callable[..., list[tuple[Any, ...]]]
@@ -129,3 +133,21 @@ def test_what_killed_its_worker_waits_for_its_own_event(add: Add, jobs: Jobs, la
     jobs.free_lapsed(10)
     assert serve(jobs, other).id == other.id
     assert serve(jobs, poison).id == poison.id
+
+
+def test_an_event_waits_for_its_job_while_somebody_changes_that(add: Add, jobs: Jobs, database: str) -> None:
+    """Upload notes that it has sent the event, for example: to pass the job over would leave it to the next sweep."""
+    job = add()
+    with closing(psycopg2.connect(database)) as connection, ThreadPoolExecutor() as threads:
+        with connection, connection.cursor() as cursor:
+            cursor.execute("SELECT FROM jobs FOR UPDATE")
+            claimed = threads.submit(jobs.claim, job.id)
+            until(lambda: _is_waited_for(cursor))
+        found = claimed.result()
+    assert found
+    assert found.id == job.id
+
+
+def _is_waited_for(cursor: Any) -> bool:
+    cursor.execute("SELECT count(*) > 0 FROM pg_locks WHERE NOT granted")
+    return bool(cursor.fetchone()[0])

@@ -111,7 +111,7 @@ class Machine(RuleBasedStateMachine):
                 made = jobs.add_again(Again(uuid4(), self._owner, job.id, None, Options(), None, None), 1000)
                 self._made += filter(None, [made])
             case "end":
-                if claimed := jobs.claim(job.id):
+                if claimed := jobs.claim(job.id):  # or another whose turn it is
                     finish(jobs, claimed)
             case "sweep":
                 deleted, _ = expiry.remove_deleted(-1, 100)
