@@ -28,7 +28,7 @@ def test_no_log_has_a_secret_or_an_address_after_a_whole_journey(tmp_path: Path)
         assert person.ask("PATCH", "/account", json={"email": other}).status_code == 200
         assert person.ask("PATCH", "/account", json={"email": person.address}).status_code == 200
         with videos.bunny().open("rb") as video:
-            answer = person.ask("POST", "/upload", files={"file": ("Secret film.mp4", video)})
+            answer = person.ask("POST", "/upload", files={"file": ("Secret video.mp4", video)})
         assert person.ended(answer.json())["state"] == "done"
         (link,) = re.findall(r"http://\S+/download\S+", person.email()["Text"])
         assert requests.get(link, timeout=PATIENCE).status_code == 200
@@ -45,7 +45,7 @@ def test_no_log_has_a_secret_or_an_address_after_a_whole_journey(tmp_path: Path)
         "wrong horse",
         person.token,
         link.rpartition("token=")[2],
-        "Secret film",
+        "Secret video",
         *hashes,
         *kept,
     ]
