@@ -1,10 +1,12 @@
 """The email about a job that has ended: as text and as HTML, with a link or with the reason in plain words."""
 
 import re
+from datetime import UTC, datetime
 from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
+from email.utils import format_datetime
 from html import escape
 from uuid import uuid5
 
@@ -40,6 +42,7 @@ def compose(owed: Notification, sender: str, link: str) -> EmailMessage:
         message["To"] = Address(display_name=_phrase(name), addr_spec=owed.email)
     except (MessageError, ValueError) as error:
         raise MailRefused("no email can carry the address") from error
+    message["Date"] = format_datetime(datetime.now(UTC))  # which every email must have (RFC 5322, 3.6)
     message["Message-ID"] = f"<{uuid5(owed.job, f'{owed.outcome}/{owed.generation}')}@{_domain(sender)}>"
     message["Auto-Submitted"] = "auto-generated"  # so that nobody's vacation notice answers it (RFC 3834)
     message.set_content(f"Hello {name},\n\n{_text(owed, video, link)}\n")

@@ -4,7 +4,7 @@ They are read once, before the first request, and checked as a whole: a start th
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields, replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -97,6 +97,7 @@ class Settings:
     smtp_port: int = 25
     smtp_user: str = ""
     smtp_starttls: bool = False
+    smtp_ca_file: str = ""  # PEM; empty: the CAs of this machine
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,9 @@ def _read(function: str, environ: Mapping[str, str]) -> tuple[Settings, Hosting]
             continue
         if fault := _fault(name, getattr(settings, name), env):
             env.reject(f"{name.upper()} {fault}")
+    if "mail_from" in NEEDS[function]:
+        for fault in _faults_of_mail(settings):
+            env.reject(fault)
     env.complain(deployed_name(function))
     return settings, replace(served, concurrency=settings.concurrency)
 
@@ -169,6 +173,13 @@ def _fault(name: str, value: str, env: Environment) -> str | None:
     if name.startswith("mongo") and not _names_database(value):
         return "must end in /<database>"
     return None
+
+
+def _faults_of_mail(settings: Settings) -> Iterator[str]:
+    if settings.mail_transport == "smtp" and settings.smtp_user and not settings.smtp_starttls:
+        yield "SMTP_USER needs SMTP_STARTTLS=true: without it everybody on the way could read the password"
+    if settings.smtp_ca_file and not os.access(settings.smtp_ca_file, os.R_OK):
+        yield "SMTP_CA_FILE names no file that can be read"
 
 
 def _names_database(uri: str) -> bool:

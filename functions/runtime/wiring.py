@@ -139,6 +139,7 @@ class Services:
             user=self.settings.smtp_user,
             password=self.settings.smtp_password,
             starttls=self.settings.smtp_starttls,
+            ca_file=self.settings.smtp_ca_file,
         )
 
     @built_once

@@ -1,6 +1,7 @@
 """Emails out: by SMTP or by Amazon SES (boto3 is imported only where that is used)."""
 
 import smtplib
+import ssl
 from email.message import EmailMessage
 from typing import Any, Protocol
 
@@ -18,18 +19,24 @@ class Mailer(Protocol):
 
 
 class Smtp:
-    """A mail server, asked anew for each email; an empty user means that it wants no login."""
+    """A mail server, asked anew for each email; an empty user means that it wants no login.
 
-    def __init__(self, host: str, port: int, *, user: str = "", password: str = "", starttls: bool = False) -> None:
+    With `starttls` nothing is sent to a server whose certificate is not accepted: by the CAs of this machine, or where
+    `ca_file` names a PEM file by those in it.
+    """
+
+    def __init__(
+        self, host: str, port: int, *, user: str = "", password: str = "", starttls: bool = False, ca_file: str = ""
+    ) -> None:
         self._host, self._port = host, port
         self._user, self._password = user, password
-        self._starttls = starttls
+        self._context = ssl.create_default_context(cafile=ca_file or None) if starttls else None
 
     def send(self, email: EmailMessage) -> None:
         try:
             with smtplib.SMTP(self._host, self._port, timeout=TIMEOUT) as server:
-                if self._starttls:
-                    server.starttls()
+                if self._context:
+                    server.starttls(context=self._context)
                 if self._user:
                     server.login(self._user, self._password)
                 server.send_message(email)
@@ -41,6 +48,11 @@ class Smtp:
             raise _reply_error(error.smtp_code) from error
         except smtplib.SMTPResponseException as error:  # it refuses us and not the email, which an operator can mend
             raise Unavailable(f"the mail server refuses us: {error.smtp_code}; is MAIL_FROM right?") from error
+        except ssl.SSLCertVerificationError as error:
+            hint = "SMTP_HOST must be the name in it, and SMTP_CA_FILE the file of a CA of your own"
+            raise Unavailable(f"the mail server's certificate: {error.verify_message}; {hint}") from error
+        except smtplib.SMTPNotSupportedError as error:
+            raise Unavailable("the mail server offers no STARTTLS, or no login") from error
         except (smtplib.SMTPException, OSError) as error:
             raise Unavailable(f"the mail server cannot be reached: {type(error).__name__}") from error
 

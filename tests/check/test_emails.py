@@ -21,7 +21,7 @@ from functions.model.options import NAMES, Options
 from functions.notify import emails, wishes
 
 LINK = "https://example.org/download?fid=1&token=2"
-HEADERS = ["Subject", "From", "To", "Message-ID", "Auto-Submitted", "MIME-Version", "Content-Type"]
+HEADERS = ["Subject", "From", "To", "Date", "Message-ID", "Auto-Submitted", "MIME-Version", "Content-Type"]
 
 
 def email(**changes: Any) -> EmailMessage:

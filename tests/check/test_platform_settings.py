@@ -33,6 +33,7 @@ CHOSEN: dict[str, Any] = {  # something else than the default for everything tha
     "mail_transport": "ses",
     "require_jail": "full",
     "smtp_starttls": True,
+    "smtp_ca_file": __file__,  # which is there
 }
 SET = {name.upper(): str(value) for name, value in CHOSEN.items()}
 # Settings that a container cannot choose: docker-compose.yml sets them itself.
