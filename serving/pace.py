@@ -1,14 +1,22 @@
 """A client that sends a request too slowly is given up: it would occupy a thread for as long as it likes."""
 
+import errno
 import socket
 import time
+from typing import Any
 
 RATE = 4096  # bytes per second, at least; a modem of 1998 had more
 PATIENCE = 30.0  # seconds that are waited for a client before its rate counts
 
 
-class TooSlow(TimeoutError):
-    """The client has sent less than RATE bytes for each second that it was waited for."""
+class TooSlow(ConnectionResetError):
+    """The client sends, or takes, less than RATE bytes for each second that it was waited for.
+
+    gunicorn takes a connection that was reset for what happens every day, and any other error for one of ours.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(errno.ECONNRESET, "the client is too slow")
 
 
 class PacedSocket(socket.socket):
@@ -38,9 +46,19 @@ class PacedSocket(socket.socket):
     def recv(self, size: int, flags: int = 0) -> bytes:
         """As that of any socket. Raises TooSlow."""
         began = time.monotonic()
-        data = super().recv(size, flags)
+        try:
+            data = super().recv(size, flags)
+        except TimeoutError as error:
+            raise TooSlow from error
         self._waited += time.monotonic() - began
         self._received += len(data)
         if self._waited > self._patience and self._received < self._waited * RATE:
             raise TooSlow
         return data
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        """As that of any socket, whose time limit is for all of the data. Raises TooSlow."""
+        try:
+            super().sendall(data, flags)
+        except TimeoutError as error:
+            raise TooSlow from error

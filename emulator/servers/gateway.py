@@ -13,6 +13,15 @@ from emulator.processes import PartFailed, Process
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "gateway" / "nginx.conf.template"
 _FORM_BYTES = 5_065_536  # how much upload lets a form have around its file: texts and a cover
+# More than elsewhere, for everybody on this machine has the same address.
+_LIMITS = {
+    "LOGIN_RATE": "600r/m",
+    "LOGIN_BURST": "100",
+    "REGISTER_RATE": "600r/m",
+    "REGISTER_BURST": "100",
+    "CONNECTIONS_PER_ADDRESS": "256",
+    "UPLOADS_PER_ADDRESS": "64",
+}
 # What the nginx image has around the template. All of nginx's files lie in the directory of the state. The template is
 # put in here and not included, because nginx reads the path of an `include` as a pattern: below a directory whose name
 # is [a] it would find nothing.
@@ -21,7 +30,8 @@ daemon off;
 worker_processes 1;
 pid temporary/nginx.pid;
 error_log stderr crit;
-events { worker_connections 1024; }
+worker_rlimit_nofile 16384;
+events { worker_connections 8192; }
 http {
     client_body_temp_path temporary;
     proxy_temp_path temporary;
@@ -44,12 +54,11 @@ class Gateway(Part):
         self._variables = {
             "GATEWAY_LISTEN": _everywhere_on(port),
             "AUTH_LISTEN": _everywhere_on(auth_port),
+            "PUBLIC_URL": f"http://{LOOPBACK}:{port}",
             "MAX_BODY_BYTES": str(int(settings.get("MAX_UPLOAD_BYTES", 4 * 1024**3)) + _FORM_BYTES),
-            # More than the template's usual limits, for everybody on this machine has the same address.
-            "LOGIN_RATE": "600r/m",
-            "LOGIN_BURST": "100",
+            **_LIMITS,
             **{f"{name.upper().replace('-', '_')}_ADDR": address for name, address in addresses.items()},
-            **{name: settings[name] for name in ("LOGIN_RATE", "LOGIN_BURST") if name in settings},
+            **{name: settings[name] for name in ("PUBLIC_URL", *_LIMITS) if name in settings},
         }
 
     @property

@@ -44,7 +44,7 @@ def _answer(request: Request, job: Job, found: Content) -> Response:
     response.set_etag(here.etag)
     response.last_modified = here.modified
     response.headers["Accept-Ranges"] = "bytes"
-    response.headers["Cache-Control"] = "private, no-cache"
+    response.headers["Cache-Control"] = "private, no-store"
     response.headers["Content-Disposition"] = _disposition(found.filename)
     if not preconditions.wanted(request.headers, here):
         response.status_code = 304

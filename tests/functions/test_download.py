@@ -57,7 +57,7 @@ def test_its_owner_gets_the_mp3(get: Get) -> None:
     assert (answer.status_code, answer.mimetype, answer.content_length) == (200, "audio/mpeg", SIZE)
     assert answer.data == CONTENT
     assert answer.headers["Accept-Ranges"] == "bytes"
-    assert answer.headers["Cache-Control"] == "private, no-cache"
+    assert answer.headers["Cache-Control"] == "private, no-store"
 
 
 def test_head_tells_all_but_the_mp3(get: Get) -> None:
@@ -86,7 +86,7 @@ def test_it_is_sent_whole_in_part_or_not_at_all(rows: list[Row], get: Get, known
             case 200 | 206:
                 assert (answer.data, answer.content_length) == (CONTENT[start:stop], stop - start), sent
             case 304:
-                assert (answer.data, answer.headers["Cache-Control"]) == (b"", "private, no-cache"), sent
+                assert (answer.data, answer.headers["Cache-Control"]) == (b"", "private, no-store"), sent
             case 412:
                 problem(answer, 412, "precondition-failed")
             case 416:

@@ -251,7 +251,7 @@ def _configured(pod: Pod, built: Manifests) -> Iterator[tuple[str, int]]:
     for name, value in pod.env.items():
         if name.endswith("_ADDR"):
             yield value.replace(".$(NAMESPACE)", ""), 80
-        elif name.endswith("_URL"):
+        elif name.endswith("_URL") and value:  # one that comes from the settings is for people
             yield from {_host_and_port(value.replace("{name}", each)) for each in DELIVERED}
     if pod.function:
         settings = built.settings()

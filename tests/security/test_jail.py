@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -174,6 +175,20 @@ def test_root_keeps_no_right(place: Place) -> None:
     assert said == {"CapInh": 0, "CapPrm": 0, "CapEff": 0, "CapAmb": 0, "NoNewPrivs": 1, "Seccomp": 2}
 
 
+def test_a_program_that_was_paused_goes_on(place: Place) -> None:
+    """The kernel goes on with what it waited for by a system call of its own; so an encoder is paused at a joint."""
+    script = '$| = 1; print "up\\n"; sleep 2; print $! + 0'
+    words = sandboxed(perl(place, script))
+    with subprocess.Popen(words, cwd=place.folder, stdout=subprocess.PIPE, encoding="utf-8") as paused:
+        assert paused.stdout
+        assert paused.stdout.readline() == "up\n"
+        until(lambda: _state(paused.pid) == "S")
+        for number, state in ((signal.SIGSTOP, "T"), (signal.SIGCONT, "S")):
+            paused.send_signal(number)
+            until(partial(_is, state, paused.pid))
+        assert paused.communicate()[0] == "0"
+
+
 def test_it_dies_with_what_started_it(place: Place) -> None:
     """It could go on for its whole time limit otherwise."""
     script = (
@@ -237,6 +252,14 @@ def test_a_complete_jail_can_be_required() -> None:
 
 def _is_gone(pid: int) -> bool:
     try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] == "Z"
+        return _state(pid) == "Z"
     except FileNotFoundError:
         return True
+
+
+def _is(state: str, pid: int) -> bool:
+    return _state(pid) == state
+
+
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]

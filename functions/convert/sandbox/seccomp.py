@@ -78,6 +78,7 @@ fadvise64 221 223
 rt_sigaction 13 134
 rt_sigprocmask 14 135
 rt_sigreturn 15 139
+restart_syscall 219 128
 sigaltstack 131 132
 getpid 39 172
 gettid 186 178
