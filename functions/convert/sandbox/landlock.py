@@ -4,10 +4,15 @@ The numbers are those of the kernel's uapi/linux/landlock.h; what each version o
 the kernel's userspace-api/landlock.rst. System calls have these numbers on every architecture.
 """
 
+from __future__ import annotations
+
 import ctypes
 import os
 import struct
-from collections.abc import Iterable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _VERSION = 1  # a flag: says the ABI in place of making a ruleset

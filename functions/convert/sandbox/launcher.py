@@ -7,25 +7,29 @@ It is a program of its own, in place of something that is done between fork and 
 and only a new process can be sure that none of their locks is held.
 """
 
+from __future__ import annotations
+
 import ctypes
 import os
 import resource
-import signal
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 from functions.convert.sandbox import landlock, seccomp
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
 
 ERROR = "sandbox: "  # a message that begins so means that this machine failed
 FAILED = 125  # the exit status then
 # Where programs find their libraries. Only the loader itself is ever executed.
 _LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache")
 _LOADERS = ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1")
-_ROOT = Path(__file__).parents[3]
+_ROOT = os.path.abspath(f"{__file__}/../../../..")  # noqa: PTH100 -- as in the package's docstring
 _START = "import sys; sys.path[:0] = [sys.argv.pop(1)]; from functions.convert.sandbox.launcher import main; main()"
 _PDEATHSIG, _SET_SECCOMP, _SECUREBITS, _NO_NEW_PRIVS, _CAP_AMBIENT = 1, 22, 28, 38, 47  # uapi/linux/prctl.h
 _FILTER, _CLEAR_ALL = 2, 4
+_SIGKILL, _SIGPIPE, _SIGXFSZ, _SIG_DFL = 9, 13, 25, 0  # signal(7)
 _NOROOT = 0b11  # root gets no rights by executing a program, and that is locked (capabilities(7))
 _CAPABILITIES = (
     0x20080522  # the version of capget's structures: effective, permitted and inheritable, twice 32 bits each
@@ -47,7 +51,7 @@ def command(
         "-S",
         *(("-X", f"pycache_prefix={sys.pycache_prefix}") if sys.pycache_prefix else ()),
     ]
-    words += ["-c", _START, str(_ROOT)]
+    words += ["-c", _START, _ROOT]
     words += [f"{name}={soft}:{hard}" for name, (soft, hard) in limits.items()]
     words += [f"landlock={landlock.abi()}", *(("seccomp=yes",) if seccomp.here() else ())]
     words += [f"read={path}" for path in (*_LIBRARIES, *read)]
@@ -83,9 +87,9 @@ def _become(program: list[str], given: list[list[str]]) -> None:
     path = ctypes.create_string_buffer(os.fsencode(program[0]))
     words = (ctypes.c_char_p * (len(program) + 1))(*map(os.fsencode, program), None)
     environment = (ctypes.c_char_p * 2)(b"LC_ALL=C", None)
-    for ignored in (signal.SIGPIPE, signal.SIGXFSZ):  # by Python itself
-        signal.signal(ignored, signal.SIG_DFL)
-    _prctl(_PDEATHSIG, signal.SIGKILL)
+    for ignored in (_SIGPIPE, _SIGXFSZ):  # by Python itself
+        _libc.signal(ignored, _SIG_DFL)
+    _prctl(_PDEATHSIG, _SIGKILL)
     _prctl(_NO_NEW_PRIVS, 1)
     _drop_rights()
     if version:

@@ -4,9 +4,10 @@ All others fail with EPERM: sockets, new processes, ptrace, mounts, keys, io_uri
 filter is a program for the kernel's classic BPF, and is given a struct seccomp_data (userspace-api/seccomp_filter.rst).
 """
 
+from __future__ import annotations
+
 import os
 import struct
-from dataclasses import dataclass
 
 _LOAD, _EQUAL, _AND, _RETURN = 0x20, 0x15, 0x54, 0x06  # BPF_LD|W|ABS, JMP|JEQ|K, ALU|AND|K, RET|K
 _NUMBER, _MACHINE, _ARGUMENTS = 0, 4, 16  # where they are in struct seccomp_data
@@ -18,12 +19,11 @@ _SET_NAME = 15  # PR_SET_NAME
 _FILE_FLAGS = (1, 2, 3, 4, 1030)  # F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC: none that sends signals
 
 
-@dataclass(frozen=True)
 class Machine:
     """An architecture: its number in the kernel's audit.h, and the numbers of the calls that it has."""
 
-    audit: int
-    calls: dict[str, int]
+    def __init__(self, audit: int, calls: dict[str, int]) -> None:
+        self.audit, self.calls = audit, calls
 
 
 def _table(column: int) -> dict[str, int]:
