@@ -117,7 +117,14 @@ def test_no_test_measures_a_clock() -> None:
     The CPU time of one thread may be measured: it does not depend on who else uses the machine.
     """
     own = (
-        *("tests/bench/", "tests/fresh/", "tests/soak/", "tests/compose/restarts.py", "tests/faults/harness.py"),
+        *(
+            "tests/bench/",
+            "tests/fresh/",
+            "tests/soak/",
+            "tests/fuzz/",
+            "tests/compose/restarts.py",
+            "tests/faults/harness.py",
+        ),
         "tests/waiting.py",
     )
     measured = {
