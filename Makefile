@@ -80,6 +80,10 @@ soak: .venv/dev ## break a running system at random for MINUTES, by SEED, and au
 	$(BIN)/python -m emulator.packages
 	$(BIN)/python -m tests.soak --minutes $(MINUTES) --seed $(SEED)
 
+fuzz: .venv/dev ## send a running system hostile requests for MINUTES, by SEED, and look at what is left
+	$(BIN)/python -m emulator.packages
+	$(BIN)/python -m tests.fuzz --minutes $(MINUTES) --seed $(SEED)
+
 corpus: .venv/dev ## convert every media file below FOLDER, and say what came of each
 	$(BIN)/python -m tests.corpus "$(FOLDER)"
 
@@ -113,7 +117,7 @@ clean: ## remove .venv, the state of the system and what tools left
 	rm -rf .venv .local .coverage* .mypy_cache .ruff_cache .hypothesis .pytest_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help run check lint quick-tests test coverage other-pythons bench soak corpus lock secrets images compose-test fresh-test clean
+.PHONY: help run check lint quick-tests test coverage other-pythons bench soak fuzz corpus lock secrets images compose-test fresh-test clean
 
 # What is installed is what was tested. The locks are complete, so nothing is resolved that a registry could answer
 # differently tomorrow (pypa/pip#9644), and every file is checked against its hash. uv takes a tenth of pip's time; where

@@ -22,6 +22,7 @@ EXTENSIONS = ("traceparent", "correlationid")
 # Printable ASCII, which a header carries as it is. The HTTP binding has anything else percent-encoded, which our events
 # never need (CloudEvents HTTP 1.0.2, 3.1.3.2).
 PLAIN = re.compile("[ -~]*")
+ID_LENGTH = 255  # a message has it as its own id, which is a short string (AMQP 0-9-1)
 # Knative's RabbitMQ broker writes "ce-"; the others are from the AMQP binding (CloudEvents AMQP 1.0.2, 3.1.3).
 AMQP_PREFIXES = ("ce-", "cloudevents:", "cloudevents_")
 
@@ -84,6 +85,8 @@ def _event(envelope: CloudEvent) -> Event:
             continue
         if not is_plain(value):
             raise InvalidEvent(f"ce-{name} is {'missing' if value is None else 'not printable ASCII'}")
+    if len(attributes["id"]) > ID_LENGTH:
+        raise InvalidEvent(f"ce-id has more than {ID_LENGTH} characters")
     try:
         time = datetime.fromisoformat(attributes["time"])
         time = (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
