@@ -3,9 +3,11 @@
 import errno
 import socket
 import time
+from contextlib import suppress
 from typing import Any
 
 RATE = 4096  # bytes per second, at least; a modem of 1998 had more
+_DROPPED = 65536  # bytes at once
 PATIENCE = 30.0  # seconds that are waited for a client before its rate counts
 
 
@@ -42,6 +44,20 @@ class PacedSocket(socket.socket):
         """Counts anew, from here on: the next request comes, or the rest of one is to be dropped."""
         self._waited = self._received = 0.0
         self._patience = patience
+
+    def hang_up(self, patience: float = 0.5) -> None:
+        """Says that no more is sent, and drops for so many seconds at most what still comes, until the client closes.
+
+        If it were closed while the client sends, the kernel would drop the answer with it (RFC 9112, 9.6).
+        """
+        with suppress(OSError):  # the client is silent, or gone
+            self.shutdown(socket.SHUT_WR)
+            self.settimeout(patience)
+            until = time.monotonic() + patience
+            while self.recv(_DROPPED) and time.monotonic() < until:
+                pass
+        with suppress(OSError):
+            self.shutdown(socket.SHUT_RDWR)
 
     def recv(self, size: int, flags: int = 0) -> bytes:
         """As that of any socket. Raises TooSlow."""

@@ -37,6 +37,16 @@ class Worker(ThreadWorker):  # type: ignore[misc] # gunicorn is untyped, so its 
         conn.sock.begin()
         super().enqueue_req(conn)
 
+    def handle(self, conn: Any) -> Any:
+        """Serves a request. What is to be closed afterwards is hung up here, in the thread that served it.
+
+        gunicorn waits for the client to close in the one thread that accepts all others, for two seconds.
+        """
+        goes_on = super().handle(conn)
+        if not goes_on:
+            conn.sock.hang_up()
+        return goes_on
+
     def handle_error(self, _request: Any, client: Any, _address: Any, error: Exception) -> None:
         """Answers, and leaves the connection to be closed: nobody knows where the next request would begin."""
         otherwise = UNREADABLE if isinstance(error, errors.ParseException) else BROKEN

@@ -18,8 +18,6 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--http", type=int, default=200_000, help="requests at most")
-    parser.add_argument("--media", type=int, default=20_000, help="files at most that are converted without the system")
-    parser.add_argument("--jobs", type=int, default=2_000, help="files at most that go through the system")
     parser.add_argument("--only", help="one input, by its kind and number, such as http:1234")
     options = parser.parse_args()
     directory = Path(tempfile.mkdtemp(prefix="fuzz-"))
@@ -30,7 +28,7 @@ def main() -> int:
             sys.stdout.write(f"{line}\n")
         shutil.rmtree(directory)
         return 0
-    finds = fuzz.run(Bounds(options.minutes * 60, options.http, options.media, options.jobs))
+    finds = fuzz.run(Bounds(options.minutes * 60, options.http))
     sys.stdout.write(f"{fuzz.table()}\n")
     if finds:
         sys.stdout.write("\n".join([*finds, f"Inputs, logs and data are in {directory}\n"]))

@@ -112,7 +112,7 @@ def _read(incoming: BinaryIO, *, is_head: bool) -> Answer:
         raise Unanswered("the connection was closed")
     words = line.split(None, 2)
     if len(words) < 2 or not words[0].startswith(b"HTTP/1.") or not words[1].isdigit():
-        raise Malformed(repr((line + incoming.read1(500))[:500]))  # type: ignore[attr-defined]
+        raise Malformed(repr((line + incoming.read1(500))[:500]))  # type: ignore[attr-defined] # BinaryIO does not say that it is buffered
     status, headers = int(words[1]), _headers(incoming)
     if is_head or status < 200 or status in (204, 304):
         return Answer(status, headers, b"")

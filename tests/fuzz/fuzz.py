@@ -38,8 +38,6 @@ class Bounds:
 
     seconds: float
     http: int
-    media: int
-    jobs: int
 
 
 class Fuzz:
@@ -151,7 +149,7 @@ class Workers(ExitStack):
         super().__init__()
         self._over, self._threads = over, [Thread(target=work, daemon=True) for work in works]
 
-    def __enter__(self) -> list[Thread]:  # type: ignore[override]
+    def __enter__(self) -> list[Thread]:  # type: ignore[override] # ExitStack gives itself
         for thread in self._threads:
             thread.start()
         return self._threads

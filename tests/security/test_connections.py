@@ -144,6 +144,14 @@ def test_time_that_we_need_ourselves_is_not_the_client_s() -> None:
 
 
 @pytest.mark.usefixtures("postgres")  # which is emptied afterwards
+def test_clients_that_are_refused_and_stay_hold_up_nobody(served: Callable[..., Served], talk: Open) -> None:
+    """Each was waited for, two seconds long, by the thread that accepts all others."""
+    ui = served("ui")
+    for _ in range(int(PATIENCE)):
+        talk(ui, "x")
+    assert requests.get(f"{ui.url}/_/health", timeout=PATIENCE).status_code == 200
+
+
 def test_forty_logins_at_once_are_each_answered(served: Callable[..., Served]) -> None:
     """With a token or at once with 429, and never with 5xx; whoever comes then gets in."""
     login = served("login")
