@@ -66,9 +66,8 @@ class Settings:
     max_audio_bytes: int = 2 * GIB
     convert_disk_bytes: int = 0  # what the conversions of one instance may take of its disk; 0: all that is free
     convert_cores: int = 0  # that the conversions of one instance share; 0: all that its container may use
-    require_jail: str = field(
-        default="possible", metadata={"choices": JAILS}
-    )  # "full": no start where walls are missing
+    # "full": no start where the kernel cannot put all walls around ffmpeg.
+    require_jail: str = field(default="possible", metadata={"choices": JAILS})
     convert_seconds: int = 570  # of the 600 that every platform gives one event
     mp3_quality: int = field(default=2, metadata={"bounds": (0, 9)})  # LAME's -V where an upload asks for none
     lease_seconds: int = 60
